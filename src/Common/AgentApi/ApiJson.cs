@@ -1,0 +1,11 @@
+using System.Text.Json;
+
+namespace Evacuator.Common.AgentApi;
+
+/// <summary>The one JSON dialect of all interfaces: camelCase, enums in kebab case by their converters, nothing left out by accident.</summary>
+public static class ApiJson
+{
+    public static JsonSerializerOptions Options { get; } = new(JsonSerializerDefaults.Web) { RespectRequiredConstructorParameters = true };
+
+    public static JsonSerializerOptions Indented { get; } = new(Options) { WriteIndented = true };
+}

@@ -1,0 +1,123 @@
+using System.Text.Json.Serialization;
+
+namespace Evacuator.Common.AgentApi;
+
+/// <summary>A brain asks its own agent to move a container away. POST /v1/moves; the same id twice is one move.</summary>
+public sealed record MoveRequest
+{
+    public required Guid MoveId { get; init; }
+
+    public required Guid EvacuationId { get; init; }
+
+    public required string Container { get; init; }
+
+    public required string DestinationNode { get; init; }
+
+    /// <summary>host or host:port of the destination's agent.</summary>
+    public required string DestinationAddress { get; init; }
+
+    /// <summary>The token that the destination's brain got its agent to accept.</summary>
+    public required string Token { get; init; }
+
+    /// <summary>Longest time the container may stand still, in milliseconds; past it, before release, it is thawed and stays.</summary>
+    public required int FreezeBudgetMs { get; init; }
+}
+
+/// <summary>Where a move stands, at the source. The names are part of the JSON interface and of the journal; numbers are never reused.</summary>
+[JsonConverter(typeof(KebabCaseEnumConverter<SourcePhase>))]
+public enum SourcePhase
+{
+    None = 0,
+
+    /// <summary>Accepted, nothing done yet.</summary>
+    Accepted = 1,
+
+    /// <summary>Files and memory travel while the container runs.</summary>
+    Copying = 2,
+
+    /// <summary>About to be frozen, or frozen; the source may still abort alone.</summary>
+    Freezing = 3,
+
+    /// <summary>The right to run the container has been given up; only the destination's answer decides now.</summary>
+    Released = 4,
+
+    /// <summary>The destination runs it; the copy here is being removed.</summary>
+    Removing = 5,
+
+    /// <summary>End: it runs at the destination and nothing of it is left here.</summary>
+    Moved = 6,
+
+    /// <summary>Being undone: the container is thawed and its network put back.</summary>
+    Reverting = 7,
+
+    /// <summary>End: it runs here as before.</summary>
+    Stayed = 8,
+}
+
+/// <summary>Where a move stands, at the destination. Numbers are never reused.</summary>
+[JsonConverter(typeof(KebabCaseEnumConverter<DestinationPhase>))]
+public enum DestinationPhase
+{
+    None = 0,
+
+    /// <summary>Announced by the own brain, room reserved.</summary>
+    Announced = 1,
+
+    /// <summary>Files, memory and images arrive.</summary>
+    Receiving = 2,
+
+    /// <summary>All is here and checked; it could be resumed.</summary>
+    Ready = 3,
+
+    /// <summary>Released by the source, being restored.</summary>
+    Resuming = 4,
+
+    /// <summary>End: it runs here.</summary>
+    Running = 5,
+
+    /// <summary>End: nothing of it runs here, nor will.</summary>
+    Failed = 6,
+}
+
+/// <summary>A move as its source agent sees it. GET /v1/moves, GET /v1/moves/{id}.</summary>
+public sealed record MoveReport
+{
+    public required Guid MoveId { get; init; }
+
+    public required Guid EvacuationId { get; init; }
+
+    public required string Container { get; init; }
+
+    public required string Destination { get; init; }
+
+    public required SourcePhase Phase { get; init; }
+
+    /// <summary>True in the phases <see cref="SourcePhase.Moved"/> and <see cref="SourcePhase.Stayed"/>.</summary>
+    public bool Ended => Phase is SourcePhase.Moved or SourcePhase.Stayed;
+
+    /// <summary>Why it stayed, or what it waits for, since when and what happens next; empty when all goes well.</summary>
+    public required string Detail { get; init; }
+
+    /// <summary>Set when the move stayed for a reason known before anything was frozen.</summary>
+    public Blocker? Blocker { get; init; }
+
+    public required DateTimeOffset Started { get; init; }
+
+    public required DateTimeOffset Updated { get; init; }
+
+    /// <summary>Bytes of files and memory sent so far.</summary>
+    public required long BytesSent { get; init; }
+
+    /// <summary>Passes of copying done so far while the container ran.</summary>
+    public required int Rounds { get; init; }
+
+    /// <summary>Milliseconds from freeze to resume, as far as both sides know them; null before.</summary>
+    public double? FreezeMs { get; init; }
+
+    /// <summary>The parts of the freeze in milliseconds: freeze, files, dump, send, ready, release, restore, network, …</summary>
+    public required IReadOnlyDictionary<string, double> FreezeParts { get; init; }
+}
+
+/// <summary>An inbound move as its destination agent sees it. GET /v1/inbound.</summary>
+public sealed record InboundReport(
+    Guid MoveId, string Container, string Source, DestinationPhase Phase, string Detail, long MemoryBytes, DateTimeOffset Updated);

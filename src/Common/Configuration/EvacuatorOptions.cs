@@ -1,0 +1,134 @@
+namespace Evacuator.Common.Configuration;
+
+/// <summary>
+/// All settings of both services, as merged from /etc/evacuator/evacuator.conf and /etc/evacuator/evacuator.conf.d/*.conf. Immutable; read
+/// once at start. Section and key names are the INI's: [node] name → <see cref="NodeOptions.Name"/>.
+/// </summary>
+public sealed record EvacuatorOptions
+{
+    public NodeOptions Node { get; init; } = new();
+
+    public FleetOptions Fleet { get; init; } = new();
+
+    public BmcSettings Bmc { get; init; } = new();
+
+    public ContainerOptions Containers { get; init; } = new();
+
+    public MoveOptions Move { get; init; } = new();
+
+    public EvacuationOptions Evacuation { get; init; } = new();
+
+    public PowerOptions Power { get; init; } = new();
+
+    public LogOptions Log { get; init; } = new();
+}
+
+/// <summary>[node]</summary>
+public sealed record NodeOptions
+{
+    /// <summary>name: of this node in the fleet; the host name by default.</summary>
+    public string Name { get; init; } = "";
+
+    /// <summary>uplinks: network interfaces that belong to the host itself even if they look like a container's (veth, macvlan), space separated.</summary>
+    public IReadOnlyList<string> Uplinks { get; init; } = [];
+}
+
+/// <summary>[fleet]</summary>
+public sealed record FleetOptions
+{
+    /// <summary>peers-file: one section a node with its address.</summary>
+    public string PeersFile { get; init; } = "/etc/evacuator/peers.conf";
+
+    /// <summary>tls-directory: ca.crt, brain.crt, brain.key, agent.crt, agent.key.</summary>
+    public string TlsDirectory { get; init; } = "/etc/evacuator/tls";
+
+    /// <summary>brain-port: where brains talk to each other.</summary>
+    public int BrainPort { get; init; } = 7360;
+
+    /// <summary>agent-port: where agents talk to each other.</summary>
+    public int AgentPort { get; init; } = 7361;
+}
+
+/// <summary>[bmc]: the management controller of this host.</summary>
+public sealed record BmcSettings
+{
+    /// <summary>url: e.g. https://10.0.0.101; empty means that this host has none: no power-off is verified then.</summary>
+    public string Url { get; init; } = "";
+
+    /// <summary>user</summary>
+    public string User { get; init; } = "";
+
+    /// <summary>password-file: default is the systemd credential evacuator.bmc-password (/etc/credstore).</summary>
+    public string PasswordFile { get; init; } = "";
+
+    /// <summary>fingerprint: SHA-256 of the BMC's certificate, hex; "evacuator bmc trust" shows it.</summary>
+    public string Fingerprint { get; init; } = "";
+
+    /// <summary>ca-file: authority that signed the BMC's certificate; instead of a fingerprint.</summary>
+    public string CaFile { get; init; } = "";
+
+    /// <summary>system: id of this host among the BMC's systems, where it has several.</summary>
+    public string System { get; init; } = "";
+
+    /// <summary>uuid: of this host, where DMI does not tell.</summary>
+    public string Uuid { get; init; } = "";
+
+    /// <summary>poll-interval: of the slow full read.</summary>
+    public TimeSpan PollInterval { get; init; } = TimeSpan.FromMinutes(5);
+}
+
+/// <summary>[containers]</summary>
+public sealed record ContainerOptions
+{
+    /// <summary>runc-root: runc's state directory.</summary>
+    public string RuncRoot { get; init; } = "/run/runc";
+}
+
+/// <summary>[move]</summary>
+public sealed record MoveOptions
+{
+    /// <summary>parallel: moves at once.</summary>
+    public int Parallel { get; init; } = 3;
+
+    /// <summary>freeze-budget: the longest a container may stand still unless its annotation evacuator.freeze-budget says otherwise.</summary>
+    public TimeSpan FreezeBudget { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>memory-reserve: percent of a node's memory that inbound containers must leave free.</summary>
+    public int MemoryReservePercent { get; init; } = 5;
+}
+
+/// <summary>What to do by oneself when the hardware complains.</summary>
+public enum SignalAction
+{
+    Ignore = 0,
+    Notify = 1,
+    Evacuate = 2,
+    EvacuateAndPowerOff = 3,
+}
+
+/// <summary>[evacuation]</summary>
+public sealed record EvacuationOptions
+{
+    /// <summary>on-critical-signal: ignore, notify, evacuate or evacuate-and-power-off.</summary>
+    public SignalAction OnCriticalSignal { get; init; } = SignalAction.Notify;
+
+    /// <summary>partial: move what can be moved even if the plan does not fit for all; no refuses the whole.</summary>
+    public bool Partial { get; init; } = true;
+}
+
+/// <summary>[power]</summary>
+public sealed record PowerOptions
+{
+    /// <summary>verify-timeout: how long the witness waits for PowerState Off before it asks a person.</summary>
+    public TimeSpan VerifyTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>verify-interval: between the witness's reads of the BMC.</summary>
+    public TimeSpan VerifyInterval { get; init; } = TimeSpan.FromSeconds(5);
+}
+
+/// <summary>[log]</summary>
+public sealed record LogOptions
+{
+    /// <summary>level: debug, information, warning or error.</summary>
+    public string Level { get; init; } = "information";
+}
