@@ -1,0 +1,136 @@
+using Evacuator.Common.Fleet;
+
+namespace Evacuator.Common.Configuration;
+
+/// <summary>
+/// Reads evacuator.conf and the drop-ins beside it (evacuator.conf.d/*.conf in the order of their names). Later files win over earlier ones
+/// and, as in systemd, a later line over an earlier one of the same file; lists grow instead; an empty value goes back to the default. All mistakes
+/// of all files are found in one pass.
+/// </summary>
+public static class ConfigurationLoader
+{
+    public const string DefaultFile = "/etc/evacuator/evacuator.conf";
+
+    public static ConfigurationResult Load(string file = DefaultFile)
+    {
+        List<ConfigurationMistake> mistakes = [];
+        Dictionary<Setting, string> sources = [];
+        EvacuatorOptions options = Settings.Defaults;
+
+        foreach (string path in FilesInOrder(file, mistakes))
+        {
+            IniFile ini = IniFile.Read(path);
+            mistakes.AddRange(ini.Mistakes);
+            foreach (IniSection section in ini.Sections)
+            {
+                if (!Settings.All.Any(setting => setting.Section == section.Name))
+                    mistakes.Add(new(path, section.Line, Unknown($"section [{section.Name}]", NearestName.Find(section.Name, Settings.All.Select(setting => setting.Section)), "[{0}]")));
+            }
+
+            foreach (IniEntry entry in ini.Entries)
+                options = Apply(options, path, entry, sources, mistakes);
+        }
+
+        if (options.Node.Name.Length == 0)
+            options = WithHostName(options, file, mistakes);
+        CheckTogether(options, file, sources, mistakes);
+
+        return new ConfigurationResult
+        {
+            Options = mistakes.Count == 0 ? options : null,
+            Mistakes = mistakes,
+            Values = [.. Settings.All.Select(setting => new ConfigurationValue(setting.Section, setting.Key, setting.Show(options), sources.GetValueOrDefault(setting, "default")))],
+        };
+    }
+
+    /// <summary>The file itself and its drop-ins. Hidden files and other endings (such as dpkg's .dpkg-old) do not count.</summary>
+    private static List<string> FilesInOrder(string file, List<ConfigurationMistake> mistakes)
+    {
+        List<string> files = [file];
+        string folder = file + ".d";
+        try
+        {
+            if (Directory.Exists(folder))
+                files.AddRange(Directory.EnumerateFileSystemEntries(folder, "*.conf").Where(path => Path.GetFileName(path)[0] != '.').Order(StringComparer.Ordinal));
+        }
+        catch (Exception e) when (e is UnauthorizedAccessException or IOException)
+        {
+            mistakes.Add(new(folder, 0, $"cannot be read: {e.Message}"));
+        }
+
+        return files;
+    }
+
+    private static EvacuatorOptions Apply(EvacuatorOptions options, string path, IniEntry entry, Dictionary<Setting, string> sources, List<ConfigurationMistake> mistakes)
+    {
+        List<string> keys = [.. Settings.All.Where(setting => setting.Section == entry.Section).Select(setting => setting.Key)];
+        if (keys.Count == 0)
+            return options; // The section's own line has its mistake already.
+        if (Settings.Find(entry.Section, entry.Key) is not { } setting)
+        {
+            mistakes.Add(new(path, entry.Line, Unknown($"key \"{entry.Key}\" in [{entry.Section}]", NearestKey(entry, keys), "{0}")));
+            return options;
+        }
+
+        if (entry.Value.Length == 0)
+        {
+            sources.Remove(setting);
+            return setting.Reset(options);
+        }
+
+        // No permitted value begins with a quote, and who writes one expects it to be taken off, which systemd's dialect does not do.
+        if (entry.Value[0] is '"' or '\'')
+        {
+            mistakes.Add(new(path, entry.Line, $"{entry.Key}: write the value without quotes"));
+            return options;
+        }
+
+        if (setting.Apply(options, entry.Value) is not { } applied)
+        {
+            mistakes.Add(new(path, entry.Line, $"{entry.Key} = {entry.Value}: must be {setting.Permitted}"));
+            return options;
+        }
+
+        string source = $"{path}:{entry.Line}";
+        sources[setting] = setting.IsList && sources.TryGetValue(setting, out string? earlier) ? $"{earlier}, {source}" : source;
+        return applied;
+    }
+
+    private static string Unknown(string what, string? nearest, string form) =>
+        nearest is null ? $"unknown {what}; see evacuator.conf(5)" : $"unknown {what}; did you mean {string.Format(System.Globalization.CultureInfo.InvariantCulture, form, nearest)}?";
+
+    /// <summary>A key of the same section, else one of the same name in another section.</summary>
+    private static string? NearestKey(IniEntry entry, List<string> keys) =>
+        NearestName.Find(entry.Key, keys)
+        ?? Settings.All.Where(setting => setting.Key == entry.Key).Select(setting => $"{setting.Key} in [{setting.Section}]").FirstOrDefault();
+
+    private static EvacuatorOptions WithHostName(EvacuatorOptions options, string file, List<ConfigurationMistake> mistakes)
+    {
+        string name = Environment.MachineName.ToLowerInvariant();
+        if (!NodeName.IsValid(name))
+            mistakes.Add(new(file, 0, $"the host name \"{name}\" cannot be the node's name: set [node] name to {NodeName.Permitted}"));
+        return options with { Node = options.Node with { Name = name } };
+    }
+
+    /// <summary>What is wrong only in combination.</summary>
+    private static void CheckTogether(EvacuatorOptions options, string file, Dictionary<Setting, string> sources, List<ConfigurationMistake> mistakes)
+    {
+        if (options.Bmc is { Fingerprint.Length: > 0, CaFile.Length: > 0 })
+            mistakes.Add(At("bmc", "ca-file", "fingerprint and ca-file exclude each other: keep one"));
+        if (options.Bmc is { Url.Length: > 0, User.Length: 0 })
+            mistakes.Add(At("bmc", "url", "a BMC needs a user as well"));
+        if (options.Bmc is { Url.Length: 0, User.Length: > 0 })
+            mistakes.Add(At("bmc", "user", "a BMC needs a url as well"));
+        if (options.Bmc.CaFile.Length > 0 && !File.Exists(options.Bmc.CaFile))
+            mistakes.Add(At("bmc", "ca-file", $"{options.Bmc.CaFile} does not exist or is not accessible"));
+        if (options.Fleet.BrainPort == options.Fleet.AgentPort)
+            mistakes.Add(At("fleet", sources.ContainsKey(Settings.Find("fleet", "agent-port")!) ? "agent-port" : "brain-port", "brain-port and agent-port must differ"));
+
+        ConfigurationMistake At(string section, string key, string text)
+        {
+            string source = sources.GetValueOrDefault(Settings.Find(section, key)!, "");
+            int colon = source.LastIndexOf(':');
+            return colon < 0 ? new(file, 0, $"[{section}] {text}") : new(source[..colon], int.Parse(source.AsSpan(colon + 1), System.Globalization.CultureInfo.InvariantCulture), text);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+namespace Evacuator.Common.Configuration;
+
+/// <summary>What the configuration files say: the options, or all the mistakes in them, and where each value came from.</summary>
+public sealed record ConfigurationResult
+{
+    /// <summary>Null if there is any mistake.</summary>
+    public required EvacuatorOptions? Options { get; init; }
+
+    public required IReadOnlyList<ConfigurationMistake> Mistakes { get; init; }
+
+    /// <summary>Every known key in the order of the manual, with the value that holds. What "evacuator config show" prints.</summary>
+    public required IReadOnlyList<ConfigurationValue> Values { get; init; }
+}
+
+/// <summary>One setting as it holds now.</summary>
+/// <param name="Section">of the INI, without brackets</param>
+/// <param name="Key">of the INI</param>
+/// <param name="Value">as it would be written in the file; a secret is shown as such only</param>
+/// <param name="Source">file:line, or "default"</param>
+public sealed record ConfigurationValue(string Section, string Key, string Value, string Source);

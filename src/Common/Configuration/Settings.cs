@@ -1,0 +1,88 @@
+namespace Evacuator.Common.Configuration;
+
+/// <summary>
+/// Every key there is, in the order of the manual: the one table from which files are read, "evacuator config show" prints, and
+/// evacuator.conf(5) and the installed evacuator.conf are written (a test compares them).
+/// </summary>
+internal static class Settings
+{
+    public static EvacuatorOptions Defaults { get; } = new();
+
+    public static IReadOnlyList<Setting> All { get; } =
+    [
+        Make("node", "name", SettingTypes.NodeName, o => o.Node.Name, (o, v) => o with { Node = o.Node with { Name = v } },
+            "Name of this node in the fleet, the same as in its certificates. \"evacuator fleet join\" writes it. Default: the host name."),
+        Make("node", "uplinks", SettingTypes.Words, o => o.Node.Uplinks, (o, v) => o with { Node = o.Node with { Uplinks = v } },
+            "Network interfaces that belong to the host itself although they look like a container's (veth, macvlan). They do not count when the host proves itself empty.",
+            isList: true),
+
+        Make("fleet", "peers-file", SettingTypes.AbsolutePath, o => o.Fleet.PeersFile, (o, v) => o with { Fleet = o.Fleet with { PeersFile = v } },
+            "The nodes of the fleet and their addresses. \"evacuator fleet join\" writes it."),
+        Make("fleet", "tls-directory", SettingTypes.AbsolutePath, o => o.Fleet.TlsDirectory, (o, v) => o with { Fleet = o.Fleet with { TlsDirectory = v } },
+            "Certificates and keys of this node: ca.crt, brain.crt, brain.key, agent.crt, agent.key. \"evacuator fleet join\" writes them."),
+        Make("fleet", "brain-port", SettingTypes.Number(1, 65535), o => o.Fleet.BrainPort, (o, v) => o with { Fleet = o.Fleet with { BrainPort = v } },
+            "TCP port on which the deciding services talk to each other. The same on all nodes."),
+        Make("fleet", "agent-port", SettingTypes.Number(1, 65535), o => o.Fleet.AgentPort, (o, v) => o with { Fleet = o.Fleet with { AgentPort = v } },
+            "TCP port on which agents hand containers over. The same on all nodes."),
+
+        Make("bmc", "url", SettingTypes.HttpsUrl, o => o.Bmc.Url, (o, v) => o with { Bmc = o.Bmc with { Url = v } },
+            "Redfish address of this host's management controller, e.g. https://10.0.0.101. Empty: this host has none, nothing is watched and no power-off is verified."),
+        Make("bmc", "user", SettingTypes.Text, o => o.Bmc.User, (o, v) => o with { Bmc = o.Bmc with { User = v } },
+            "Account on the management controller."),
+        Make("bmc", "password-file", SettingTypes.AbsolutePath, o => o.Bmc.PasswordFile, (o, v) => o with { Bmc = o.Bmc with { PasswordFile = v } },
+            "File that holds that account's password and nothing else; readable by user evacuator and by no others. Empty: the systemd credential evacuator.bmc-password is used "
+            + "(/etc/credstore/evacuator.bmc-password, or encrypted in /etc/credstore.encrypted)."),
+        Make("bmc", "fingerprint", SettingTypes.Fingerprint, o => o.Bmc.Fingerprint, (o, v) => o with { Bmc = o.Bmc with { Fingerprint = v } },
+            "SHA-256 of the management controller's certificate; \"evacuator bmc trust\" shows it."),
+        Make("bmc", "ca-file", SettingTypes.AbsolutePath, o => o.Bmc.CaFile, (o, v) => o with { Bmc = o.Bmc with { CaFile = v } },
+            "PEM file of the authority that signed the management controller's certificate. Instead of a fingerprint."),
+        Make("bmc", "system", SettingTypes.Text, o => o.Bmc.System, (o, v) => o with { Bmc = o.Bmc with { System = v } },
+            "Id of this host among the management controller's systems, where it has several."),
+        Make("bmc", "uuid", SettingTypes.Uuid, o => o.Bmc.Uuid, (o, v) => o with { Bmc = o.Bmc with { Uuid = v } },
+            "UUID of this host as the management controller knows it. Empty: DMI tells."),
+        Make("bmc", "poll-interval", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
+            o => o.Bmc.PollInterval, (o, v) => o with { Bmc = o.Bmc with { PollInterval = v } },
+            "Between two full reads of the management controller. Events arrive besides."),
+
+        Make("containers", "runc-root", SettingTypes.AbsolutePath, o => o.Containers.RuncRoot, (o, v) => o with { Containers = o.Containers with { RuncRoot = v } },
+            "State directory of runc, where its containers are found."),
+
+        Make("move", "parallel", SettingTypes.Number(1, 64), o => o.Move.Parallel, (o, v) => o with { Move = o.Move with { Parallel = v } },
+            "Containers that move at once."),
+        Make("move", "freeze-budget", SettingTypes.DurationBetween(TimeSpan.FromMilliseconds(10), TimeSpan.FromHours(1)),
+            o => o.Move.FreezeBudget, (o, v) => o with { Move = o.Move with { FreezeBudget = v } },
+            "The longest that a container may stand still. A container's annotation evacuator.freeze-budget overrides it."),
+        Make("move", "memory-reserve", SettingTypes.Number(0, 90), o => o.Move.MemoryReservePercent, (o, v) => o with { Move = o.Move with { MemoryReservePercent = v } },
+            "Percent of this node's memory that arriving containers must leave free."),
+
+        Make("evacuation", "on-critical-signal", SettingTypes.EnumWord<SignalAction>(),
+            o => o.Evacuation.OnCriticalSignal, (o, v) => o with { Evacuation = o.Evacuation with { OnCriticalSignal = v } },
+            "What to do by itself when the hardware reports or predicts a critical failure of this host."),
+        Make("evacuation", "partial", SettingTypes.YesNo, o => o.Evacuation.Partial, (o, v) => o with { Evacuation = o.Evacuation with { Partial = v } },
+            "yes: move what can be moved even if there is no room for all. no: refuse the whole plan then."),
+
+        Make("power", "verify-timeout", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
+            o => o.Power.VerifyTimeout, (o, v) => o with { Power = o.Power with { VerifyTimeout = v } },
+            "How long a peer waits until the management controller says that this host is off, before it asks a person."),
+        Make("power", "verify-interval", SettingTypes.DurationBetween(TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1)),
+            o => o.Power.VerifyInterval, (o, v) => o with { Power = o.Power with { VerifyInterval = v } },
+            "Between two such reads."),
+
+        Make("log", "level", SettingTypes.OneOf("debug", "information", "warning", "error"), o => o.Log.Level, (o, v) => o with { Log = o.Log with { Level = v } },
+            "The least severe messages that go to the journal."),
+    ];
+
+    public static Setting? Find(string section, string key) => All.FirstOrDefault(setting => setting.Section == section && setting.Key == key);
+
+    private static Setting<T> Make<T>(
+        string section, string key, SettingType<T> type, Func<EvacuatorOptions, T> get, Func<EvacuatorOptions, T, EvacuatorOptions> set, string meaning, bool isList = false) =>
+        new(type, get, set)
+        {
+            Section = section,
+            Key = key,
+            Permitted = type.Permitted,
+            Default = type.Write(get(Defaults)),
+            Meaning = meaning,
+            IsList = isList,
+        };
+}
