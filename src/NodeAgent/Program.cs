@@ -1,1 +1,101 @@
-return 0;
+using System.Reflection;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
+using Evacuator.Common.Hosting;
+using Evacuator.NodeAgent.Api;
+using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Criu;
+using Evacuator.NodeAgent.Host;
+using Evacuator.NodeAgent.Journal;
+using Evacuator.NodeAgent.Migration;
+using Evacuator.NodeAgent.Network;
+using Evacuator.NodeAgent.Transfer;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+// evacuator-agent: acts on this host's containers for its own brain, and receives containers from other agents.
+// 1. configuration and certificates, all mistakes at once; 2. journal; 3. services; 4. the two listeners; 5. run.
+
+// 1.
+ConfigurationResult configuration = ConfigurationLoader.Load(args is [var file] ? file : ConfigurationLoader.DefaultFile);
+List<ConfigurationMistake> mistakes = [.. configuration.Mistakes];
+FleetTls? tls = null;
+if (configuration.Options is { } options)
+{
+    Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
+    mistakes.AddRange(peers.Mistakes);
+    if (peers.Value is { } known)
+    {
+        Checked<FleetTls> loaded = FleetTls.Load(options, FleetRole.Agent, known, TimeProvider.System);
+        mistakes.AddRange(loaded.Mistakes);
+        tls = loaded.Value;
+    }
+}
+else
+{
+    options = new EvacuatorOptions();
+}
+if (mistakes.Count > 0 || tls is null)
+    return StartupFailure.Report("evacuator-agent", mistakes);
+
+// 2.
+AgentPaths paths = new();
+Directory.CreateDirectory(Path.Combine(paths.Runtime, "moves"));
+using MoveJournal journal = MoveJournal.Open(paths.State, paths.Runtime);
+string version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3);
+string bootId = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
+
+// 3.
+WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+builder.AddServiceHosting(options);
+builder.Services
+    .AddSingleton(tls)
+    .AddSingleton(journal)
+    .AddSingleton(provider => new NetworkHandover(provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<NetworkHandover>>()))
+    .AddSingleton(provider => new RuncRuntime(options.Containers.RuncRoot, provider.GetRequiredService<NetworkHandover>(),
+        provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RuncRuntime>>()))
+    .AddSingleton(new Preflight())
+    .AddSingleton(provider => new CgroupFreezer(provider.GetRequiredService<TimeProvider>()))
+    .AddSingleton(provider => new HostProbe(options.Node.Name, version, PeerProtocol.Version, "/srv", provider.GetRequiredService<TimeProvider>()))
+    .AddSingleton(provider => new EmptinessProof(new EmptinessOptions { Uplinks = options.Node.Uplinks }, provider.GetRequiredService<TimeProvider>()))
+    .AddSingleton(new PeerClientFactory(tls, options.Fleet.AgentPort))
+    .AddSingleton(provider => new MoveTools(
+        provider.GetRequiredService<RuncRuntime>(), provider.GetRequiredService<Preflight>(), provider.GetRequiredService<NetworkHandover>(),
+        provider.GetRequiredService<CgroupFreezer>(), journal, paths, new FaultPoints(paths.FaultPoint, provider.GetRequiredService<TimeProvider>()),
+        provider.GetRequiredService<TimeProvider>()) { BootId = bootId, RuncRoot = options.Containers.RuncRoot })
+    .AddHeartbeat<MoveRegistry>(TimeSpan.FromSeconds(60))
+    .AddSingleton<MoveRegistry>()
+    .AddHostedService(provider => provider.GetRequiredService<MoveRegistry>());
+
+// 4.
+builder.WebHost.ListenOnUnixSocket(AgentRoutes.SocketPath, new UnixSocketAccess
+{
+    Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite,
+    Group = Accounts.Service,
+    WhyNot = UnixSocketAccess.OnlyRootAnd(Accounts.Service),
+});
+builder.WebHost.ConfigureKestrel(kestrel =>
+{
+    kestrel.ListenAnyIP(options.Fleet.AgentPort, tls.UseOn);
+    kestrel.Limits.MaxRequestBodySize = PeerProtocol.MaxJson;
+    kestrel.Limits.MinRequestBodyDataRate = null;
+    kestrel.AddServerHeader = false;
+});
+builder.Services.ConfigureHttpJsonOptions(json =>
+{
+    foreach (System.Text.Json.Serialization.JsonConverter converter in ApiJson.Options.Converters)
+        json.SerializerOptions.Converters.Add(converter);
+});
+WebApplication app = builder.Build();
+app.MapAgentEndpoints();
+app.MapPeerEndpoints(options.Fleet.AgentPort);
+
+// 5.
+if (journal.Degraded is { } degraded)
+    app.Logger.LogWarning("{Degraded}", degraded);
+CriuConfiguration.Write(paths.CriuHome, canSkipNetworkLock: await CriuVersion.IsAtLeastAsync(4, 2));
+return await app.RunServiceAsync($"node {options.Node.Name}, ready for moves");

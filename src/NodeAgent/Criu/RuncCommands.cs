@@ -1,0 +1,36 @@
+using Evacuator.NodeAgent.Containers;
+
+namespace Evacuator.NodeAgent.Criu;
+
+/// <summary>The command lines that make and restore images.</summary>
+internal static class RuncCommands
+{
+    // --leave-running: the images are only a copy until the destination has them all; the tasks stay in their frozen cgroup.
+    public static IReadOnlyList<string> Checkpoint(ContainerDescription container, string runcRoot, string images, string work) =>
+    [
+        .. Runc(container, runcRoot), "checkpoint", "--leave-running", "--tcp-established", "--file-locks",
+        "--image-path", images, "--work-path", work, container.Name,
+    ];
+
+    public static IReadOnlyList<string> Restore(ContainerDescription container, string runcRoot, string images, string work) =>
+    [
+        .. Runc(container, runcRoot), "restore", "--detach", "--tcp-established", "--file-locks", "--bundle", container.Bundle,
+        "--image-path", images, "--work-path", work, container.Name,
+    ];
+
+    /// <summary>The lines of a CRIU log that say why it failed; the whole log has tens of thousands.</summary>
+    public static string ReasonIn(string work, string log)
+    {
+        string path = Path.Combine(work, log);
+        if (!File.Exists(path))
+            return "";
+        IEnumerable<string> errors = File.ReadLines(path)
+            // CRIU always says this where it may not raise the limit; it means nothing.
+            .Where(line => line.Contains("Error (") && !line.Contains("RLIMIT_NOFILE"))
+            .Select(line => line[(line.IndexOf("): ", StringComparison.Ordinal) is >= 0 and var at ? at + 3 : 0)..].Trim());
+        return string.Join("; ", errors.Take(4));
+    }
+
+    private static IEnumerable<string> Runc(ContainerDescription container, string runcRoot) =>
+        container.SystemdCgroup ? ["runc", "--root", runcRoot, "--systemd-cgroup"] : ["runc", "--root", runcRoot];
+}

@@ -1,0 +1,84 @@
+using Evacuator.Common.AgentApi;
+
+namespace Evacuator.NodeAgent.Journal;
+
+/// <summary>All that a restarted agent must know of a move that leaves this node.</summary>
+internal sealed record SourceRecord
+{
+    public required MoveRequest Request { get; init; }
+
+    public required SourcePhase Phase { get; init; }
+
+    /// <summary>Boot in which the container was last seen here: after a reboot there is nothing to thaw.</summary>
+    public required string BootId { get; init; }
+
+    /// <summary>The container as it was described to the destination (ContainerDescription as JSON); null until described.</summary>
+    public string? Description { get; init; }
+
+    public string Detail { get; init; } = "";
+
+    public Blocker? Blocker { get; init; }
+
+    public required DateTimeOffset Started { get; init; }
+
+    public required DateTimeOffset Updated { get; init; }
+
+    public long BytesSent { get; init; }
+
+    public int Rounds { get; init; }
+
+    public double? FreezeMs { get; init; }
+
+    public IReadOnlyDictionary<string, double> FreezeParts { get; init; } = new Dictionary<string, double>();
+
+    public MoveReport ToReport() => new()
+    {
+        MoveId = Request.MoveId,
+        EvacuationId = Request.EvacuationId,
+        Container = Request.Container,
+        Destination = Request.DestinationNode,
+        Phase = Phase,
+        Detail = Detail,
+        Blocker = Blocker,
+        Started = Started,
+        Updated = Updated,
+        BytesSent = BytesSent,
+        Rounds = Rounds,
+        FreezeMs = FreezeMs,
+        FreezeParts = FreezeParts,
+    };
+}
+
+/// <summary>All that a restarted agent must know of a move that arrives at this node.</summary>
+internal sealed record DestinationRecord
+{
+    public required Guid MoveId { get; init; }
+
+    /// <summary>SHA-256 of the one-time token, hex: the journal is no place for secrets.</summary>
+    public required string TokenHash { get; init; }
+
+    public required string SourceNode { get; init; }
+
+    public required string Container { get; init; }
+
+    public required long MemoryBytes { get; init; }
+
+    public required int LeaseSeconds { get; init; }
+
+    public required DestinationPhase Phase { get; init; }
+
+    public required string BootId { get; init; }
+
+    /// <summary>ContainerDescription as JSON; null until offered.</summary>
+    public string? Description { get; init; }
+
+    public string Detail { get; init; } = "";
+
+    /// <summary>The source has been told that it runs here, so what happens from now on is this node's own affair.</summary>
+    public bool SourceKnows { get; init; }
+
+    /// <summary>Parts of the resume in milliseconds.</summary>
+    public IReadOnlyDictionary<string, double> Parts { get; init; } = new Dictionary<string, double>();
+
+    public required DateTimeOffset Updated { get; init; }
+}

@@ -1,0 +1,27 @@
+namespace Evacuator.NodeAgent.Migration;
+
+/// <summary>Where the agent keeps things. Images are in memory (tmpfs): the disk may be the reason for leaving.</summary>
+internal sealed record AgentPaths
+{
+    /// <summary>tmpfs; survives the agent, not the host.</summary>
+    public string Runtime { get; init; } = "/run/evacuator-agent";
+
+    /// <summary>On the disk.</summary>
+    public string State { get; init; } = "/var/lib/evacuator-agent";
+
+    public string CriuHome => Path.Combine(Runtime, "criu-home");
+
+    public string FaultPoint => Path.Combine(Runtime, "fault-point");
+
+    public string Move(Guid id) => Path.Combine(Runtime, "moves", id.ToString());
+
+    public string Images(Guid id) => Path.Combine(Move(id), "images");
+
+    public string CriuWork(Guid id) => Path.Combine(Move(id), "criu");
+
+    public string Armed(Guid id) => Path.Combine(Move(id), "armed");
+
+    public static string DumpUnit(Guid id) => $"evacuator-dump-{id:N}";
+
+    public static string RestoreUnit(Guid id) => $"evacuator-restore-{id:N}";
+}

@@ -1,0 +1,25 @@
+using Evacuator.Common.AgentApi;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.NodeAgent.Migration;
+
+internal sealed partial class DestinationMove
+{
+    [LoggerMessage(1201, LogLevel.Warning, "{Container} from {Source} refused: {Reasons}")]
+    private static partial void LogRefused(ILogger log, string container, string source, string reasons);
+
+    [LoggerMessage(1202, LogLevel.Information, "{Container} from {Source} runs here, {Milliseconds:0} ms after its release")]
+    private static partial void LogRunning(ILogger log, string container, string source, double milliseconds);
+
+    [LoggerMessage(1203, LogLevel.Error, "{Container} could not be restored: {Reason}")]
+    private static partial void LogRestoreFailed(ILogger log, string container, string reason);
+
+    [LoggerMessage(1204, LogLevel.Error, "what a failed restore of {Container} left could not be removed")]
+    private static partial void LogCleanUpFailed(ILogger log, Exception e, string container);
+
+    [LoggerMessage(1205, LogLevel.Information, "{Container} from {Source} forgotten: {Reason}")]
+    private static partial void LogForgotten(ILogger log, string container, string source, string reason);
+
+    [LoggerMessage(1206, LogLevel.Warning, "{Container}: inbound move {MoveId} was in phase {Phase} when the agent ended (host restarted since: {Rebooted}); going on with it")]
+    private static partial void LogRecovering(ILogger log, string container, Guid moveId, DestinationPhase phase, bool rebooted);
+}

@@ -1,0 +1,384 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Criu;
+using Evacuator.NodeAgent.Files;
+using Evacuator.NodeAgent.Journal;
+using Evacuator.NodeAgent.Processes;
+using Evacuator.NodeAgent.Transfer;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.NodeAgent.Migration;
+
+/// <summary>
+/// A move as its destination lives it:
+/// 1. announced by the own brain, room reserved; 2. offered by the source: checked, network and trees made, restore armed; 3. files and
+/// images arrive; 4. complete: all checked, READY; 5. released: journal RESUMING, restore, journal RUNNING, connect the network, answer.
+/// Before 5 anything ends it (<see cref="ForgetAsync"/>) and nothing is left; in 5 a failure removes what was restored before it is answered.
+/// </summary>
+/// <remarks>One step at a time: every public method takes the same gate. Repeating a step that has been done answers the present state.</remarks>
+internal sealed partial class DestinationMove : IDisposable
+{
+    /// <summary>A complete copy is worth more than the room it takes: the source may be cut off for a while before it can release it.</summary>
+    private static readonly TimeSpan ReadyLease = TimeSpan.FromMinutes(10);
+
+    private readonly MoveTools _tools;
+    private readonly ILogger _log;
+    private readonly SemaphoreSlim _gate = new(1);
+    private readonly CancellationTokenSource _streams = new();
+    private volatile DestinationRecord _record;
+    private ContainerDescription? _container;
+    private ArmedCommand? _restore;
+    private long _lastNews;
+    private (int Files, long Bytes) _images;
+
+    public DestinationMove(DestinationRecord record, MoveTools tools, ILogger log)
+    {
+        (_record, _tools, _log) = (record, tools, log);
+        _lastNews = tools.Time.GetTimestamp();
+        if (record.Description is { } text)
+            _container = JsonSerializer.Deserialize<ContainerDescription>(text, ApiJson.Options);
+    }
+
+    public DestinationRecord Record => _record;
+
+    /// <summary>Bytes promised to it that its container does not use yet.</summary>
+    public long ReservedBytes => DestinationTransitions.Ended(_record.Phase) ? 0 : _record.MemoryBytes;
+
+    private Guid Id => _record.MoveId;
+
+    public bool TokenFits(string token) => CryptographicOperations.FixedTimeEquals(
+        Encoding.ASCII.GetBytes(HashToken(token)), Encoding.ASCII.GetBytes(_record.TokenHash));
+
+    public static string HashToken(string token) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
+
+    /// <summary>The source lives: its lease starts anew.</summary>
+    public void News() => Interlocked.Exchange(ref _lastNews, _tools.Time.GetTimestamp());
+
+    public bool LeaseOver => !DestinationTransitions.Ended(_record.Phase) && _record.Phase != DestinationPhase.Resuming
+        && _tools.Time.GetElapsedTime(Interlocked.Read(ref _lastNews)) > (_record.Phase == DestinationPhase.Ready ? ReadyLease : TimeSpan.FromSeconds(_record.LeaseSeconds));
+
+    public PeerReply Reply() => new(_record.Phase, _record.Detail, _record.Parts);
+
+    /// <summary>2. Checks the offer and makes room for it.</summary>
+    public async Task<OfferReply> OfferAsync(ContainerDescription container, CancellationToken cancel)
+    {
+        using Gate gate = await EnterAsync(cancel);
+        if (_record.Phase == DestinationPhase.Receiving)
+            return new OfferReply(true, []);
+        Require(DestinationPhase.Announced);
+        List<Blocker> blockers = await WhyNotAsync(container, cancel);
+        if (blockers.Count > 0)
+        {
+            LogRefused(_log, container.Name, _record.SourceNode, string.Join("; ", blockers.Select(blocker => blocker.Text)));
+            return new OfferReply(false, blockers);
+        }
+        // The description is journaled before anything is made, so that a restarted agent knows what to remove.
+        Advance(DestinationInput.Offered, record => record with { Description = JsonSerializer.Serialize(container, ApiJson.Options) });
+        _container = container;
+        try
+        {
+            await MakeRoomAsync(container, cancel);
+        }
+        catch (Exception e)
+        {
+            await ForgetNeedsGateAsync($"could not make room: {e.Message}");
+            if (e is OperationCanceledException)
+                throw;
+            return new OfferReply(false, [new Blocker(BlockerCode.Unreadable, $"{Environment.MachineName} could not make room for {container.Name}: {e.Message}")]);
+        }
+        return new OfferReply(true, []);
+    }
+
+    /// <summary>3. One pass over one tree.</summary>
+    public async Task ServeTreeAsync(int index, Stream peer, CancellationToken cancel)
+    {
+        ContainerDescription container = ReceivingContainer();
+        if (index < 0 || index >= container.Trees.Count)
+            throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable, $"there is no tree {index} in the offer")]);
+        using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
+        await TreeReceiver.ServeAsync(peer, index, TargetOf(index, container), _tools.Paths.Move(Id), joined.Token);
+        News();
+    }
+
+    /// <summary>3. The images, all of them; a second sending replaces the first.</summary>
+    public async Task ReceiveImagesAsync(Stream body, CancellationToken cancel)
+    {
+        ReceivingContainer();
+        using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
+        string directory = _tools.Paths.Images(Id);
+        if (Directory.Exists(directory))
+            Directory.Delete(directory, recursive: true);
+        Directory.CreateDirectory(directory);
+        // Images hold the memory once more, and up to a quarter for what is not memory.
+        _images = await ImageStream.ReadAsync(body, directory, _record.MemoryBytes + _record.MemoryBytes / 4 + (256 << 20), joined.Token);
+        News();
+    }
+
+    /// <summary>4. Everything is here and has been checked.</summary>
+    public async Task<PeerReply> CompleteAsync(CompleteRequest request, CancellationToken cancel)
+    {
+        using Gate gate = await EnterAsync(cancel);
+        if (_record.Phase == DestinationPhase.Ready)
+            return Reply();
+        Require(DestinationPhase.Receiving);
+        if (_images != (request.ImageFiles, request.ImageBytes) || _images.Files == 0)
+            throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable,
+                $"the images are not complete: {_images.Files} files with {_images.Bytes} bytes are here, {request.ImageFiles} with {request.ImageBytes} were sent")]);
+        ContainerDescription fresh = JsonSerializer.Deserialize<ContainerDescription>(request.Neighbours, ApiJson.Options)
+            ?? throw new InvalidDataException("no neighbour tables");
+        // Of the late description only the neighbour tables count: everything else was checked when it was offered.
+        _container = _container! with
+        {
+            Interfaces = [.. _container.Interfaces.Select((own, at) => at < fresh.Interfaces.Count ? own with { Neighbours = fresh.Interfaces[at].Neighbours } : own)],
+        };
+        _tools.Network.UpdateNeighbours(_container);
+        PlaceFiles(_container);
+        await _tools.Faults.ReachAsync("destination.complete");
+        Advance(DestinationInput.Complete, record => record with { Description = JsonSerializer.Serialize(_container, ApiJson.Options) });
+        News();
+        return Reply();
+    }
+
+    /// <summary>5. The source has let go: restore. Repeating it waits for the first and gives the same answer.</summary>
+    public async Task<PeerReply> ReleaseAsync()
+    {
+        long start = _tools.Time.GetTimestamp();
+        // Not cancelled with the request: the source may hang up, the container must not be half restored.
+        using Gate gate = await EnterAsync(CancellationToken.None);
+        if (_record.Phase == DestinationPhase.Ready)
+        {
+            await _tools.Faults.ReachAsync("destination.released");
+            FreezeClock clock = new(_tools.Time);
+            clock.Time("journal-resuming", () => Advance(DestinationInput.Release, record => record));
+            await _tools.Faults.ReachAsync("destination.resuming");
+            await ResumeAsync(clock, start);
+        }
+        else if (_record.Phase == DestinationPhase.Resuming)
+        {
+            await ResumeAsync(new FreezeClock(_tools.Time), start);
+        }
+        return Reply();
+    }
+
+    /// <summary>The source has journaled the answer: from here on the container is this node's alone.</summary>
+    public async Task KnownAsync(CancellationToken cancel)
+    {
+        using Gate gate = await EnterAsync(cancel);
+        if (_record.Phase != DestinationPhase.Running || _record.SourceKnows)
+            return;
+        DestinationRecord record = _record with { SourceKnows = true };
+        _tools.Journal.Write(record);
+        _record = record;
+    }
+
+    /// <summary>Ends it before release: nothing of it is left, and it will never run here.</summary>
+    /// <returns>false if it has been released</returns>
+    public async Task<bool> ForgetAsync(string reason, CancellationToken cancel)
+    {
+        // A tree or image stream under way holds no gate; it is cut.
+        await _streams.CancelAsync();
+        using Gate gate = await EnterAsync(cancel);
+        if (DestinationTransitions.Next(_record.Phase, DestinationInput.Forget) is null)
+            return _record.Phase == DestinationPhase.Failed;
+        await ForgetNeedsGateAsync(reason);
+        return true;
+    }
+
+    /// <summary>Goes on with a move that an earlier life of the agent had journaled.</summary>
+    public async Task RecoverAsync()
+    {
+        using Gate gate = await EnterAsync(CancellationToken.None);
+        bool rebooted = _record.BootId != _tools.BootId;
+        LogRecovering(_log, _record.Container, Id, _record.Phase, rebooted);
+        switch (_record.Phase)
+        {
+            case DestinationPhase.Announced or DestinationPhase.Receiving:
+                await ForgetNeedsGateAsync("the destination's agent was restarted while the container arrived");
+                break;
+            case DestinationPhase.Ready or DestinationPhase.Resuming when rebooted:
+            case DestinationPhase.Running when rebooted && !_record.SourceKnows && !await _tools.Runtime.ExistsAsync(_record.Container, CancellationToken.None):
+                await CleanUpAsync(keepTrees: false);
+                Advance(DestinationInput.LostByReboot, record => record with { Detail = $"{Environment.MachineName} was restarted before the source had its answer; nothing of the container runs here" });
+                break;
+            case DestinationPhase.Ready:
+                _restore = ArmedCommand.Reattach(AgentPaths.RestoreUnit(Id), _tools.Paths.Armed(Id), _tools.Time);
+                break;
+            case DestinationPhase.Resuming:
+                _restore = ArmedCommand.Reattach(AgentPaths.RestoreUnit(Id), _tools.Paths.Armed(Id), _tools.Time);
+                await ResumeAsync(new FreezeClock(_tools.Time), _tools.Time.GetTimestamp());
+                break;
+            case DestinationPhase.Running when !rebooted && _container is not null && await _tools.Runtime.ExistsAsync(_record.Container, CancellationToken.None):
+                // The agent may have died between the journal and the link.
+                _tools.Network.Connect(_container);
+                _tools.Freezer.Thaw(_container.CgroupPath);
+                break;
+        }
+    }
+
+    public void Dispose()
+    {
+        _gate.Dispose();
+        _streams.Dispose();
+    }
+
+    private async Task<List<Blocker>> WhyNotAsync(ContainerDescription container, CancellationToken cancel)
+    {
+        List<Blocker> blockers = [];
+        if (container.Name != _record.Container)
+            blockers.Add(new Blocker(BlockerCode.Unreadable, $"the offer is for {container.Name}, the reservation for {_record.Container}"));
+        blockers.AddRange(ManifestRules.Check(container).Select(fault => new Blocker(BlockerCode.Unreadable, $"the offer of {container.Name} is not usable: {fault}")));
+        if (blockers.Count > 0)
+            return blockers;
+        blockers.AddRange(await InboundChecks.NameAndPathsAsync(container.Name, container.Trees.Select(tree => (tree.Path, tree.Kind)), _tools.Runtime, cancel));
+        blockers.AddRange(await _tools.Network.CheckAsync(container, cancel));
+        blockers.AddRange(container.HostPaths.Where(path => !Path.Exists(path))
+            .Select(path => new Blocker(BlockerCode.UnsupportedMount, $"{container.Name} uses {path} of its host, which does not exist on {Environment.MachineName}: install or create it")));
+        blockers.AddRange(container.SharedPaths.Where(path => !Path.Exists(path))
+            .Select(path => new Blocker(BlockerCode.UnsupportedMount, $"{path} (evacuator.shared-paths of {container.Name}) does not exist on {Environment.MachineName}: mount it")));
+        return blockers;
+    }
+
+    private async Task MakeRoomAsync(ContainerDescription container, CancellationToken cancel)
+    {
+        Directory.CreateDirectory(_tools.Paths.Move(Id), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Directory.CreateDirectory(_tools.Paths.Images(Id));
+        Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
+        foreach ((TreeDescription tree, int index) in container.Trees.Select((tree, index) => (tree, index)))
+            if (tree.Kind == TreeKind.File)
+                Directory.CreateDirectory(TargetOf(index, container));
+            else
+                TreePlace.Prepare(tree.Path);
+        _container = await _tools.Network.PrepareAsync(container, cancel);
+        DestinationRecord record = _record with { Description = JsonSerializer.Serialize(_container, ApiJson.Options) };
+        _tools.Journal.Write(record);
+        _record = record;
+        _restore = await ArmedCommand.ArmAsync(
+            AgentPaths.RestoreUnit(Id), _tools.Paths.Armed(Id),
+            RuncCommands.Restore(_container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id)),
+            _tools.RuncEnvironment, _tools.Time, cancel);
+    }
+
+    private async Task ResumeAsync(FreezeClock clock, long start)
+    {
+        ContainerDescription container = _container!;
+        string? failure = null;
+        try
+        {
+            CommandResult result = await clock.TimeAsync("restore", () => _restore!.GoAsync());
+            if (!result.Succeeded)
+                failure = $"runc restore ended with {result.ExitCode}: {RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "restore.log")} ({result.Tail(1)})";
+            else if (!await _tools.Runtime.ExistsAsync(container.Name, CancellationToken.None))
+                failure = "runc restore said that it worked, but the container is not there";
+        }
+        catch (Exception e) when (e is CommandException or IOException)
+        {
+            failure = e.Message;
+        }
+        if (failure is null)
+        {
+            // First the journal, then the network: what the world has seen of it here can then no longer be answered as FAILED.
+            await _tools.Faults.ReachAsync("destination.restored");
+            clock.Time("journal-running", () => Advance(DestinationInput.Restored, record => record with { Detail = "" }));
+            await _tools.Faults.ReachAsync("destination.running");
+            clock.Time("connect", () =>
+            {
+                _tools.Network.Connect(container);
+                // The images remember a frozen cgroup, since it was frozen when they were made.
+                _tools.Freezer.Thaw(container.CgroupPath);
+            });
+            clock.Add("total", _tools.Time.GetElapsedTime(start).TotalMilliseconds);
+            _record = _record with { Parts = clock.Parts };
+            LogRunning(_log, container.Name, _record.SourceNode, clock.Parts["total"]);
+            DeleteWork();
+            return;
+        }
+        LogRestoreFailed(_log, container.Name, failure);
+        try
+        {
+            await CleanUpAsync(keepTrees: false);
+        }
+        catch (Exception e) when (e is ContainerException or CommandException or IOException or Network.NetworkException)
+        {
+            // Not FAILED before it is certain that nothing of it runs: the source waits, and asks again, which tries again.
+            _record = _record with { Detail = $"restore failed ({failure}), and what it left could not be removed: {e.Message}" };
+            LogCleanUpFailed(_log, e, container.Name);
+            return;
+        }
+        Advance(DestinationInput.RestoreFailed, record => record with { Detail = failure });
+    }
+
+    private async Task ForgetNeedsGateAsync(string reason)
+    {
+        LogForgotten(_log, _record.Container, _record.SourceNode, reason);
+        ArmedCommand.Disarm(_tools.Paths.Armed(Id), AgentPaths.RestoreUnit(Id));
+        await CleanUpAsync(keepTrees: false);
+        Advance(DestinationInput.Forget, record => record with { Detail = reason });
+    }
+
+    private async Task CleanUpAsync(bool keepTrees)
+    {
+        if (_container is { } container)
+        {
+            await _tools.Runtime.KillAndDeleteAsync(container.Name, container.CgroupPath, CancellationToken.None);
+            await _tools.Network.RemoveAsync(container, CancellationToken.None);
+            if (!keepTrees)
+                foreach (TreeDescription tree in container.Trees.Where(tree => tree.Kind != TreeKind.File))
+                    TreePlace.PutAside(tree.Path);
+        }
+        DeleteWork();
+    }
+
+    private void DeleteWork()
+    {
+        if (Directory.Exists(_tools.Paths.Move(Id)))
+            Directory.Delete(_tools.Paths.Move(Id), recursive: true);
+    }
+
+    private string TargetOf(int index, ContainerDescription container) =>
+        container.Trees[index].Kind == TreeKind.File ? Path.Combine(_tools.Paths.Move(Id), $"file{index}") : container.Trees[index].Path;
+
+    /// <summary>Single files arrive beside the move and are put in place at its end: their folders may hold files of others.</summary>
+    private void PlaceFiles(ContainerDescription container)
+    {
+        foreach ((TreeDescription tree, int index) in container.Trees.Select((tree, index) => (tree, index)).Where(item => item.tree.Kind == TreeKind.File))
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(tree.Path)!);
+            string staged = tree.Path + ".evacuator-new";
+            File.Copy(Path.Combine(TargetOf(index, container), Path.GetFileName(tree.Path)), staged, overwrite: true);
+            File.Move(staged, tree.Path, overwrite: true);
+        }
+    }
+
+    private ContainerDescription ReceivingContainer() => _record.Phase == DestinationPhase.Receiving
+        ? _container!
+        : throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable, $"the move is {_record.Phase}, not Receiving")]);
+
+    private void Require(DestinationPhase phase)
+    {
+        if (_record.Phase != phase)
+            throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable, $"the move is {_record.Phase}{(_record.Detail.Length > 0 ? $" ({_record.Detail})" : "")}, not {phase}")]);
+    }
+
+    private async Task<Gate> EnterAsync(CancellationToken cancel)
+    {
+        await _gate.WaitAsync(cancel);
+        return new Gate(_gate);
+    }
+
+    private void Advance(DestinationInput input, Func<DestinationRecord, DestinationRecord> change)
+    {
+        DestinationPhase next = DestinationTransitions.Next(_record.Phase, input)
+            ?? throw new InvalidOperationException($"move {Id} of {_record.Container}: {input} cannot happen in phase {_record.Phase}");
+        DestinationRecord record = change(_record) with { Phase = next, Updated = _tools.Time.GetUtcNow() };
+        _tools.Journal.Write(record);
+        _record = record;
+    }
+
+    private readonly struct Gate(SemaphoreSlim gate) : IDisposable
+    {
+        public void Dispose() => gate.Release();
+    }
+}

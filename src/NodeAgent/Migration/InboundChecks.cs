@@ -1,0 +1,44 @@
+using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Files;
+
+namespace Evacuator.NodeAgent.Migration;
+
+/// <summary>What speaks against a container here, apart from its network: asked when it is announced and again when it is offered.</summary>
+internal static class InboundChecks
+{
+    public static async Task<IReadOnlyList<Blocker>> NameAndPathsAsync(
+        string name, IEnumerable<(string Path, TreeKind Kind)> trees, RuncRuntime runtime, CancellationToken cancel)
+    {
+        string here = Environment.MachineName;
+        List<Blocker> blockers = [];
+        if (await runtime.ExistsAsync(name, cancel))
+            blockers.Add(new Blocker(BlockerCode.NameTaken, $"{here} already has a container named {name}: rename one of them"));
+        foreach ((string path, TreeKind kind) in trees)
+        {
+            if (TreePlace.WhyRefused(path) is { } reason)
+                blockers.Add(new Blocker(BlockerCode.PathTaken, $"{name} cannot be put on {here}: {reason}"));
+            else if (Path.Exists(path) && !(Directory.Exists(path) && !Directory.EnumerateFileSystemEntries(path).Any()))
+                blockers.Add(new Blocker(BlockerCode.PathTaken, kind == TreeKind.Bundle
+                    ? $"{path} already exists on {here}: move it away"
+                    : $"{path}, which {name} mounts, already exists on {here}: move it away, or name it in evacuator.shared-paths if it is the same storage"));
+        }
+        return blockers;
+    }
+
+    /// <summary>Whether the memory fits, a reserve of the host kept.</summary>
+    public static Blocker? Memory(ContainerReport container, HostReport host, int reservePercent)
+    {
+        long reserve = host.MemoryTotal / 100 * reservePercent;
+        // While a container arrives its images and its memory are both here.
+        long needed = container.MemoryBytes * 2;
+        return host.MemoryAvailable - reserve >= needed ? null : new Blocker(BlockerCode.NotEnoughMemory,
+            $"{host.Node} has {Math.Max(0, host.MemoryAvailable - reserve) >> 20} MiB to give, {container.Name} needs {needed >> 20} MiB while it arrives "
+            + $"({container.MemoryBytes >> 20} MiB of memory and its images; {reservePercent} % of the host stay free)");
+    }
+
+    /// <summary>Whether the files fit, with a tenth of slack.</summary>
+    public static Blocker? Disk(ContainerReport container, HostReport host) =>
+        host.DiskAvailable >= container.DiskBytes + container.DiskBytes / 10 ? null : new Blocker(BlockerCode.NotEnoughDisk,
+            $"{host.Node} has {host.DiskAvailable >> 20} MiB of disk left, {container.Name} needs {container.DiskBytes >> 20} MiB");
+}

@@ -1,0 +1,31 @@
+using Evacuator.Common.AgentApi;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.NodeAgent.Migration;
+
+internal sealed partial class SourceMove
+{
+    [LoggerMessage(1101, LogLevel.Information, "{Container}: pass {Pass} over its files sent {Bytes} bytes in {Milliseconds:0} ms")]
+    private static partial void LogPass(ILogger log, string container, int pass, long bytes, double milliseconds);
+
+    [LoggerMessage(1102, LogLevel.Information, "{Container} moved to {Destination}: frozen for {FreezeMs:0} ms, {Megabytes} MiB sent")]
+    private static partial void LogMoved(ILogger log, string container, string destination, double freezeMs, long megabytes);
+
+    [LoggerMessage(1103, LogLevel.Warning, "{Container} goes back to running here: {Reason}")]
+    private static partial void LogReverting(ILogger log, string container, string reason);
+
+    [LoggerMessage(1104, LogLevel.Warning, "{Container} stayed: {Reason}")]
+    private static partial void LogStayed(ILogger log, string container, string reason);
+
+    [LoggerMessage(1105, LogLevel.Warning, "{Container}: move {MoveId} was in phase {Phase} when the agent ended; going on with it")]
+    private static partial void LogRecovering(ILogger log, string container, Guid moveId, SourcePhase phase);
+
+    [LoggerMessage(1106, LogLevel.Error, "{Container} has moved, but what is left of it here could not be removed; trying again")]
+    private static partial void LogRemoveFailed(ILogger log, Exception e, string container);
+
+    [LoggerMessage(1107, LogLevel.Information, "{Destination} could not be told that its answer has arrived")]
+    private static partial void LogKnownFailed(ILogger log, Exception e, string destination);
+
+    [LoggerMessage(1108, LogLevel.Information, "{Destination} could not be told to forget a move; its lease will end it")]
+    private static partial void LogForgetFailed(ILogger log, Exception e, string destination);
+}

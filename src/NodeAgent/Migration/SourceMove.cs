@@ -1,0 +1,416 @@
+using System.Net;
+using System.Text.Json;
+using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Criu;
+using Evacuator.NodeAgent.Files;
+using Evacuator.NodeAgent.Journal;
+using Evacuator.NodeAgent.Processes;
+using Evacuator.NodeAgent.Transfer;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.NodeAgent.Migration;
+
+/// <summary>
+/// A move as its source lives it:
+/// 1. describe the container and see that it can move; 2. offer it to the destination; 3. copy its files while it runs; 4. freeze it, cut its
+/// network; 5. last files and process images, side by side; 6. READY from the destination; 7. journal RELEASED: from here on only the
+/// destination's answer decides; 8. RUNNING → remove it here, FAILED → thaw it here.
+/// Everything before 7 is undone by <see cref="RevertAsync"/>, whatever went wrong.
+/// </summary>
+internal sealed partial class SourceMove : IDisposable
+{
+    /// <summary>Passes over the files while the container runs: the second takes what changed during the first, a third seldom pays.</summary>
+    private const int MaxPasses = 3;
+
+    private readonly MoveTools _tools;
+    private readonly PeerClient _peer;
+    private readonly ILogger _log;
+    private readonly Lock _lock = new();
+    private readonly CancellationTokenSource _abort = new();
+    private SourceRecord _record;
+    private string _abortReason = "";
+
+    public SourceMove(SourceRecord record, MoveTools tools, PeerClient peer, ILogger log)
+    {
+        (_record, _tools, _peer, _log) = (record, tools, peer, log);
+    }
+
+    public SourceRecord Record
+    {
+        get
+        {
+            lock (_lock)
+                return _record;
+        }
+    }
+
+    private Guid Id => _record.Request.MoveId;
+
+    private string Name => _record.Request.Container;
+
+    /// <summary>Asks for the move to be undone.</summary>
+    /// <returns>false if the container has been released: only the destination can say now</returns>
+    public bool RequestAbort(string reason)
+    {
+        lock (_lock)
+        {
+            if (!SourceTransitions.CanAbort(_record.Phase))
+                return false;
+            _abortReason = reason;
+            _abort.Cancel();
+            return true;
+        }
+    }
+
+    /// <summary>The whole move; ends in <see cref="SourcePhase.Moved"/> or <see cref="SourcePhase.Stayed"/> and throws only on shutdown.</summary>
+    /// <param name="shutdown">the agent stops: the move stays as journaled and the next life of the agent goes on with it</param>
+    public async Task RunAsync(CancellationToken shutdown)
+    {
+        // Linked for the part that may be undone: shutdown, or somebody who changed their mind.
+        using CancellationTokenSource undoable = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _abort.Token);
+        ContainerDescription? container = null;
+        FreezeClock? freeze = null;
+        try
+        {
+            // 1. Describe.
+            container = await DescribeAsync(undoable.Token);
+            Advance(SourceInput.CopyBegins, record => record with { Description = JsonSerializer.Serialize(container, ApiJson.Options) });
+            await _tools.Faults.ReachAsync("source.copying");
+
+            // 2. Offer.
+            OfferReply offer = await _peer.OfferAsync(Record.Description!, undoable.Token);
+            if (!offer.Accepted)
+                throw new MoveRefusedException(offer.Blockers);
+
+            // 3. Files while it runs.
+            TreeSender trees = new(_peer, _tools.Paths.Move(Id));
+            await CopyTreesAsync(container, trees, undoable.Token);
+            ArmedCommand dump = await ArmDumpAsync(container, undoable.Token);
+            await _peer.AskAsync(undoable.Token);
+            await _tools.Faults.ReachAsync("source.copied");
+
+            // 4. Freeze.
+            Advance(SourceInput.FreezeBegins, record => record);
+            await _tools.Faults.ReachAsync("source.freezing");
+            freeze = new FreezeClock(_tools.Time);
+            using CancellationTokenSource deadline = new(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), _tools.Time);
+            using CancellationTokenSource frozen = CancellationTokenSource.CreateLinkedTokenSource(undoable.Token, deadline.Token);
+            try
+            {
+                await FreezeAsync(container, freeze, frozen.Token);
+                await _tools.Faults.ReachAsync("source.frozen");
+
+                // 5. What changed since, and the processes.
+                await Task.WhenAll(
+                    freeze.TimeAsync("files", () => CopyOnceAsync(container, trees, quiet: false, frozen.Token)),
+                    freeze.TimeAsync("dump", () => DumpAsync(dump, container)));
+                frozen.Token.ThrowIfCancellationRequested();
+                await _tools.Faults.ReachAsync("source.dumped");
+                (int files, long bytes) = await freeze.TimeAsync("send", () => _peer.SendImagesAsync(_tools.Paths.Images(Id), frozen.Token));
+
+                // 6. Ready.
+                container = await _tools.Network.RefreshNeighboursAsync(container, frozen.Token);
+                string neighbours = JsonSerializer.Serialize(container, ApiJson.Options);
+                PeerReply ready = await freeze.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes), frozen.Token));
+                if (ready.Phase != DestinationPhase.Ready)
+                    throw new PeerRefusedException(HttpStatusCode.Conflict, $"{Record.Request.DestinationNode} is not ready: {ready.Detail}");
+                long sent = trees.BytesSent + bytes;
+                await _tools.Faults.ReachAsync("source.ready");
+
+                // 7. Release.
+                freeze.Time("journal", () => Release(sent, frozen.Token));
+            }
+            catch (OperationCanceledException) when (deadline.IsCancellationRequested && !undoable.IsCancellationRequested)
+            {
+                throw new TimeoutException(
+                    $"the freeze budget of {Record.Request.FreezeBudgetMs} ms was over before {Record.Request.DestinationNode} had everything ({Describe(freeze)}): "
+                    + "thawed; give the container a larger budget (annotation evacuator.freeze-budget)");
+            }
+        }
+        catch (Exception e) when (!shutdown.IsCancellationRequested)
+        {
+            await RevertAsync(Reason(e), (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker, freeze, shutdown);
+            return;
+        }
+        await _tools.Faults.ReachAsync("source.released");
+        await SettleAsync(freeze, shutdown);
+    }
+
+    /// <summary>Goes on with a move that an earlier life of the agent had journaled.</summary>
+    public async Task RecoverAsync(CancellationToken shutdown)
+    {
+        LogRecovering(_log, Name, Id, Record.Phase);
+        switch (Record.Phase)
+        {
+            case SourcePhase.Accepted or SourcePhase.Copying or SourcePhase.Freezing:
+                await RevertAsync("the agent was restarted before the container was released", blocker: null, freeze: null, shutdown);
+                break;
+            case SourcePhase.Reverting:
+                await FinishRevertAsync(shutdown);
+                break;
+            case SourcePhase.Released:
+                await SettleAsync(freeze: null, shutdown);
+                break;
+            case SourcePhase.Removing:
+                await RemoveAsync(shutdown);
+                break;
+        }
+    }
+
+    public void Dispose()
+    {
+        _abort.Dispose();
+        _peer.Dispose();
+    }
+
+    private async Task<ContainerDescription> DescribeAsync(CancellationToken cancel)
+    {
+        ContainerDescription container = await _tools.Runtime.DescribeAsync(Name, cancel);
+        List<Blocker> blockers = [.. _tools.Preflight.Check(container)];
+        foreach (RuncContainer other in await _tools.Runtime.ListAsync(cancel))
+        {
+            if (other.Name == Name || other.State is "stopped" or "unreadable")
+                continue;
+            ContainerDescription neighbour = await _tools.Runtime.DescribeAsync(other.Name, cancel);
+            foreach (TreeDescription tree in container.Trees.Where(tree => neighbour.Trees.Any(theirs => Overlap(tree.Path, theirs.Path))))
+                blockers.Add(new Blocker(BlockerCode.UnsupportedMount,
+                    $"{tree.Path} is also used by container {other.Name}, and a directory can be in one place only: put it on shared storage (annotation evacuator.shared-paths) or give each its own"));
+        }
+        return blockers.Count == 0 ? container : throw new MoveRefusedException(blockers);
+    }
+
+    private static bool Overlap(string a, string b) => a == b || a.StartsWith(b.TrimEnd('/') + "/", StringComparison.Ordinal) || b.StartsWith(a.TrimEnd('/') + "/", StringComparison.Ordinal);
+
+    private async Task CopyTreesAsync(ContainerDescription container, TreeSender trees, CancellationToken cancel)
+    {
+        Directory.CreateDirectory(_tools.Paths.Move(Id), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        for (int pass = 1; pass <= MaxPasses; pass++)
+        {
+            long before = trees.BytesSent;
+            long start = _tools.Time.GetTimestamp();
+            await CopyOnceAsync(container, trees, quiet: true, cancel);
+            Update(record => record with { Rounds = pass, BytesSent = trees.BytesSent });
+            LogPass(_log, Name, pass, trees.BytesSent - before, _tools.Time.GetElapsedTime(start).TotalMilliseconds);
+            // A pass that took this little leaves next to nothing for the one inside the freeze.
+            if (pass > 1 && trees.BytesSent - before < 1 << 20)
+                break;
+        }
+    }
+
+    private static async Task CopyOnceAsync(ContainerDescription container, TreeSender trees, bool quiet, CancellationToken cancel)
+    {
+        for (int index = 0; index < container.Trees.Count; index++)
+            await trees.CopyAsync(index, container.Trees[index].Path, quiet, cancel);
+    }
+
+    private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, CancellationToken cancel)
+    {
+        Directory.CreateDirectory(_tools.Paths.Images(Id));
+        Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
+        return await ArmedCommand.ArmAsync(
+            AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id),
+            RuncCommands.Checkpoint(container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id)),
+            _tools.RuncEnvironment, _tools.Time, cancel);
+    }
+
+    private async Task FreezeAsync(ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
+    {
+        // Half of the budget: what cannot be stopped in that time cannot be moved in the rest.
+        TimeSpan patience = TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs / 2.0);
+        FreezeOutcome outcome = await freeze.TimeAsync("freeze", () => _tools.Freezer.FreezeAsync(container.CgroupPath, patience, cancel));
+        if (outcome != FreezeOutcome.Frozen)
+            throw new ContainerException(BlockerCode.NotRunning, outcome == FreezeOutcome.Gone
+                ? $"{Name} ended by itself before it was frozen"
+                : $"{Name} did not stand still within {patience.TotalMilliseconds:0} ms (a process hangs in the kernel?)");
+        freeze.Time("disconnect", () => _tools.Network.Disconnect(container));
+    }
+
+    private async Task DumpAsync(ArmedCommand dump, ContainerDescription container)
+    {
+        CommandResult result = await dump.GoAsync();
+        if (!result.Succeeded)
+            throw new CommandException($"runc checkpoint of {container.Name} ended with {result.ExitCode}: "
+                + $"{RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "dump.log")} ({result.Tail(1)})");
+    }
+
+    /// <summary>The one step that cannot be taken back, under the lock that an abort takes too.</summary>
+    private void Release(long sent, CancellationToken cancel)
+    {
+        lock (_lock)
+        {
+            cancel.ThrowIfCancellationRequested();
+            Advance(SourceInput.Release, record => record with { BytesSent = sent, Detail = $"released to {record.Request.DestinationNode}, waiting for its answer" });
+        }
+    }
+
+    /// <summary>Asks until the destination answers RUNNING or FAILED: nothing else may decide.</summary>
+    private async Task SettleAsync(FreezeClock? freeze, CancellationToken shutdown)
+    {
+        TimeSpan pause = TimeSpan.FromMilliseconds(200);
+        while (true)
+        {
+            shutdown.ThrowIfCancellationRequested();
+            try
+            {
+                double before = freeze?.Elapsed ?? 0;
+                using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
+                patience.CancelAfter(TimeSpan.FromMinutes(2));
+                PeerReply reply = await _peer.ReleaseAsync(patience.Token);
+                if (reply.Phase == DestinationPhase.Running)
+                {
+                    Advance(SourceInput.PeerRuns, record => WithResult(record, reply, freeze, before));
+                    await _tools.Faults.ReachAsync("source.running");
+                    await RemoveAsync(shutdown);
+                    return;
+                }
+                if (reply.Phase == DestinationPhase.Failed)
+                {
+                    Advance(SourceInput.PeerFailed, record => record with { Detail = $"{record.Request.DestinationNode} could not resume it: {reply.Detail}" });
+                    await FinishRevertAsync(shutdown);
+                    return;
+                }
+                Waiting(reply.Detail);
+            }
+            catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException or InvalidDataException
+                || (e is OperationCanceledException && !shutdown.IsCancellationRequested))
+            {
+                Waiting(e.Message);
+            }
+            await Task.Delay(pause, _tools.Time, shutdown);
+            pause = TimeSpan.FromMilliseconds(Math.Min(pause.TotalMilliseconds * 2, 5000));
+        }
+
+        void Waiting(string why) => Update(record => record with
+        {
+            Detail = $"released to {record.Request.DestinationNode} and frozen here until it answers; asking again every few seconds ({why})",
+        });
+    }
+
+    private static SourceRecord WithResult(SourceRecord record, PeerReply reply, FreezeClock? freeze, double before)
+    {
+        if (freeze is null)
+            return record with { Detail = "" };
+        Dictionary<string, double> parts = freeze.Parts;
+        foreach ((string part, double milliseconds) in reply.Parts)
+            parts[part == "total" ? "resume" : part] = milliseconds;
+        // From the freeze to the moment the release was sent, half of what the wire took, and the destination's own time until its tasks ran.
+        double resume = reply.Parts.GetValueOrDefault("total");
+        double wire = Math.Max(0, freeze.Elapsed - before - resume) / 2;
+        return record with { Detail = "", FreezeMs = Math.Round(before + wire + resume, 1), FreezeParts = parts };
+    }
+
+    private async Task RemoveAsync(CancellationToken shutdown)
+    {
+        ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(Record.Description!, ApiJson.Options)!;
+        while (true)
+        {
+            try
+            {
+                await _tools.Runtime.KillAndDeleteAsync(Name, container.CgroupPath, shutdown);
+                await _tools.Network.RemoveAsync(container, shutdown);
+                foreach (TreeDescription tree in container.Trees.Where(tree => tree.Kind is TreeKind.Bundle or TreeKind.Rootfs || !tree.ReadOnly))
+                    TreePlace.PutAside(tree.Path);
+                break;
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                LogRemoveFailed(_log, e, Name);
+                Update(record => record with { Detail = $"runs at {record.Request.DestinationNode}; removing what is left here failed, trying again: {e.Message}" });
+                await Task.Delay(TimeSpan.FromSeconds(2), _tools.Time, shutdown);
+            }
+        }
+        try
+        {
+            await _peer.KnownAsync(shutdown);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException)
+        {
+            // Only spares the destination a question after a power cut; the container runs there either way.
+            LogKnownFailed(_log, e, Record.Request.DestinationNode);
+        }
+        DeleteWork();
+        Advance(SourceInput.Removed, record => record with { Detail = "" });
+        LogMoved(_log, Name, Record.Request.DestinationNode, Record.FreezeMs ?? 0, Record.BytesSent >> 20);
+    }
+
+    private async Task RevertAsync(string reason, Blocker? blocker, FreezeClock? freeze, CancellationToken shutdown)
+    {
+        LogReverting(_log, Name, reason);
+        Advance(SourceInput.Abort, record => record with { Detail = reason, Blocker = blocker, FreezeParts = freeze?.Parts ?? record.FreezeParts });
+        await FinishRevertAsync(shutdown);
+    }
+
+    /// <summary>Lets the container run here again. Idempotent; also the way back after a crash of the agent.</summary>
+    private async Task FinishRevertAsync(CancellationToken shutdown)
+    {
+        if (!ArmedCommand.Disarm(_tools.Paths.Armed(Id), AgentPaths.DumpUnit(Id)))
+            // A dump is at work on the tasks (a crash of the agent does not end it): thawing under it would pull them from its hands.
+            await ArmedCommand.Reattach(AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id), _tools.Time).WaitForEndAsync();
+        if (Record.Description is { } text)
+        {
+            ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(text, ApiJson.Options)!;
+            if (Record.BootId == _tools.BootId && await _tools.Runtime.ExistsAsync(Name, shutdown))
+            {
+                _tools.Network.Reconnect(container);
+                _tools.Freezer.Thaw(container.CgroupPath);
+            }
+            else
+            {
+                Update(record => record with { Detail = $"{record.Detail}; the host was restarted since, the container is not running here" });
+            }
+        }
+        try
+        {
+            using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
+            patience.CancelAfter(TimeSpan.FromSeconds(10));
+            await _peer.ForgetAsync(patience.Token);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException
+            || (e is OperationCanceledException && !shutdown.IsCancellationRequested))
+        {
+            // Its lease ends by itself, and without a release it never runs the container.
+            LogForgetFailed(_log, e, Record.Request.DestinationNode);
+        }
+        DeleteWork();
+        Advance(SourceInput.Reverted, record => record);
+        LogStayed(_log, Name, Record.Detail);
+    }
+
+    private void DeleteWork()
+    {
+        if (Directory.Exists(_tools.Paths.Move(Id)))
+            Directory.Delete(_tools.Paths.Move(Id), recursive: true);
+    }
+
+    private string Reason(Exception e) => e switch
+    {
+        OperationCanceledException => _abortReason.Length > 0 ? _abortReason : "cancelled",
+        MoveRefusedException refused => refused.Message,
+        HttpRequestException or IOException => $"the connection to {Record.Request.DestinationNode} failed: {e.GetBaseException().Message}",
+        _ => e.Message,
+    };
+
+    private static string Describe(FreezeClock? freeze) =>
+        freeze is null ? "" : string.Join(", ", freeze.Parts.Select(part => $"{part.Key} {part.Value:0} ms"));
+
+    /// <summary>One transition: checked against the table, on the disk, then visible.</summary>
+    private void Advance(SourceInput input, Func<SourceRecord, SourceRecord> change)
+    {
+        lock (_lock)
+        {
+            SourcePhase next = SourceTransitions.Next(_record.Phase, input)
+                ?? throw new InvalidOperationException($"move {Id} of {Name}: {input} cannot happen in phase {_record.Phase}");
+            SourceRecord record = change(_record) with { Phase = next, Updated = _tools.Time.GetUtcNow() };
+            _tools.Journal.Write(record);
+            _record = record;
+        }
+    }
+
+    /// <summary>News that a restart may lose.</summary>
+    private void Update(Func<SourceRecord, SourceRecord> change)
+    {
+        lock (_lock)
+            _record = change(_record) with { Updated = _tools.Time.GetUtcNow() };
+    }
+}

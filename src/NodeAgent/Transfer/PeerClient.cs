@@ -1,0 +1,142 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Security;
+using System.Text.Json;
+using Evacuator.Common.AgentApi;
+
+namespace Evacuator.NodeAgent.Transfer;
+
+/// <summary>The source's view of a destination's agent, for one move. One TLS connection is kept warm so that no handshake falls into the freeze.</summary>
+internal sealed class PeerClient : IDisposable
+{
+    private readonly HttpClient _http;
+    private readonly Guid _moveId;
+
+    /// <param name="address">host or host:port</param>
+    /// <param name="tls">proves us and accepts only the agent of the node we mean</param>
+    public PeerClient(string address, int defaultPort, SslClientAuthenticationOptions tls, Guid moveId, string token)
+    {
+        _moveId = moveId;
+        SocketsHttpHandler handler = new()
+        {
+            SslOptions = tls,
+            ConnectTimeout = TimeSpan.FromSeconds(5),
+            PooledConnectionIdleTimeout = TimeSpan.FromMinutes(10),
+            AllowAutoRedirect = false,
+            UseProxy = false,
+        };
+        string authority = address.Contains(':') && !address.StartsWith('[') && address.Count(c => c == ':') > 1 ? $"[{address}]:{defaultPort}"
+            : address.Contains(':') ? address : $"{address}:{defaultPort}";
+        _http = new HttpClient(handler) { BaseAddress = new Uri($"https://{authority}"), Timeout = Timeout.InfiniteTimeSpan };
+        _http.DefaultRequestHeaders.Add(PeerProtocol.VersionHeader, PeerProtocol.Version.ToString());
+        _http.DefaultRequestHeaders.Add(PeerProtocol.TokenHeader, token);
+    }
+
+    public Task<OfferReply> OfferAsync(string description, CancellationToken cancel) =>
+        SendAsync<OfferReply>(HttpMethod.Put, "/offer", new StringContent(description, System.Text.Encoding.UTF8, "application/json"), cancel);
+
+    /// <summary>A duplex stream to an rsync server at the destination for tree <paramref name="tree"/> of the description.</summary>
+    public async Task<Stream> OpenTreeAsync(int tree, CancellationToken cancel)
+    {
+        using HttpRequestMessage request = Request(HttpMethod.Get, $"/trees/{tree}", content: null);
+        request.Headers.Connection.Add("Upgrade");
+        request.Headers.Upgrade.ParseAdd(PeerProtocol.TreeUpgrade);
+        HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        if (response.StatusCode != HttpStatusCode.SwitchingProtocols)
+            throw await RefusalAsync(response, cancel);
+        return await response.Content.ReadAsStreamAsync(cancel);
+    }
+
+    public async Task<(int Files, long Bytes)> SendImagesAsync(string directory, CancellationToken cancel)
+    {
+        using ImagesContent content = new(directory);
+        await SendAsync(HttpMethod.Put, "/images", content, cancel);
+        return content.Sent;
+    }
+
+    public Task<PeerReply> CompleteAsync(CompleteRequest request, CancellationToken cancel) =>
+        SendAsync<PeerReply>(HttpMethod.Post, "/complete", JsonContent.Create(request, options: ApiJson.Options), cancel);
+
+    public Task<PeerReply> ReleaseAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Post, "/release", null, cancel);
+
+    public Task KnownAsync(CancellationToken cancel) => SendAsync(HttpMethod.Post, "/known", null, cancel);
+
+    public Task<PeerReply> ForgetAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Delete, "", null, cancel);
+
+    /// <summary>Asks where it stands; also keeps the destination's lease and our TLS connection alive.</summary>
+    public Task<PeerReply> AskAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Get, "", null, cancel);
+
+    public void Dispose() => _http.Dispose();
+
+    private HttpRequestMessage Request(HttpMethod method, string path, HttpContent? content) =>
+        new(method, PeerProtocol.Move(_moveId) + path) { Content = content, Version = HttpVersion.Version11 };
+
+    private async Task SendAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancel)
+    {
+        using HttpRequestMessage request = Request(method, path, content);
+        using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        if (!response.IsSuccessStatusCode)
+            throw await RefusalAsync(response, cancel);
+    }
+
+    private async Task<T> SendAsync<T>(HttpMethod method, string path, HttpContent? content, CancellationToken cancel)
+    {
+        using HttpRequestMessage request = Request(method, path, content);
+        using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        if (!response.IsSuccessStatusCode)
+            throw await RefusalAsync(response, cancel);
+        byte[] body = await ReadBoundedAsync(response, cancel);
+        return JsonSerializer.Deserialize<T>(body, ApiJson.Options) ?? throw new InvalidDataException($"{request.RequestUri} answered with nothing");
+    }
+
+    private static async Task<PeerRefusedException> RefusalAsync(HttpResponseMessage response, CancellationToken cancel)
+    {
+        ErrorReply? error = null;
+        try
+        {
+            error = JsonSerializer.Deserialize<ErrorReply>(await ReadBoundedAsync(response, cancel), ApiJson.Options);
+        }
+        catch (Exception e) when (e is JsonException or IOException or InvalidDataException)
+        {
+            // The status code alone has to do.
+        }
+        return new PeerRefusedException(response.StatusCode, error?.Error ?? $"the peer answered {(int)response.StatusCode}");
+    }
+
+    private static async Task<byte[]> ReadBoundedAsync(HttpResponseMessage response, CancellationToken cancel)
+    {
+        await using Stream stream = await response.Content.ReadAsStreamAsync(cancel);
+        using MemoryStream kept = new();
+        byte[] buffer = new byte[16 * 1024];
+        int read;
+        while ((read = await stream.ReadAsync(buffer, cancel)) > 0)
+        {
+            if (kept.Length + read > PeerProtocol.MaxJson)
+                throw new InvalidDataException($"the peer's answer is larger than {PeerProtocol.MaxJson} bytes");
+            kept.Write(buffer, 0, read);
+        }
+        return kept.ToArray();
+    }
+
+    private sealed class ImagesContent(string directory) : HttpContent
+    {
+        public (int Files, long Bytes) Sent { get; private set; }
+
+        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => SerializeToStreamAsync(stream, context, CancellationToken.None);
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancel) =>
+            Sent = await ImageStream.WriteAsync(directory, stream, cancel);
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+    }
+}
+
+/// <summary>The peer understood and said no; asking again in the same way will not help.</summary>
+internal sealed class PeerRefusedException(HttpStatusCode status, string message) : Exception(message)
+{
+    public HttpStatusCode Status { get; } = status;
+}

@@ -1,0 +1,51 @@
+using Evacuator.Common.AgentApi;
+
+namespace Evacuator.NodeAgent.Transfer;
+
+/// <summary>
+/// The protocol between two agents: HTTP/1.1 over mutual TLS 1.3, both certificates with the role "agent", every request with the version
+/// and the move's one-time token. This file is the specification.
+/// </summary>
+/// <remarks>
+/// <code>
+/// source                                                destination
+/// PUT    /v1/moves/{id}/offer      ContainerDescription → 200 OfferReply        Announced → Receiving
+/// GET    /v1/moves/{id}/trees/{n}  Upgrade: evacuator-tree → 101, then the rsync protocol both ways, any number of times
+/// PUT    /v1/moves/{id}/images     ImageStream          → 204                   still Receiving
+/// POST   /v1/moves/{id}/complete   CompleteRequest      → 200 PeerReply(Ready)  Receiving → Ready, all checked
+///        ── the source journals Released ──
+/// POST   /v1/moves/{id}/release                         → 200 PeerReply(Running | Failed), after the restore; may be repeated
+/// POST   /v1/moves/{id}/known                           → 204                   the source has journaled the answer
+/// GET    /v1/moves/{id}                                 → 200 PeerReply         an unknown id is answered Failed, for ever
+/// DELETE /v1/moves/{id}                                 → 200 PeerReply(Failed); 409 once released
+/// </code>
+/// Refusals: 401 wrong token, 403 not a peer or not this move's source, 409 wrong phase, 426 another protocol version, 413 too large.
+/// Every body that is not a stream is JSON of at most <see cref="MaxJson"/> bytes.
+/// </remarks>
+internal static class PeerProtocol
+{
+    public const int Version = 1;
+    public const string VersionHeader = "Evacuator-Protocol";
+    public const string TokenHeader = "Evacuator-Token";
+    public const string TreeUpgrade = "evacuator-tree";
+
+    /// <summary>Bytes. A description holds the container's whole configuration and neighbour table.</summary>
+    public const int MaxJson = 4 << 20;
+
+    public static string Move(Guid id) => $"/v1/moves/{id}";
+}
+
+/// <summary>Whether the destination takes the container; if not, every reason.</summary>
+internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers);
+
+/// <summary>What changed while the container stood still and travels last.</summary>
+/// <param name="Neighbours">the neighbour tables of its interfaces, freshest state (ContainerDescription as JSON)</param>
+/// <param name="ImageFiles">how many files the images have</param>
+/// <param name="ImageBytes">how many bytes</param>
+internal sealed record CompleteRequest(string Neighbours, int ImageFiles, long ImageBytes);
+
+/// <summary>Where the destination stands.</summary>
+/// <param name="Phase">its phase</param>
+/// <param name="Detail">why it failed</param>
+/// <param name="Parts">parts of the resume in milliseconds, "total" being from the release's arrival to running tasks with a connected network</param>
+internal sealed record PeerReply(DestinationPhase Phase, string Detail, IReadOnlyDictionary<string, double> Parts);
