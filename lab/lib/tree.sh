@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# The trees that nodes boot from, built once and kept: CACHE/base-HASH, HASH being that of everything that went in.
-
+# The tree that nodes boot from.
 # What a plain Debian host would have for its containers, and what one wants at hand on it. sid only for CRIU: kernels
 # from 6.16 on refuse a socket option that the 4.1.1 of Debian 13 insists on, so there TCP needs 4.2.
 TREE_PACKAGES=(systemd systemd-sysv dbus criu runc iptables nftables iproute2 rsync socat procps iputils-arping iputils-ping
@@ -11,43 +10,16 @@ TREE_MASKED=(systemd-sysctl.service systemd-modules-load.service systemd-udevd.s
     systemd-firstboot.service console-getty.service getty.target systemd-networkd.service systemd-resolved.service
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer)
 
-tree_base_path() {
-    local hash
-    hash=$( (cd "$LAB_DIR" && cat lib/tree.sh && find node -type f -printf '%p %m\n' -exec cat {} \;) | sha256sum | cut -c 1-16)
-    printf '%s/base-%s' "$CACHE" "$hash"
-}
-
-# Builds the base tree unless it is there. Prints its path. An interrupted build leaves only CACHE/tmp.*, which the next one removes.
+# Prints the path of the base tree.
 tree_base() {
-    local path
-    path=$(tree_base_path)
-    mkdir -p "$CACHE"
-    exec 8>"$CACHE/lock"
-    flock 8
-    if [ ! -d "$path" ]; then
-        cache_clean_partial
-        say "building the node tree (Debian 13, once)"
-        local tmp
-        tmp=$(mktemp -d "$CACHE/tmp.XXXXXX")
-        tree_build "$tmp/tree" >&2 || die "the node tree could not be built"
-        mv "$tmp/tree" "$path"
-        rm -rf "$tmp"
-    fi
-    exec 8>&-
-    printf '%s\n' "$path"
-}
-
-cache_clean_partial() {
-    local left
-    for left in "$CACHE"/tmp.*; do
-        [ -e "$left" ] || continue
-        unmount_below "$left"
-        rm -rf --one-file-system "$left"
-    done
+    local hash
+    hash=$(cd "$LAB_DIR" && hash_of lib/tree.sh node)
+    cached base "$hash" 2 tree_build
 }
 
 tree_build() {
     local tree=$1 archive signed packages prefs
+    say "building the node tree (Debian 13, once)"
     archive=$(host_debian_archive)
     signed="deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive"
     packages=$(IFS=,; printf '%s' "${TREE_PACKAGES[*]},${TREE_FROM_SID[*]}")
