@@ -1,0 +1,58 @@
+using Evacuator.NodeAgent.Files;
+
+namespace Evacuator.NodeAgent.Tests.Files;
+
+public sealed class TreePlaceTests : IDisposable
+{
+    private readonly string _root = Directory.CreateTempSubdirectory("evacuator-test-").FullName;
+
+    public void Dispose() => Directory.Delete(_root, recursive: true);
+
+    [Theory]
+    [InlineData("/srv")]
+    [InlineData("/")]
+    [InlineData("srv/c1")]
+    [InlineData("/srv/../etc/cron.d")]
+    [InlineData("/etc/cron.d")]
+    [InlineData("/usr/local/c1")]
+    [InlineData("/proc/self")]
+    [InlineData("/srv/c1\n[tree1]\npath = /")]
+    public void Path_OfTheHostOrNotPlain_IsRefused(string path) => Assert.NotNull(TreePlace.WhyRefused(path));
+
+    [Theory]
+    [InlineData("/srv/containers/c1")]
+    [InlineData("/var/lib/containers/c1")]
+    [InlineData("/data/c1")]
+    public void Path_OfAContainer_IsTaken(string path) => Assert.Null(TreePlace.WhyRefused(path));
+
+    [Fact]
+    public void Tree_MovedAwayAndBack_KeepsItsFilesForTheDifference()
+    {
+        string tree = Path.Combine(_root, "c1");
+        Directory.CreateDirectory(tree);
+        File.WriteAllText(Path.Combine(tree, "config.json"), "{}");
+
+        TreePlace.PutAside(tree);
+        Assert.False(Directory.Exists(tree));
+        TreePlace.PutAside(tree);
+        Assert.True(File.Exists(Path.Combine(TreePlace.SetAside(tree), "config.json")));
+
+        TreePlace.Prepare(tree);
+        Assert.True(File.Exists(Path.Combine(tree, "config.json")));
+        Assert.False(Directory.Exists(TreePlace.SetAside(tree)));
+    }
+
+    [Fact]
+    public void Tree_PutAsideTwice_KeepsTheNewer()
+    {
+        string tree = Path.Combine(_root, "c1");
+        foreach (string content in (string[])["old", "new"])
+        {
+            Directory.CreateDirectory(tree);
+            File.WriteAllText(Path.Combine(tree, "f"), content);
+            TreePlace.PutAside(tree);
+        }
+
+        Assert.Equal("new", File.ReadAllText(Path.Combine(TreePlace.SetAside(tree), "f")));
+    }
+}

@@ -1,0 +1,148 @@
+using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Migration;
+
+namespace Evacuator.NodeAgent.Tests.Migration;
+
+/// <summary>
+/// Explores every order in which the two halves of the handover can run, with messages lost, repeated and delayed, and with either side
+/// restarted or rebooted at any point. The phases and their changes are the product's own tables; only the world around them is modelled here.
+/// </summary>
+public class HandoverModelTests
+{
+    [Fact]
+    public void Handover_AnyLossDelayOrRestart_NeverRunsTwice()
+    {
+        foreach (World world in Reachable())
+            Assert.False(world.SourceTasks == Tasks.Running && world.DestinationTasks == Tasks.Running, $"two running: {world}");
+    }
+
+    [Fact]
+    public void Handover_NoRebootAndBothEnded_RunsInExactlyOnePlace()
+    {
+        World[] ends = [.. Reachable().Where(world => world is { Rebooted: false, Source: SourcePhase.Moved or SourcePhase.Stayed }
+            && world.Destination is DestinationPhase.Running or DestinationPhase.Failed or DestinationPhase.Announced or DestinationPhase.Receiving or DestinationPhase.Ready)];
+
+        Assert.Contains(ends, world => world.Source == SourcePhase.Moved);
+        Assert.Contains(ends, world => world.Source == SourcePhase.Stayed);
+        foreach (World world in ends.Where(world => !world.Rebooted))
+            Assert.True((world.SourceTasks == Tasks.Running) ^ (world.DestinationTasks == Tasks.Running), $"not exactly one: {world}");
+    }
+
+    [Fact]
+    public void Handover_FromAnyPoint_CanStillEnd()
+    {
+        HashSet<World> reachable = Reachable();
+        Dictionary<World, List<World>> before = [];
+        foreach (World world in reachable)
+            foreach (World next in Next(world))
+                (before.TryGetValue(next, out List<World>? list) ? list : before[next] = []).Add(world);
+        HashSet<World> canEnd = [.. reachable.Where(world => world.Source is SourcePhase.Moved or SourcePhase.Stayed)];
+        Queue<World> open = new(canEnd);
+        while (open.TryDequeue(out World? world))
+            foreach (World earlier in before.GetValueOrDefault(world) ?? [])
+                if (canEnd.Add(earlier))
+                    open.Enqueue(earlier);
+
+        Assert.Equal(reachable.Count, canEnd.Count);
+    }
+
+    [Fact]
+    public void Handover_SourceRemoves_OnlyAfterTheDestinationRan()
+    {
+        foreach (World world in Reachable().Where(world => world.Source is SourcePhase.Removing or SourcePhase.Moved))
+            Assert.True(world.EverRan, $"removed before it ran elsewhere: {world}");
+    }
+
+    private enum Tasks
+    {
+        None,
+        Running,
+        Frozen,
+    }
+
+    /// <param name="ReadyHeard">the source has heard READY</param>
+    /// <param name="ReleaseSent">a release is on the wire, or was; it may arrive at any time, any number of times</param>
+    /// <param name="RunningReply">an answer "Running" is on the wire</param>
+    /// <param name="FailedReply">an answer "Failed" is on the wire</param>
+    /// <param name="ForgetSent">a request to forget is on the wire</param>
+    private sealed record World(
+        SourcePhase Source, Tasks SourceTasks, DestinationPhase Destination, Tasks DestinationTasks,
+        bool ReadyHeard, bool ReleaseSent, bool RunningReply, bool FailedReply, bool ForgetSent, bool SourceKnown, bool EverRan, bool Rebooted);
+
+    private static HashSet<World> Reachable()
+    {
+        World start = new(SourcePhase.Accepted, Tasks.Running, DestinationPhase.Announced, Tasks.None, false, false, false, false, false, false, false, false);
+        HashSet<World> seen = [start];
+        Queue<World> open = new(seen);
+        while (open.TryDequeue(out World? world))
+            foreach (World next in Next(world))
+                if (seen.Add(next))
+                    open.Enqueue(next);
+        return seen;
+    }
+
+    private static IEnumerable<World> Next(World w)
+    {
+        // The source's own steps.
+        if (SourceTransitions.Next(w.Source, SourceInput.CopyBegins) is { } copying)
+            yield return w with { Source = copying };
+        if (SourceTransitions.Next(w.Source, SourceInput.FreezeBegins) is { } freezing && w.Destination == DestinationPhase.Receiving)
+            yield return w with { Source = freezing, SourceTasks = w.SourceTasks == Tasks.Running ? Tasks.Frozen : w.SourceTasks };
+        if (SourceTransitions.Next(w.Source, SourceInput.Release) is { } released && w.ReadyHeard)
+            yield return w with { Source = released };
+        if (w.Source == SourcePhase.Released)
+            yield return w with { ReleaseSent = true };
+        if (SourceTransitions.Next(w.Source, SourceInput.Abort) is { } reverting)
+            yield return w with { Source = reverting };
+        if (SourceTransitions.Next(w.Source, SourceInput.Reverted) is { } stayed)
+            yield return w with { Source = stayed, SourceTasks = w.SourceTasks == Tasks.Frozen ? Tasks.Running : w.SourceTasks, ForgetSent = true };
+        if (w.RunningReply && SourceTransitions.Next(w.Source, SourceInput.PeerRuns) is { } removing)
+            yield return w with { Source = removing };
+        if (w.FailedReply && SourceTransitions.Next(w.Source, SourceInput.PeerFailed) is { } failed)
+            yield return w with { Source = failed };
+        if (SourceTransitions.Next(w.Source, SourceInput.Removed) is { } moved)
+        {
+            yield return w with { Source = moved, SourceTasks = Tasks.None, SourceKnown = w.SourceKnown || w.Destination == DestinationPhase.Running };
+            yield return w with { Source = moved, SourceTasks = Tasks.None };
+        }
+
+        // The destination's.
+        if (w.Source == SourcePhase.Copying && DestinationTransitions.Next(w.Destination, DestinationInput.Offered) is { } receiving)
+            yield return w with { Destination = receiving };
+        if (w.Source == SourcePhase.Freezing && DestinationTransitions.Next(w.Destination, DestinationInput.Complete) is { } ready)
+        {
+            yield return w with { Destination = ready };
+            yield return w with { Destination = ready, ReadyHeard = true };
+        }
+        if (w.ReleaseSent && DestinationTransitions.Next(w.Destination, DestinationInput.Release) is { } resuming)
+            yield return w with { Destination = resuming };
+        if (DestinationTransitions.Next(w.Destination, DestinationInput.Restored) is { } running)
+            yield return w with { Destination = running, DestinationTasks = Tasks.Running, EverRan = true };
+        if (DestinationTransitions.Next(w.Destination, DestinationInput.RestoreFailed) is { } broken)
+            yield return w with { Destination = broken };
+        // A lease that runs out, the own brain, or the source's request, late or not.
+        if (DestinationTransitions.Next(w.Destination, DestinationInput.Forget) is { } forgotten)
+            yield return w with { Destination = forgotten };
+        if (w.ReleaseSent && w.Destination == DestinationPhase.Running)
+            yield return w with { RunningReply = true };
+        if (w.Destination == DestinationPhase.Failed && (w.ReleaseSent || w.ForgetSent))
+            yield return w with { FailedReply = true };
+
+        // Restarts of an agent change nothing but this: the source aborts what it may.
+        // Reboots: all tasks of the host are gone.
+        if (w.SourceTasks != Tasks.None)
+        {
+            SourcePhase after = SourceTransitions.Next(w.Source, SourceInput.Abort) ?? w.Source;
+            yield return w with { Source = after, SourceTasks = Tasks.None, Rebooted = true };
+        }
+        if (!w.Rebooted || w.Destination != DestinationPhase.Failed)
+        {
+            DestinationPhase after = w.Destination == DestinationPhase.Running && w.SourceKnown
+                ? w.Destination
+                : DestinationTransitions.Next(w.Destination, DestinationInput.LostByReboot)
+                    ?? DestinationTransitions.Next(w.Destination, DestinationInput.Forget)
+                    ?? w.Destination;
+            yield return w with { Destination = after, DestinationTasks = Tasks.None, Rebooted = true };
+        }
+    }
+}
