@@ -24,13 +24,14 @@ cached() {
             cache_clean_partial
             tmp=$(mktemp -d "$CACHE/tmp.XXXXXX")
             "$@" "$tmp/made" >&2 || die "could not make $kind"
+            touch "$tmp/made" # a tree comes with the age of its packages, and age is what trimming goes by
             mv "$tmp/made" "$path"
             rm -rf --one-file-system "$tmp"
             cache_trim "$kind" "$keep"
         fi
         exec 8>&-
     fi
-    touch "$path"
+    touch -c "$path"
     printf '%s\n' "$path"
 }
 

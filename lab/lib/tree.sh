@@ -14,7 +14,7 @@ TREE_MASKED=(systemd-sysctl.service systemd-modules-load.service systemd-udevd.s
 tree_base() {
     local hash
     hash=$(hash_of "$LAB_DIR/lib/tree.sh" "$LAB_DIR/node")
-    cached base "$hash" 2 tree_build
+    cached base "$hash" 4 tree_build
 }
 
 tree_build() {
