@@ -1,0 +1,152 @@
+using System.Buffers.Binary;
+
+namespace Evacuator.NodeAgent.Criu;
+
+/// <summary>A run of pages in a pagemap image.</summary>
+/// <param name="Address">of the first page, bytes</param>
+/// <param name="Pages">how many, of 4096 bytes</param>
+/// <param name="Flags">PE_PARENT 1, PE_LAZY 2, PE_PRESENT 4</param>
+internal readonly record struct PagemapEntry(ulong Address, ulong Pages, uint Flags)
+{
+    public const uint Lazy = 2;
+    public const uint Present = 4;
+
+    public ulong End => Address + Pages * 4096;
+}
+
+/// <summary>
+/// CRIU's pagemap-PID.img: which pages a process has, and which of them are in pages-N.img. Layout, little endian:
+/// <code>
+/// u32 0x54564319 (IMG_COMMON_MAGIC)   u32 0x56084025 (PAGEMAP_MAGIC)
+/// u32 length, protobuf pagemap_head  { 1: pages_id }
+/// u32 length, protobuf pagemap_entry { 1: vaddr  2: compat_nr_pages  3: in_parent  4: flags  5: nr_pages }   sorted by vaddr
+/// </code>
+/// Bytes in pages-N.img exist for entries with PE_PRESENT only, in the order of the entries, so lazy entries can be put in between.
+/// </summary>
+internal sealed class PagemapImage
+{
+    private const uint CommonMagic = 0x54564319;
+    private const uint PagemapMagic = 0x56084025;
+
+    private readonly byte[] _head;
+
+    private PagemapImage(byte[] head, IReadOnlyList<PagemapEntry> entries) => (_head, Entries) = (head, entries);
+
+    public IReadOnlyList<PagemapEntry> Entries { get; }
+
+    /// <exception cref="InvalidDataException">not such an image</exception>
+    public static PagemapImage Read(ReadOnlySpan<byte> image)
+    {
+        if (image.Length < 8 || BinaryPrimitives.ReadUInt32LittleEndian(image) != CommonMagic || BinaryPrimitives.ReadUInt32LittleEndian(image[4..]) != PagemapMagic)
+            throw new InvalidDataException("not a pagemap image of CRIU");
+        image = image[8..];
+        byte[]? head = null;
+        List<PagemapEntry> entries = [];
+        while (image.Length > 0)
+        {
+            if (image.Length < 4 || BinaryPrimitives.ReadUInt32LittleEndian(image) is var length && length > image.Length - 4)
+                throw new InvalidDataException("the pagemap image ends in the middle of an entry");
+            ReadOnlySpan<byte> message = image.Slice(4, (int)length);
+            image = image[(4 + (int)length)..];
+            if (head is null)
+                head = message.ToArray();
+            else
+                entries.Add(ReadEntry(message));
+        }
+        return new PagemapImage(head ?? throw new InvalidDataException("the pagemap image has no head"), entries);
+    }
+
+    /// <summary>The same image with runs of pages that will be filled in later.</summary>
+    /// <param name="lazy">sorted, overlapping neither each other nor the entries of this image</param>
+    /// <exception cref="InvalidDataException">they overlap: the engine and CRIU disagree about who has a page</exception>
+    public PagemapImage WithLazy(IEnumerable<(ulong Address, ulong Pages)> lazy)
+    {
+        List<PagemapEntry> all = [.. Entries, .. lazy.Where(run => run.Pages > 0).Select(run => new PagemapEntry(run.Address, run.Pages, PagemapEntry.Lazy))];
+        all.Sort((a, b) => a.Address.CompareTo(b.Address));
+        for (int i = 1; i < all.Count; i++)
+            if (all[i].Address < all[i - 1].End)
+                throw new InvalidDataException($"pages at {all[i].Address:x} are in the image twice: the engine and CRIU disagree about them");
+        return new PagemapImage(_head, all);
+    }
+
+    public byte[] Write()
+    {
+        using MemoryStream image = new();
+        Span<byte> word = stackalloc byte[4];
+        WriteWord(CommonMagic, word);
+        WriteWord(PagemapMagic, word);
+        WriteWord((uint)_head.Length, word);
+        image.Write(_head);
+        Span<byte> message = stackalloc byte[64];
+        foreach (PagemapEntry entry in Entries)
+        {
+            int length = 0;
+            Field(message, ref length, 1, entry.Address);
+            // A required field of old readers; 32 bits, so it saturates where the true number does not fit.
+            Field(message, ref length, 2, Math.Min(entry.Pages, int.MaxValue));
+            Field(message, ref length, 4, entry.Flags);
+            Field(message, ref length, 5, entry.Pages);
+            WriteWord((uint)length, word);
+            image.Write(message[..length]);
+        }
+        return image.ToArray();
+
+        void WriteWord(uint value, Span<byte> buffer)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(buffer, value);
+            image.Write(buffer);
+        }
+    }
+
+    private static void Field(Span<byte> message, ref int at, int number, ulong value)
+    {
+        message[at++] = (byte)(number << 3);
+        while (value >= 0x80)
+        {
+            message[at++] = (byte)(value | 0x80);
+            value >>= 7;
+        }
+        message[at++] = (byte)value;
+    }
+
+    private static PagemapEntry ReadEntry(ReadOnlySpan<byte> message)
+    {
+        ulong address = 0, compat = 0, flags = 0, pages = 0;
+        bool inParent = false, hasFlags = false;
+        int at = 0;
+        while (at < message.Length)
+        {
+            ulong key = Varint(message, ref at);
+            if ((key & 7) != 0)
+                throw new InvalidDataException("a pagemap entry with a field that is not a number");
+            ulong value = Varint(message, ref at);
+            switch (key >> 3)
+            {
+                case 1: address = value; break;
+                case 2: compat = value; break;
+                case 3: inParent = value != 0; break;
+                case 4: (flags, hasFlags) = (value, true); break;
+                case 5: pages = value; break;
+            }
+        }
+        if (inParent)
+            throw new InvalidDataException("a pagemap entry that refers to parent images, which this agent never makes");
+        // Without flags: images of CRIU before 2.12, all present.
+        return new PagemapEntry(address, pages != 0 ? pages : compat, hasFlags ? (uint)flags : PagemapEntry.Present);
+    }
+
+    private static ulong Varint(ReadOnlySpan<byte> message, ref int at)
+    {
+        ulong value = 0;
+        for (int shift = 0; shift < 64; shift += 7)
+        {
+            if (at >= message.Length)
+                break;
+            byte b = message[at++];
+            value |= (ulong)(b & 0x7F) << shift;
+            if (b < 0x80)
+                return value;
+        }
+        throw new InvalidDataException("a damaged number in a pagemap entry");
+    }
+}
