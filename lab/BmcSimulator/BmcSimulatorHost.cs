@@ -38,6 +38,7 @@ public sealed class BmcSimulatorHost : IAsyncDisposable
     private readonly TimeProvider _time;
     private volatile X509Certificate2 _certificate;
     private Task _watch = Task.CompletedTask;
+    private int _disposed;
 
     private BmcSimulatorHost(BmcSimulatorSettings settings, Action<ILoggingBuilder> logging)
     {
@@ -54,6 +55,8 @@ public sealed class BmcSimulatorHost : IAsyncDisposable
         _parts = new SimulatorParts(settings, _app.Lifetime, _app.Services.GetRequiredService<ILoggerFactory>());
         _control = new SimulatorControl(_parts, ChangeCertificate);
         var controlApi = new ControlApi(_parts, _control, DescribeState);
+        // Streams and stalled requests would hold an orderly stop up.
+        _app.Lifetime.ApplicationStopping.Register(_connections.CutAll);
         _app.Run(context => IsControl(context) ? controlApi.HandleAsync(context) : _parts.Service.HandleAsync(context));
     }
 
@@ -141,10 +144,13 @@ public sealed class BmcSimulatorHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1)
+        {
+            return;
+        }
+
         await _stop.CancelAsync();
         await _watch;
-        // Streams and stalled requests would hold an orderly stop up.
-        _connections.CutAll();
         await _app.StopAsync();
         await _app.DisposeAsync();
         await _parts.DisposeAsync();

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Evacuator.Lab.BmcSimulator.Faults;
 
 /// <summary>What can go wrong with a BMC. In JSON the names are written in kebab case: <c>session-dropped</c>.</summary>
@@ -54,9 +56,11 @@ public enum FaultKind
     SubscriptionsVanish,
 
     /// <summary>A PATCH is answered 412, whatever its If-Match.</summary>
+    [JsonStringEnumMemberName("etag-mismatch")]
     ETagMismatch,
 
     /// <summary>A PATCH without If-Match is answered 428.</summary>
+    [JsonStringEnumMemberName("etag-required")]
     ETagRequired,
 
     /// <summary>PowerState keeps the value it had when the fault began.</summary>
