@@ -93,8 +93,18 @@ public sealed class FleetSetup(TimeProvider time)
     /// <param name="bundlePath">NODE.join</param>
     /// <param name="etcDirectory">/etc/evacuator</param>
     /// <param name="replaceFleet">join even if this host belongs to another fleet or was another node</param>
-    /// <exception cref="FleetSetupException">the bundle is not sound, this host belongs to another fleet, or files cannot be written; nothing is changed then</exception>
+    /// <exception cref="FleetSetupException">the bundle is not sound, this host belongs to another fleet, or files cannot be written; the services stay as they were then</exception>
     public FleetJoinResult Join(string bundlePath, string etcDirectory = "/etc/evacuator", bool replaceFleet = false)
+    {
+        if (!Accounts.IsRoot)
+            throw new FleetSetupException("joining a fleet writes keys that only root may own: run it as root");
+        uint group = Accounts.GroupId(Accounts.Service)
+            ?? throw new FleetSetupException($"there is no group {Accounts.Service} on this host: install the evacuator package first");
+        return Join(bundlePath, etcDirectory, group, replaceFleet);
+    }
+
+    /// <param name="group">owns the brain's key; null leaves it to the caller's</param>
+    internal FleetJoinResult Join(string bundlePath, string etcDirectory, uint? group, bool replaceFleet = false)
     {
         // 1. The bundle is sound.
         JoinBundle bundle = JoinBundle.Read(bundlePath);
@@ -105,11 +115,6 @@ public sealed class FleetSetup(TimeProvider time)
         string tls = Path.Combine(etcDirectory, "tls");
         if (!replaceFleet)
             RefuseOtherFleet(tls, authority, bundle.Node);
-        uint? group = Accounts.GroupId(Accounts.Service);
-        if (Accounts.IsRoot && group is null)
-            throw new FleetSetupException($"there is no group {Accounts.Service} on this host: install the evacuator package first");
-        if (!Accounts.IsRoot)
-            group = null;
 
         // 3. All files are written whole beside their places, then get their names; agent.crt last: the units start only if it exists.
         string dropIns = Path.Combine(etcDirectory, "evacuator.conf.d");
@@ -133,7 +138,7 @@ public sealed class FleetSetup(TimeProvider time)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FleetSetupException($"{e.Message} (joining a fleet needs root)", e);
+            throw new FleetSetupException(e.Message, e);
         }
         finally
         {

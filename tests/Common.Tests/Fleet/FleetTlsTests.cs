@@ -1,0 +1,357 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
+using Evacuator.Testing;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.Common.Tests.Fleet;
+
+/// <summary>Real handshakes over loopback between two nodes of a fleet, and everybody else who tries.</summary>
+public sealed class FleetTlsTests : IDisposable
+{
+    private static readonly Peer[] Peers = [new("node1", "10.0.0.1"), new("node2", "10.0.0.2"), new("node3", "10.0.0.3")];
+
+    private readonly TemporaryFolder _folder = new();
+
+    // Kernel and OpenSSL know no other clock than the wall's, and SslStream looks at it besides ours.
+    private readonly ManualTime _time = new(DateTimeOffset.UtcNow);
+
+    private readonly List<IDisposable> _owned = [];
+
+    public void Dispose()
+    {
+        foreach (IDisposable owned in _owned)
+            owned.Dispose();
+        _folder.Dispose();
+    }
+
+    [Theory]
+    [InlineData(FleetRole.Brain)]
+    [InlineData(FleetRole.Agent)]
+    public async Task Handshake_TwoNodesSameRole_BothKnowEachOther(FleetRole role)
+    {
+        Init("fleet");
+        Outcome outcome = await Handshake(Tls("fleet", "node1", role).ForServer(), Tls("fleet", "node2", role).ForClient("node1"));
+
+        Assert.Null(outcome.ServerError);
+        Assert.Null(outcome.ClientError);
+        Assert.Equal(new PeerIdentity("node2", role), outcome.SeenByServer);
+        Assert.Equal(new PeerIdentity("node1", role), outcome.SeenByClient);
+        Assert.Equal(SslProtocols.Tls13, outcome.Protocol);
+    }
+
+    [Fact]
+    public async Task Handshake_OtherRole_IsRefusedByName()
+    {
+        Init("fleet");
+        Outcome outcome = await Handshake(Tls("fleet", "node1", FleetRole.Agent).ForServer(), Tls("fleet", "node2", FleetRole.Brain).ForClient("node1"));
+
+        Assert.Contains("node1/agent has the wrong role", outcome.ClientError, StringComparison.Ordinal);
+        Assert.NotNull(outcome.ServerError);
+    }
+
+    [Fact]
+    public async Task Handshake_ServerMeetsOtherRole_IsRefusedByName()
+    {
+        Init("fleet");
+        SslClientAuthenticationOptions careless = Tls("fleet", "node2", FleetRole.Brain).ForClient("node1");
+        careless.RemoteCertificateValidationCallback = (_, _, _, _) => true;
+
+        Outcome outcome = await Handshake(Tls("fleet", "node1", FleetRole.Agent).ForServer(), careless);
+
+        Assert.Contains("node2/brain has the wrong role", outcome.ServerError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Handshake_AnotherFleet_IsRefusedOnBothSides()
+    {
+        Init("fleet");
+        Init("other");
+        SslClientAuthenticationOptions careless = Tls("other", "node2", FleetRole.Agent).ForClient("node1");
+        careless.RemoteCertificateValidationCallback = (_, _, _, _) => true;
+
+        Outcome atServer = await Handshake(Tls("fleet", "node1", FleetRole.Agent).ForServer(), careless);
+        Outcome atClient = await Handshake(Tls("fleet", "node1", FleetRole.Agent).ForServer(), Tls("other", "node2", FleetRole.Agent).ForClient("node1"));
+
+        Assert.Contains("not from this fleet's authority", atServer.ServerError, StringComparison.Ordinal);
+        Assert.Contains("not from this fleet's authority", atClient.ClientError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Handshake_NoCertificate_IsRefused()
+    {
+        Init("fleet");
+        SslClientAuthenticationOptions anonymous = new() { TargetHost = "node1", RemoteCertificateValidationCallback = (_, _, _, _) => true };
+
+        Outcome outcome = await Handshake(Tls("fleet", "node1", FleetRole.Agent).ForServer(), anonymous);
+
+        Assert.Contains("showed no certificate", outcome.ServerError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Handshake_NodeTakenOutOfPeersFile_IsRefused()
+    {
+        Init("fleet");
+        FleetTls server = Tls("fleet", "node1", FleetRole.Agent, Peers[..1]);
+        SslClientAuthenticationOptions client = Tls("fleet", "node2", FleetRole.Agent).ForClient("node1");
+
+        Outcome outcome = await Handshake(server.ForServer(), client);
+
+        Assert.Contains("node2 is not in the peers file of node1", outcome.ServerError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Handshake_AnotherNodeAnswers_IsRefused()
+    {
+        Init("fleet");
+        Outcome outcome = await Handshake(Tls("fleet", "node3", FleetRole.Agent).ForServer(), Tls("fleet", "node2", FleetRole.Agent).ForClient("node1"));
+
+        Assert.Contains("expected node1, but node3 answered", outcome.ClientError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Handshake_OlderTls_IsRefused()
+    {
+        Init("fleet");
+        SslClientAuthenticationOptions old = Tls("fleet", "node2", FleetRole.Agent).ForClient("node1");
+        old.EnabledSslProtocols = SslProtocols.Tls12;
+
+        Outcome outcome = await Handshake(Tls("fleet", "node1", FleetRole.Agent).ForServer(), old);
+
+        Assert.NotNull(outcome.ServerError);
+        Assert.NotNull(outcome.ClientError);
+    }
+
+    [Fact]
+    public void WhyNot_Expired_SaysWhen()
+    {
+        Init("fleet");
+        FleetTls server = Tls("fleet", "node1", FleetRole.Agent);
+        using X509Certificate2 certificate = X509CertificateLoader.LoadCertificateFromFile(Path.Combine(Etc("fleet", "node1"), "tls", "agent.crt"));
+        _time.Advance(FleetAuthority.NodeLifetime);
+
+        Assert.Equal($"the certificate of \"node1\" expired on {certificate.NotAfter.ToUniversalTime():u}", server.WhyNot(certificate, "node1"));
+    }
+
+    [Fact]
+    public void WhyNot_NotYetValid_SpeaksOfClocks()
+    {
+        _time.Advance(TimeSpan.FromDays(2));
+        Init("fleet");
+        FleetTls server = Tls("fleet", "node1", FleetRole.Agent);
+        using X509Certificate2 certificate = X509CertificateLoader.LoadCertificateFromFile(Path.Combine(Etc("fleet", "node1"), "tls", "agent.crt"));
+        ManualTime behind = new(DateTimeOffset.UtcNow);
+        using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(Path.Combine(Etc("fleet", "node1"), "tls", "ca.crt"));
+
+        Assert.Null(server.WhyNot(certificate, "node1"));
+        Assert.Contains("compare the clocks", FleetTrust.WhyNot(certificate, authority, behind.GetUtcNow()), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void WhyNot_TheAuthorityItself_IsNoNode()
+    {
+        Init("fleet");
+        using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(Path.Combine(Etc("fleet", "node1"), "tls", "ca.crt"));
+
+        Assert.NotNull(Tls("fleet", "node1", FleetRole.Agent).WhyNot(authority, null));
+    }
+
+    [Fact]
+    public void WhyNot_SignedByANode_IsNotFromTheAuthority()
+    {
+        // A node's own certificate must not serve to make further ones.
+        Init("fleet");
+        string tls = Path.Combine(Etc("fleet", "node2"), "tls");
+        using X509Certificate2 node = X509Certificate2.CreateFromPemFile(Path.Combine(tls, "agent.crt"), Path.Combine(tls, "agent.key"));
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        CertificateRequest request = new("CN=node1", key, HashAlgorithmName.SHA256);
+        SubjectAlternativeNameBuilder names = new();
+        names.AddUri(new PeerIdentity("node1", FleetRole.Agent).Uri);
+        request.CertificateExtensions.Add(names.Build());
+        using X509Certificate2 forged = request.Create(
+            node.SubjectName, X509SignatureGenerator.CreateForECDsa(node.GetECDsaPrivateKey()!), node.NotBefore, node.NotAfter, [1, 2, 3]);
+
+        Assert.Contains("not from this fleet's authority", Tls("fleet", "node3", FleetRole.Agent).WhyNot(forged, null), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void From_TwoIdentities_IsNobody()
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        CertificateRequest request = new("CN=node1", key, HashAlgorithmName.SHA256);
+        SubjectAlternativeNameBuilder names = new();
+        names.AddUri(new PeerIdentity("node1", FleetRole.Agent).Uri);
+        names.AddUri(new PeerIdentity("node2", FleetRole.Agent).Uri);
+        request.CertificateExtensions.Add(names.Build());
+        using X509Certificate2 certificate = request.CreateSelfSigned(_time.GetUtcNow(), _time.GetUtcNow().AddDays(1));
+
+        Assert.Null(PeerIdentity.From(certificate));
+    }
+
+    [Fact]
+    public async Task UseOn_KestrelWithHttpClient_RequestCarriesTheIdentity()
+    {
+        Init("fleet");
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        FleetTls server = Tls("fleet", "node1", FleetRole.Brain);
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, server.UseOn));
+        await using WebApplication app = builder.Build();
+        app.MapGet("/", (HttpContext context) => FleetTls.IdentityOf(context).ToString());
+        await app.StartAsync();
+        int port = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single()).Port;
+
+        using HttpClient known = new(Tls("fleet", "node2", FleetRole.Brain).HttpHandlerFor("node1"));
+        Assert.Equal("node2/brain", await known.GetStringAsync($"https://127.0.0.1:{port}/"));
+        using HttpClient wrong = new(Tls("fleet", "node2", FleetRole.Brain).HttpHandlerFor("node3"));
+        HttpRequestException error = await Assert.ThrowsAsync<HttpRequestException>(() => wrong.GetStringAsync($"https://127.0.0.1:{port}/"));
+        Assert.Contains("expected node3, but node1 answered", error.ToString(), StringComparison.Ordinal);
+        using HttpClient stranger = new(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true } });
+        await Assert.ThrowsAsync<HttpRequestException>(() => stranger.GetStringAsync($"https://127.0.0.1:{port}/"));
+    }
+
+    [Fact]
+    public void Load_NothingThere_AllFilesNamed()
+    {
+        EvacuatorOptions options = Options("fleet", "node1") with { Node = new NodeOptions { Name = "node9" } };
+
+        string[] mistakes = [.. FleetTls.Load(options, FleetRole.Brain, Peers, _time).Mistakes.Select(mistake => mistake.ToString())];
+
+        string tls = options.Fleet.TlsDirectory;
+        Assert.Equal(
+            [
+                $"{tls}/ca.crt: does not exist: join the fleet with \"evacuator fleet join NODE.join\"",
+                $"{tls}/brain.crt: does not exist: join the fleet with \"evacuator fleet join NODE.join\"",
+                $"{tls}/brain.key: does not exist: join the fleet with \"evacuator fleet join NODE.join\"",
+                $"{options.Fleet.PeersFile}: does not name this node, \"node9\"",
+            ],
+            mistakes);
+    }
+
+    [Fact]
+    public void Load_CertificateOfAnotherNode_IsAMistake()
+    {
+        Init("fleet");
+        EvacuatorOptions options = Options("fleet", "node1") with { Node = new NodeOptions { Name = "node2" } };
+
+        Assert.Contains("speaks for node1/agent, this is node2/agent", Assert.Single(FleetTls.Load(options, FleetRole.Agent, Peers, _time).Mistakes).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Load_KeyOfAnother_IsAMistakeOfTheKey()
+    {
+        Init("fleet");
+        string tls = Options("fleet", "node1").Fleet.TlsDirectory;
+        File.Copy(Path.Combine(tls, "brain.key"), Path.Combine(tls, "agent.key"), overwrite: true);
+
+        ConfigurationMistake mistake = Assert.Single(FleetTls.Load(Options("fleet", "node1"), FleetRole.Agent, Peers, _time).Mistakes);
+
+        Assert.Equal($"{tls}/agent.key", mistake.File);
+        Assert.Contains("is not the key of", mistake.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Load_KeyThatOthersRead_IsAMistake()
+    {
+        Init("fleet");
+        string key = Path.Combine(Options("fleet", "node1").Fleet.TlsDirectory, "agent.key");
+        File.SetUnixFileMode(key, File.GetUnixFileMode(key) | UnixFileMode.OtherRead);
+
+        Assert.Contains("others may read", Assert.Single(FleetTls.Load(Options("fleet", "node1"), FleetRole.Agent, Peers, _time).Mistakes).Text, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("ca.crt")]
+    [InlineData("agent.crt")]
+    [InlineData("agent.key")]
+    public void Load_Garbage_NamesTheFile(string file)
+    {
+        Init("fleet");
+        string path = Path.Combine(Options("fleet", "node1").Fleet.TlsDirectory, file);
+        File.WriteAllText(path, "garbage");
+
+        Assert.Equal(path, Assert.Single(FleetTls.Load(Options("fleet", "node1"), FleetRole.Agent, Peers, _time).Mistakes).File);
+    }
+
+    private void Init(string fleet)
+    {
+        FleetSetup setup = new(_time);
+        setup.Init(Path.Combine(_folder.Path, fleet), Peers);
+        foreach (Peer peer in Peers)
+            setup.Join(Path.Combine(_folder.Path, fleet, peer.Name + ".join"), Etc(fleet, peer.Name), group: null);
+    }
+
+    private string Etc(string fleet, string node) => Path.Combine(_folder.Path, fleet, "etc-" + node);
+
+    private EvacuatorOptions Options(string fleet, string node) => new()
+    {
+        Node = new NodeOptions { Name = node },
+        Fleet = new FleetOptions { TlsDirectory = Path.Combine(Etc(fleet, node), "tls"), PeersFile = Path.Combine(Etc(fleet, node), "peers.conf") },
+    };
+
+    private FleetTls Tls(string fleet, string node, FleetRole role, Peer[]? peers = null)
+    {
+        Checked<FleetTls> tls = FleetTls.Load(Options(fleet, node), role, peers ?? Peers, _time);
+        Assert.Empty(tls.Mistakes);
+        _owned.Add(tls.Value!);
+        return tls.Value!;
+    }
+
+    private sealed record Outcome(string? ServerError, string? ClientError, PeerIdentity? SeenByServer, PeerIdentity? SeenByClient, SslProtocols Protocol);
+
+    /// <summary>One byte each way after the handshake: with TLS 1.3 a client learns of a refusal only when it reads.</summary>
+    private static async Task<Outcome> Handshake(SslServerAuthenticationOptions serverOptions, SslClientAuthenticationOptions clientOptions)
+    {
+        using TcpListener listener = new(IPAddress.Loopback, 0);
+        listener.Start();
+        using TcpClient clientSocket = new();
+        Task<TcpClient> accepting = listener.AcceptTcpClientAsync();
+        await clientSocket.ConnectAsync((IPEndPoint)listener.LocalEndpoint);
+        using TcpClient serverSocket = await accepting;
+        await using SslStream server = new(serverSocket.GetStream());
+        await using SslStream client = new(clientSocket.GetStream());
+        PeerIdentity? seenByServer = null, seenByClient = null;
+        Task<string?> serving = Try(serverSocket, async () =>
+        {
+            await server.AuthenticateAsServerAsync(serverOptions);
+            seenByServer = PeerIdentity.From(X509CertificateLoader.LoadCertificate(server.RemoteCertificate!.GetRawCertData()));
+            await server.WriteAsync(new byte[1]);
+            await server.ReadExactlyAsync(new byte[1]);
+        });
+        string? clientError = await Try(clientSocket, async () =>
+        {
+            await client.AuthenticateAsClientAsync(clientOptions);
+            seenByClient = PeerIdentity.From(X509CertificateLoader.LoadCertificate(client.RemoteCertificate!.GetRawCertData()));
+            await client.WriteAsync(new byte[1]);
+            await client.ReadExactlyAsync(new byte[1]);
+        });
+        string? serverError = await serving;
+        return new Outcome(serverError, clientError, seenByServer, seenByClient, serverError is null ? server.SslProtocol : SslProtocols.None);
+    }
+
+    private static async Task<string?> Try(TcpClient socket, Func<Task> work)
+    {
+        try
+        {
+            await work();
+            return null;
+        }
+        catch (Exception e) when (e is AuthenticationException or IOException)
+        {
+            socket.Close();
+            return e.ToString();
+        }
+    }
+}
