@@ -54,7 +54,13 @@ internal sealed record ContainerDescription
     /// <summary>Routes of its network namespace that belong to no interface: blackhole, unreachable, prohibit, throw.</summary>
     public IReadOnlyList<RouteDescription> DevicelessRoutes { get; init; } = [];
 
-    /// <summary>Settings below /proc/sys/net of its network namespace that differ from those of a new one, by their path below /proc/sys.</summary>
+    /// <summary>lo in its network namespace, with addresses beyond the usual two; null where the namespace is not its own.</summary>
+    public InterfaceDescription? Loopback { get; init; }
+
+    /// <summary>What its network has that cannot be carried to another host; empty when it can move.</summary>
+    public IReadOnlyList<Blocker> NetworkFaults { get; init; } = [];
+
+    /// <summary>Settings below /proc/sys/net of its network namespace, by their path below /proc/sys.</summary>
     public IReadOnlyDictionary<string, string> Sysctls { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Directories and files of the host to copy, none inside of another.</summary>

@@ -11,6 +11,9 @@ internal sealed record KernelPaths
     /// <summary>Directory of the named network namespaces.</summary>
     public string Netns { get; init; } = "/run/netns";
 
+    /// <summary>The host's own network namespace: that of the agent's first thread, which nobody moves.</summary>
+    public string HostNetns { get; init; } = $"/proc/{Environment.ProcessId}/ns/net";
+
     public static KernelPaths Default { get; } = new();
 
     /// <summary>Directory of a cgroup given by its path below the mount.</summary>

@@ -1,5 +1,6 @@
-using Evacuator.Common.AgentApi;
+using System.Net;
 using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Network.Netlink;
 using Microsoft.Extensions.Logging;
 
 namespace Evacuator.NodeAgent.Network;
@@ -8,42 +9,73 @@ namespace Evacuator.NodeAgent.Network;
 /// The network side of a move, for containers on a Linux bridge. Source: capture, disconnect (frozen), then remove or reconnect.
 /// Destination: check, prepare (link down), connect (sockets exist), or remove.
 /// </summary>
-internal sealed class NetworkHandover(TimeProvider time, ILogger<NetworkHandover> logger, KernelPaths? paths = null) : IAsyncDisposable
+/// <remarks>
+/// <code>
+///   container's namespace        host
+///   eth0 ──────── veth ───────── host's end ── bridge ── uplink
+///                                    │
+///                                    └ the only place where the link is cut and made
+/// </code>
+/// Source: the bridge port is disabled rather than the interface set down. The container keeps its carrier, so the kernel does not throw
+/// away its neighbours, and a move undone goes on as if nothing had been. Destination: the host's end stays down until Connect. An end that
+/// is up would be heard: the kernel sends multicast reports with the container's MAC, and switches would send its traffic here too early.
+/// </remarks>
+internal sealed partial class NetworkHandover(TimeProvider time, ILogger<NetworkHandover> logger, KernelPaths? paths = null) : IAsyncDisposable
 {
+    private const int ENODEV = 19;
+
     private readonly KernelPaths _paths = paths ?? KernelPaths.Default;
-
-    /// <summary>Fills in interfaces, routes, neighbours and network settings from the kernel.</summary>
-    /// <exception cref="NetworkException">the namespace cannot be read</exception>
-    public Task<ContainerDescription> CaptureAsync(ContainerDescription container, CancellationToken cancel) => throw new NotSupportedException($"{time} {logger} {_paths}");
-
-    /// <summary>Reads the neighbour tables again (a few hundred µs): they change until the freeze.</summary>
-    public Task<ContainerDescription> RefreshNeighboursAsync(ContainerDescription container, CancellationToken cancel) => throw new NotSupportedException();
-
-    /// <summary>Source: from the return on, no frame passes between the container and its bridges. Idempotent; well under 1 ms.</summary>
-    /// <exception cref="NetworkException">an interface could not be cut off</exception>
-    public void Disconnect(ContainerDescription container) => throw new NotSupportedException();
-
-    /// <summary>Source, a move undone: frames pass again, and the container's addresses are announced. Idempotent.</summary>
-    public void Reconnect(ContainerDescription container) => throw new NotSupportedException();
-
-    /// <summary>Destination: everything that speaks against the container's network here.</summary>
-    public Task<IReadOnlyList<Blocker>> CheckAsync(ContainerDescription container, CancellationToken cancel) => throw new NotSupportedException();
-
-    /// <summary>
-    /// Destination: makes the namespace, veths (the host's end down), addresses, routes and neighbours. Answers the description with the names
-    /// chosen here, to be used for all later calls. Undoes itself if it fails.
-    /// </summary>
-    public Task<ContainerDescription> PrepareAsync(ContainerDescription container, CancellationToken cancel) => throw new NotSupportedException();
-
-    /// <summary>Destination, prepared and not connected: replaces the neighbour tables by the description's.</summary>
-    public void UpdateNeighbours(ContainerDescription prepared) => throw new NotSupportedException();
-
-    /// <summary>Destination: link up, announce every address at once and again after 50, 200 and 1000 ms in the background.</summary>
-    public void Connect(ContainerDescription prepared) => throw new NotSupportedException();
-
-    /// <summary>Removes the container's veths and its named namespace, at either side. Idempotent.</summary>
-    public Task RemoveAsync(ContainerDescription container, CancellationToken cancel) => throw new NotSupportedException();
+    private readonly Lock _lock = new();
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<Task> _announcements = [];
+    private RouteSocket? _host;
+    private bool _disposed;
 
     /// <summary>Ends the announcements under way.</summary>
-    public ValueTask DisposeAsync() => throw new NotSupportedException();
+    public async ValueTask DisposeAsync()
+    {
+        Task[] announcements;
+        lock (_lock)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+            announcements = [.. _announcements];
+            _host?.Dispose();
+            _host = null;
+        }
+        await _stop.CancelAsync();
+        await Task.WhenAll(announcements);
+        _stop.Dispose();
+    }
+
+    /// <summary>
+    /// Runs a few short questions to the kernel on the socket of the host's namespace, which stays open: the freeze should not pay for a
+    /// thread and a socket. No waiting inside, but for the kernel.
+    /// </summary>
+    private T OnHost<T>(Func<RouteSocket, T> work)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_host is null)
+            {
+                using NetworkNamespace own = NetworkNamespace.Open(_paths.HostNetns);
+                _host = own.OpenRoutes();
+            }
+            return work(_host);
+        }
+    }
+
+    private void OnHost(Action<RouteSocket> work) => OnHost(host =>
+    {
+        work(host);
+        return true;
+    });
+
+    private static bool HasOwnNetwork(ContainerDescription container) =>
+        container is { Network: NetworkKind.Named, NetnsPath: not null } && container.Interfaces.Count > 0;
+
+    /// <summary>Every address that a neighbour may know the interface by.</summary>
+    private static IEnumerable<IPAddress> AddressesOf(InterfaceDescription link) => link.Addresses.Select(a => IPAddress.Parse(a.Address));
 }
