@@ -44,7 +44,7 @@ internal static class NamedNamespace
     /// <summary>Whether a network namespace is mounted on the path.</summary>
     internal static bool Exists(string path)
     {
-        if (!Files.TryStat(path, out Files.Statx own) || !Files.TryStat("/proc/self/ns/net", out Files.Statx reference))
+        if (!FileCalls.TryStat(path, out FileCalls.Statx own) || !FileCalls.TryStat("/proc/self/ns/net", out FileCalls.Statx reference))
             return false;
         // All namespaces live in one file system (nsfs), which nothing else lives in.
         return (own.DevMajor, own.DevMinor) == (reference.DevMajor, reference.DevMinor);

@@ -99,7 +99,7 @@ internal sealed partial class NetworkHandover
 
     private bool IsElsewhere(ContainerDescription container, string path) =>
         container.InitPid > 0
-        && Interop.Files.TryStat($"{_paths.Proc}/{container.InitPid}/ns/net", out Interop.Files.Statx actual)
-        && Interop.Files.TryStat(path, out Interop.Files.Statx named)
+        && Interop.FileCalls.TryStat($"{_paths.Proc}/{container.InitPid}/ns/net", out Interop.FileCalls.Statx actual)
+        && Interop.FileCalls.TryStat(path, out Interop.FileCalls.Statx named)
         && actual.Identity != named.Identity;
 }

@@ -56,8 +56,8 @@ internal sealed unsafe class PacketSocket : IDisposable
     internal bool TryReceive(TimeSpan timeout, out ReadOnlySpan<byte> frame)
     {
         frame = default;
-        Files.PollFd poll = new() { Fd = (int)_socket.DangerousGetHandle(), Events = Files.POLLIN };
-        int ready = Files.Poll(&poll, 1, (int)Math.Clamp(Math.Ceiling(timeout.TotalMilliseconds), 0, int.MaxValue));
+        FileCalls.PollFd poll = new() { Fd = (int)_socket.DangerousGetHandle(), Events = FileCalls.POLLIN };
+        int ready = FileCalls.Poll(&poll, 1, (int)Math.Clamp(Math.Ceiling(timeout.TotalMilliseconds), 0, int.MaxValue));
         if (ready < 0 && Marshal.GetLastPInvokeError() != EINTR)
             throw Failed("wait for a frame", Marshal.GetLastPInvokeError());
         if (ready <= 0)

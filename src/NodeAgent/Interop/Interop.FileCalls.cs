@@ -6,7 +6,7 @@ namespace Evacuator.NodeAgent;
 internal static partial class Interop
 {
     /// <summary>Calls on files and their metadata that .NET does not offer.</summary>
-    internal static unsafe partial class Files
+    internal static unsafe partial class FileCalls
     {
         internal const int AT_FDCWD = -100;
         internal const int AT_SYMLINK_NOFOLLOW = 0x100;
