@@ -224,18 +224,5 @@ public sealed class NetworkHandoverTests : IDisposable
         Assert.Contains(captured.NetworkFaults, f => f.Code == BlockerCode.NetworkNotExternal && f.Text.Contains(hostEnd));
     }
 
-    /// <summary>Whether somebody answers for the address, asked from the source's host. What is silent is so within 300 ms.</summary>
-    private bool Answers(string text)
-    {
-        IPAddress address = IPAddress.Parse(text);
-        using NetworkNamespace host = NetworkNamespace.Open(_lab.Source.Paths.HostNetns);
-        using RouteSocket routes = host.OpenRoutes();
-        LinkInfo bridge = routes.Link("br0")!;
-        using PacketSocket socket = host.Run(() => PacketSocket.Open(bridge.Index, listen: true));
-        Assert.True(socket.TrySend(Frames.Probe(RouteSocket.ParseMac(bridge.Mac!), address)));
-        while (socket.TryReceive(TimeSpan.FromMilliseconds(300), out ReadOnlySpan<byte> frame))
-            if (Frames.TryReadClaim(frame, out IPAddress claimed, out _) && claimed.Equals(address))
-                return true;
-        return false;
-    }
+    private bool Answers(string address) => _lab.Source.Asks(address);
 }

@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Net;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Network;
+using Evacuator.NodeAgent.Network.Netlink;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Evacuator.NodeAgent.Tests.Network;
@@ -23,6 +25,7 @@ public sealed class NetworkLab : IDisposable
             Ip($"-n {host.Name} link set up0 master br0");
             Ip($"-n {host.Name} link set up0 up");
         }
+        WaitForCable();
     }
 
     internal LabHost Source { get; }
@@ -92,6 +95,15 @@ public sealed class NetworkLab : IDisposable
         Directory.Delete(Destination.Paths.Netns);
     }
 
+    /// <summary>The kernel may take up to a second until it passes on that a new link has its carrier.</summary>
+    private void WaitForCable()
+    {
+        for (int attempt = 0; attempt < 50; attempt++)
+            if (Destination.Asks("10.77.0.1"))
+                return;
+        throw new InvalidOperationException("the two hosts of the test do not reach each other");
+    }
+
     private LabHost Host(string role, string address)
     {
         string name = $"{role}{_id}";
@@ -105,4 +117,21 @@ public sealed class NetworkLab : IDisposable
     }
 }
 
-internal sealed record LabHost(string Name, KernelPaths Paths, NetworkHandover Handover);
+internal sealed record LabHost(string Name, KernelPaths Paths, NetworkHandover Handover)
+{
+    /// <summary>Whether somebody answers for the address on this host's bridge. What has not answered in 300 ms is silent.</summary>
+    internal bool Asks(string text)
+    {
+        IPAddress address = IPAddress.Parse(text);
+        using NetworkNamespace host = NetworkNamespace.Open(Paths.HostNetns);
+        using RouteSocket routes = host.OpenRoutes();
+        LinkInfo bridge = routes.Link("br0")!;
+        using PacketSocket socket = host.Run(() => PacketSocket.Open(bridge.Index, listen: true));
+        // Refused while the bridge has no carrier yet: what follows then waits for one.
+        socket.TrySend(Frames.Probe(RouteSocket.ParseMac(bridge.Mac!), address));
+        while (socket.TryReceive(TimeSpan.FromMilliseconds(300), out ReadOnlySpan<byte> frame))
+            if (Frames.TryReadClaim(frame, out IPAddress claimed, out _) && claimed.Equals(address))
+                return true;
+        return false;
+    }
+}
