@@ -1,8 +1,14 @@
 # shellcheck shell=bash
 # What is expensive to make is made once and kept as CACHE/KIND-HASH, HASH being that of everything that went in.
 
-# hash_of FILE...: one short hash of the names and contents of files and folders.
-hash_of() { find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16; }
+# hash_of FILE...: one short hash of the names and contents of files and folders, less what a build leaves there.
+hash_of() {
+    local part
+    for part in "$@"; do
+        (cd "$(dirname "$part")" && find "$(basename "$part")" -type d \( -name bin -o -name obj \) -prune -o -type f -print0 |
+            sort -z | xargs -0 sha256sum)
+    done | sha256sum | cut -c 1-16
+}
 
 # cached KIND HASH KEEP BUILDER ARG...: prints the path of CACHE/KIND-HASH; if it is not there, has BUILDER ARG... PATH make it.
 # It appears whole or not at all: an interrupted build leaves only CACHE/tmp.*, which the next one removes. Of each kind the
@@ -17,14 +23,16 @@ cached() {
         if [ ! -e "$path" ]; then
             cache_clean_partial
             tmp=$(mktemp -d "$CACHE/tmp.XXXXXX")
-            "$@" "$tmp/made" >&2 || die "could not make $kind"
+            # A process of its own: in here the shell may be told by its caller to go on after errors.
+            "$LAB_DIR/lab" _build "$@" "$tmp/made" >&2 || die "could not make $kind"
+            touch "$tmp/made" # a tree comes with the age of its packages, and age is what trimming goes by
             mv "$tmp/made" "$path"
             rm -rf --one-file-system "$tmp"
             cache_trim "$kind" "$keep"
         fi
         exec 8>&-
     fi
-    touch "$path"
+    touch -c "$path"
     printf '%s\n' "$path"
 }
 

@@ -11,10 +11,14 @@ CGROUP=$CGROUPS/evacuator-lab-$LAB
 
 say() { printf 'lab: %s\n' "$*" >&2; }
 
+# 125, as other tools that run somebody else's command: the lab itself failed, not the command.
 die() {
     printf 'lab: %s\n' "$*" >&2
-    exit 1
+    exit 125
 }
+
+# Whatever ends the script without a word of its own says where.
+trap '[ $? -eq 125 ] || say "stopped at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
 
 [[ $LAB =~ ^[a-z][a-z0-9-]{0,15}$ ]] || die "EVACUATOR_LAB='$LAB' is not a name: up to 16 of a-z 0-9 -, a letter first"
 
@@ -37,6 +41,7 @@ detached() {
         echo "$BASHPID" >"$cgroup/cgroup.procs"
         exec setsid "$@" >>"$log" 2>&1 </dev/null 8>&- 9>&-
     ) &
+    disown
 }
 
 # Kills everything in a cgroup and below, and removes it. Safe on frozen groups: SIGKILL reaches them.

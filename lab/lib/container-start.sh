@@ -15,6 +15,8 @@ ip -n "$name" address add "$ip/16" dev eth0
 ip -n "$name" link set lo up
 ip -n "$name" link set eth0 up
 ip -n "$name" route add default via 10.77.0.254
+# Whoever knew this address with another MAC, from a container that is gone, learns of it.
+ip netns exec "$name" arping -q -U -c 1 -I eth0 "$ip" || true
 # No terminal and nobody's pipes: runc hands on our descriptors, and a container must not depend on who started it.
 if ! runc --log /run/runc-start.$$ run --detach --bundle "$bundle" "$name" </dev/null >/dev/null 2>&1; then
     cat /run/runc-start.$$

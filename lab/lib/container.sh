@@ -69,7 +69,12 @@ address_take() {
     ) 7>"$RUN/addresses.lock"
 }
 
-address_give_back() { grep -lx "$1" "$RUN"/addresses/* 2>/dev/null | xargs -r rm -f; }
+address_give_back() {
+    local file
+    for file in "$RUN"/addresses/*; do
+        [ ! -f "$file" ] || [ "$(<"$file")" != "$1" ] || rm -f "$file"
+    done
+}
 
 # The OCI configuration: what `runc spec` writes, less the limits that need controllers which the nodes do not have.
 container_spec() {
@@ -102,6 +107,7 @@ container_probe() {
 container_stop() {
     [ $# -eq 2 ] || die "usage: lab stop NODE NAME"
     node_check "$1"
+    [ -d "$DISKS/$1/root/srv/containers/$2" ] || die "$1 has no container '$2'"
     (node_exec "$1" -- sh -eu -s -- "$2" "$(container_port "$2")" <"$LAB_DIR/lib/container-stop.sh")
     address_give_back "$2"
 }

@@ -136,3 +136,19 @@ node_copy() {
         "${inside[@]}" sh -c 'cat >"$1" && chmod "$2" "$1"' - "$path" "$mode" <"$src"
     fi
 }
+
+# node_status NODE: one line of JSON.
+node_status() {
+    local node=$1 power=Off state=off link=down containers='' leader
+    if node_is_on "$node"; then
+        power=On state=starting
+        if leader=$(node_leader "$node"); then
+            state=$(nsenter -t "$leader" -a -- systemctl is-system-running 2>/dev/null || true)
+            containers=$(nsenter -t "$leader" -a -- runc list --format json 2>/dev/null || true)
+        fi
+        ! ip -n "$NET" link show "$node" 2>/dev/null | grep -q 'state UP' || link=up
+    fi
+    jq -cn --arg name "$node" --arg address "$(node_address "$node")" --arg bmc "$(node_bmc_address "$node")" --arg power "$power" \
+        --arg state "${state:-starting}" --arg link "$link" --argjson list "${containers:-null}" \
+        '$ARGS.named | del(.list) + {containers: [($list // [])[] | {name: .id, status}]}'
+}

@@ -1,24 +1,41 @@
 # shellcheck shell=bash
 # The whole rack: up, down, status.
 
+# Steps: 1. clear what is left  2. trees and package  3. network and disks  4. BMCs  5. power on  6. fleet
 rack_up() {
-    local count=${1:-3} base started=$SECONDS number node
+    local count=${1:-3} started=$SECONDS number node layers package
     [[ $count =~ ^[1-9]$ ]] || die "up: '$count' is not a number of nodes from 1 to 9"
     need_root
     lock_rack
     host_prepare
     rack_clear
-    trap 'trap - INT TERM; say "interrupted: taking down what was begun"; rack_clear; exit 130' INT TERM
-    base=$(tree_base)
+    trap rack_interrupted INT TERM
+
+    layers=$(tree_base)
+    package=$(package_path)
+    [ -z "$package" ] || layers=$(package_layer "$package" "$layers"):$layers
 
     mkdir -p "$RUN" "$DISKS"
     chmod 700 "$RUN" "$DISKS"
     network_up "$count"
-    for number in $(seq "$count"); do node_create "node$number" "$base"; done
-    for number in $(seq "$count"); do node_on "node$number"; done
+    for number in $(seq "$count"); do node_create "node$number" "$layers"; done
+
+    bmc_up
+    [ -z "$package" ] || for node in $(node_names); do fleet_configure "$node"; done
+
+    for node in $(node_names); do node_on "$node"; done
     for node in $(node_names); do node_wait_ready "$node"; done
+
+    if [ -n "$package" ]; then fleet_join; else say "no package yet: the nodes are bare"; fi
     trap - INT TERM
-    say "rack '$LAB' is up: $count nodes in $((SECONDS - started)) s"
+    say "rack '$LAB' is up: $count nodes in $((SECONDS - started)) s${package:+, with $(basename "$package")}"
+}
+
+rack_interrupted() {
+    trap - INT TERM
+    say "interrupted: taking down what was begun"
+    rack_clear
+    exit 130
 }
 
 rack_down() {
@@ -37,34 +54,22 @@ rack_clear() {
 
 rack_purge() {
     rack_down
-    local other
-    for other in /var/lib/evacuator-lab/*/; do
-        [ ! -d "$other" ] || die "rack '$(basename "$other")' still stands on the caches in $CACHE: take it down first"
-    done
+    ! grep -qF "$CACHE/" /proc/self/mountinfo || die "another rack stands on the caches in $CACHE: take it down first"
     cache_clean_partial
     rm -rf --one-file-system "$CACHE"
 }
 
+# rack_status [--json]: {"lab", "up", "nodes": [{"name", "address", "bmc", "power", "state", "link", "containers": [{"name", "status"}]}]}
 rack_status() {
-    local node power state link leader
     need_root
-    for node in $(node_names); do
-        power=Off state=off link=down
-        if node_is_on "$node"; then
-            power=On state=starting
-            ! leader=$(node_leader "$node") ||
-                state=$(nsenter -t "$leader" -a -- systemctl is-system-running 2>/dev/null || true)
-            ! ip -n "$NET" link show "$node" 2>/dev/null | grep -q 'state UP' || link=up
-        fi
-        jq -cn --arg name "$node" --arg address "$(node_address "$node")" --arg bmc "$(node_bmc_address "$node")" \
-            --arg power "$power" --arg state "${state:-starting}" --arg link "$link" '$ARGS.named'
-    done | jq -s --arg lab "$LAB" '{lab: $lab, up: (length > 0), nodes: .}' |
+    local node
+    for node in $(node_names); do node_status "$node"; done | jq -s --arg lab "$LAB" '{lab: $lab, up: (length > 0), nodes: .}' |
         if [ "${1:-}" = --json ]; then
             cat
         else
             jq -r 'if .up then
-                (["NODE", "ADDRESS", "BMC", "POWER", "STATE", "LINK"],
-                 (.nodes[] | [.name, .address, .bmc, .power, .state, .link]) | @tsv)
+                (["NODE", "ADDRESS", "BMC", "POWER", "STATE", "LINK", "CONTAINERS"],
+                 (.nodes[] | [.name, .address, .bmc, .power, .state, .link, ([.containers[].name] | join(" "))]) | @tsv)
                 else "rack \(.lab) is down" end' | column -t -s $'\t'
         fi
 }

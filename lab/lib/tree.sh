@@ -13,8 +13,8 @@ TREE_MASKED=(systemd-sysctl.service systemd-modules-load.service systemd-udevd.s
 # Prints the path of the base tree.
 tree_base() {
     local hash
-    hash=$(cd "$LAB_DIR" && hash_of lib/tree.sh node)
-    cached base "$hash" 2 tree_build
+    hash=$(hash_of "$LAB_DIR/lib/tree.sh" "$LAB_DIR/node")
+    cached base "$hash" 4 tree_build
 }
 
 tree_build() {

@@ -71,9 +71,10 @@ static void note_pause(FILE *log, double ms) {
     }
 }
 
+// Not the monotonic clock: CRIU gives a restored process a time namespace in which that goes on where it stood at the dump.
 static double now_ms(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
