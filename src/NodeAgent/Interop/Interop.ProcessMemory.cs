@@ -16,6 +16,19 @@ internal static unsafe partial class Interop
     [LibraryImport(LibC, EntryPoint = "pread", SetLastError = true)]
     public static partial nint PRead(SafeFileHandle file, void* buffer, nuint count, long offset);
 
+    [LibraryImport(LibC, EntryPoint = "syscall", SetLastError = true)]
+    private static partial long SystemCall(long number, long a, long b, long c, long d, long e);
+
+    /// <summary>kcmp(2): whether two processes are two names for the same memory (clone with CLONE_VM, a vfork child before its exec).</summary>
+    public static bool ShareMemory(int pid, int otherPid) => SystemCall(Kcmp.__NR_kcmp, pid, otherPid, Kcmp.KCMP_VM, 0, 0) == 0;
+
+    [KernelConstants("asm/unistd.h linux/kcmp.h")]
+    public static class Kcmp
+    {
+        public const int __NR_kcmp = 312;
+        public const int KCMP_VM = 1;
+    }
+
     [KernelConstants("limits.h")]
     public static class Limit
     {

@@ -8,6 +8,13 @@ internal static unsafe partial class Interop
     [LibraryImport(LibC, EntryPoint = "ioctl", SetLastError = true)]
     public static partial int IoControl(SafeFileHandle file, ulong request, void* argument);
 
+    /// <summary>A userfaultfd on our own memory; null with errno. libc has no wrapper for it.</summary>
+    public static SafeFileHandle? UserFaultOpen(uint flags)
+    {
+        long fd = SystemCall(Syscall.__NR_userfaultfd, flags, 0, 0, 0, 0);
+        return fd < 0 ? null : new SafeFileHandle((nint)fd, ownsHandle: true);
+    }
+
     [KernelConstants("linux/userfaultfd.h")]
     public static class UserFault
     {

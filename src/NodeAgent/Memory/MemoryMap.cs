@@ -14,8 +14,11 @@ internal enum MappingKind
     /// <summary>A private mapping of a file: its written pages are copies of the process' own.</summary>
     PrivateFile,
 
-    /// <summary>Shared with other mappings: files, memfd, SysV, shared anonymous memory.</summary>
-    Shared,
+    /// <summary>Shared memory: memfd, SysV, shared anonymous. Its pages travel in CRIU's images.</summary>
+    SharedMemory,
+
+    /// <summary>A shared mapping of a file: its pages are the file's.</summary>
+    SharedFile,
 
     /// <summary>vdso, vvar, vsyscall, uprobes: the kernel's.</summary>
     Special,
@@ -48,7 +51,7 @@ internal readonly record struct MemoryMapping(ulong Start, ulong End, MappingKin
         if (name.StartsWith("[v"u8) || name.StartsWith("[uprobes]"u8) || name.StartsWith("[shadow stack]"u8))
             kind = MappingKind.Special;
         else if (!isPrivate)
-            kind = MappingKind.Shared;
+            kind = IsSharedMemory(name) ? MappingKind.SharedMemory : MappingKind.SharedFile;
         else if (inode != 0 || name.StartsWith("/"u8))
             kind = MappingKind.PrivateFile;
         else
@@ -57,6 +60,9 @@ internal readonly record struct MemoryMapping(ulong Start, ulong End, MappingKin
         mapping = new MemoryMapping(start, end, kind, readable, writable, executable, offset, (uint)(major << 20 | minor), inode, isLibC);
         return true;
 
+        static bool IsSharedMemory(ReadOnlySpan<byte> name) => name.IsEmpty || name.StartsWith("/memfd:"u8) || name.StartsWith("/SYSV"u8)
+            || name.StartsWith("/dev/zero"u8) || name.StartsWith("[anon_shmem"u8) || name.StartsWith("/dev/shm/"u8);
+
         static bool Hex(ref ReadOnlySpan<byte> text, byte terminator, out ulong number)
         {
             if (!Utf8Parser.TryParse(text, out number, out int used, 'x') || used >= text.Length || text[used] != terminator)
@@ -64,6 +70,27 @@ internal readonly record struct MemoryMapping(ulong Start, ulong End, MappingKin
             text = text[(used + 1)..];
             return true;
         }
+    }
+
+    /// <summary>
+    /// The start addresses of locked mappings in a smaps file: each mapping's line, then lines of "Name: value", of which "VmFlags: rd wr mr mw me lo ac" ends it.
+    /// </summary>
+    public static HashSet<ulong> ParseLocked(ReadOnlySpan<byte> smaps)
+    {
+        HashSet<ulong> locked = [];
+        ulong start = 0;
+        foreach (Range range in smaps.Split((byte)'\n'))
+        {
+            ReadOnlySpan<byte> line = smaps[range];
+            if (line.StartsWith("VmFlags:"u8))
+            {
+                if (line.IndexOf(" lo"u8) >= 0)
+                    locked.Add(start);
+            }
+            else if (TryParse(line, out MemoryMapping mapping))
+                start = mapping.Start;
+        }
+        return locked;
     }
 
     /// <summary>Parses a whole maps file, in ascending order of addresses, into a list that is kept between calls.</summary>

@@ -97,7 +97,7 @@ internal sealed class UserFaultInjector(TimeProvider time)
 
     /// <summary>
     /// Descriptors that an injection left in the target when its tracer was killed: userfaultfds with exactly our flags that nobody has initialised.
-    /// Sample of /proc/PID/fdinfo: "flags:\t02004002 ... API:\taa:0:..." (the second number is 0 until UFFDIO_API).
+    /// Sample of /proc/PID/fdinfo: "flags:\t02004000 ... API:\taa:0:..." (the second number is 0 until UFFDIO_API; older kernels open it for writing too, 02004002).
     /// </summary>
     public static List<int> LeftoverDescriptors(int pid)
     {
@@ -118,7 +118,7 @@ internal sealed class UserFaultInjector(TimeProvider time)
     private static bool IsLeftover(int pid, int fd)
     {
         ReadOnlySpan<byte> info = ProcFiles.Read($"/proc/{pid}/fdinfo/{fd}");
-        return info.IndexOf("flags:\t02004002\n"u8) >= 0 && info.IndexOf("API:\taa:0:"u8) >= 0;
+        return (info.IndexOf("flags:\t02004000\n"u8) >= 0 || info.IndexOf("flags:\t02004002\n"u8) >= 0) && info.IndexOf("API:\taa:0:"u8) >= 0;
     }
 
     /// <summary>The leader, whose stack is known by name, or any other thread once the leader has ended.</summary>
