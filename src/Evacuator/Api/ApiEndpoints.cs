@@ -1,0 +1,122 @@
+using Evacuator.Agent;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Hosting;
+using Evacuator.Evacuation;
+using Evacuator.Health;
+using Evacuator.Journal;
+using Evacuator.Power;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.Api;
+
+/// <summary>What operators may ask; see <see cref="ApiRoutes"/>. Who may connect is a matter of the socket's mode and group.</summary>
+internal static class ApiEndpoints
+{
+    private const int MaxReason = 500;
+    private const int MaxTicket = 100;
+    private const int MaxReports = 100;
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet(ApiRoutes.Status, StatusAsync);
+        routes.MapGet(ApiRoutes.Plan, PlanAsync);
+        routes.MapPost(ApiRoutes.Evacuations, Start);
+        routes.MapGet(ApiRoutes.Evacuations, Reports);
+        routes.MapGet(ApiRoutes.Evacuations + "/last", LastReport);
+        routes.MapGet(ApiRoutes.Evacuations + "/{id:guid}", Report);
+        routes.MapPost(ApiRoutes.Cancel, Cancel);
+        routes.MapPost(ApiRoutes.Reopen, ReopenAsync);
+        routes.MapGet(ApiRoutes.Config, Config);
+        routes.MapGet(ApiRoutes.Bmc, (BmcHealth health) => Json(health.Report));
+        routes.MapPut(ApiRoutes.Led, LedAsync);
+    }
+
+    private static async Task<IResult> StatusAsync(StatusBuilder builder, CancellationToken token) => Json(await builder.StatusAsync(token).ConfigureAwait(false));
+
+    private static async Task<IResult> PlanAsync(StatusBuilder builder, CancellationToken token)
+    {
+        try
+        {
+            return Json(await builder.PlanAsync(token).ConfigureAwait(false));
+        }
+        catch (AgentException e)
+        {
+            return Error(StatusCodes.Status503ServiceUnavailable, e.Message);
+        }
+    }
+
+    private static IResult Start(HttpContext context, StartRequest request, EvacuationService evacuations)
+    {
+        if (Check(request) is { } mistake)
+            return Error(StatusCodes.Status400BadRequest, mistake);
+        StartResult result = evacuations.Start(new Trigger
+        {
+            Kind = TriggerKind.Operator,
+            Key = $"operator:{request.OperationId:D}",
+            Reason = request.Reason.Trim(),
+            Ticket = request.Ticket?.Trim(),
+            RequestedBy = CallerName(context),
+            PowerOff = request.PowerOff,
+            ForceAfter = request.ForceAfterSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
+        });
+        return result.Id is { } id
+            ? Results.Json(new StartReply(id, result.Existing, result.Text), ApiJson.Options, statusCode: result.Existing ? StatusCodes.Status200OK : StatusCodes.Status202Accepted)
+            : Error(StatusCodes.Status409Conflict, result.Text);
+    }
+
+    private static string? Check(StartRequest request)
+    {
+        if (request.OperationId == Guid.Empty)
+            return "operationId is missing";
+        if (string.IsNullOrWhiteSpace(request.Reason))
+            return "a reason is needed: whoever finds this node empty will want to know why";
+        if (request.Reason.Length > MaxReason || request.Reason.Any(char.IsControl))
+            return $"the reason must be one line of at most {MaxReason} characters";
+        if (request.Ticket is { } ticket && (ticket.Length > MaxTicket || ticket.Any(char.IsControl)))
+            return $"the ticket must be one line of at most {MaxTicket} characters";
+        if (request.ForceAfterSeconds is not null && !request.PowerOff)
+            return "--force-after makes sense with --power-off only";
+        return request.ForceAfterSeconds is < 0 or > 86_400 ? "--force-after must be at most one day" : null;
+    }
+
+    private static IResult Reports(EvacuationService evacuations, int? limit) => Json(evacuations.Reports(Math.Clamp(limit ?? 20, 1, MaxReports)));
+
+    private static IResult LastReport(EvacuationService evacuations) => evacuations.Reports(1) is [var report]
+        ? Json(report)
+        : Error(StatusCodes.Status404NotFound, "this node has never been emptied and has not witnessed another's evacuation");
+
+    private static IResult Report(Guid id, EvacuationService evacuations) => evacuations.Report(id) is { } report
+        ? Json(report)
+        : Error(StatusCodes.Status404NotFound, $"this node knows no evacuation {id:D}");
+
+    private static IResult Cancel(HttpContext context, EvacuationService evacuations) => evacuations.Cancel(CallerName(context)) is { } why
+        ? Error(StatusCodes.Status409Conflict, why)
+        : Results.Json(evacuations.LastOwn(), ApiJson.Options, statusCode: StatusCodes.Status202Accepted);
+
+    private static async Task<IResult> ReopenAsync(HttpContext context, EvacuationService evacuations, CancellationToken token) =>
+        await evacuations.ReopenAsync(CallerName(context), token).ConfigureAwait(false) is { } why
+            ? Error(StatusCodes.Status409Conflict, why)
+            : Results.NoContent();
+
+    private static IResult Config(ConfigurationResult configuration) => Json(new ConfigReply(configuration.Values));
+
+    private static async Task<IResult> LedAsync(LedRequest request, HttpContext context, OwnBmc own, PowerHandover power, ILogger<LedRequest> log, CancellationToken token)
+    {
+        if (!own.Exists)
+            return Error(StatusCodes.Status409Conflict, "this node has no BMC: set [bmc] url");
+        string outcome = request.On ? await power.LightLedAsync(token).ConfigureAwait(false) : await power.DarkenLedAsync(token).ConfigureAwait(false);
+        if (log.IsEnabled(LogLevel.Information))
+            log.LogInformation(new EventId(300), "LED {Wanted} by {User}: {Outcome}", request.On ? "on" : "off", CallerName(context), outcome);
+        return outcome == (request.On ? "on" : "off") ? Json(new LedReply(outcome)) : Error(StatusCodes.Status502BadGateway, outcome);
+    }
+
+    private static string CallerName(HttpContext context) => context.PeerCredentials()?.UserName ?? "unknown";
+
+    private static IResult Json<T>(T value) => Results.Json(value, ApiJson.Options);
+
+    private static IResult Error(int status, string text) => Results.Json(new ErrorReply(text), ApiJson.Options, statusCode: status);
+}

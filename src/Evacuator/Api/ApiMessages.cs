@@ -1,0 +1,115 @@
+using Evacuator.Common.AgentApi;
+using Evacuator.Evacuation;
+using Evacuator.Fleet;
+
+namespace Evacuator.Api;
+
+/// <summary>
+/// The interface for operators and their tools: HTTP with JSON over the unix socket, for root and the group evacuator. Refusals carry an
+/// <see cref="ErrorReply"/>.
+/// </summary>
+/// <remarks>
+/// <code>
+/// GET    /v1/status                       NodeStatus
+/// GET    /v1/plan                         PlanReply: what an evacuation would do now; nothing is done
+/// POST   /v1/evacuations                  StartRequest → 202 StartReply; the same operation id again → 200 with the same evacuation
+/// GET    /v1/evacuations?limit=N          EvacuationReport[], newest first
+/// GET    /v1/evacuations/{id|last}        EvacuationReport
+/// POST   /v1/evacuations/current/cancel   → 202 EvacuationReport; 409 when there is none or it is too late
+/// POST   /v1/reopen                       → 204; 409 while an evacuation is under way
+/// GET    /v1/config                       ConfigReply, secrets hidden
+/// GET    /v1/bmc                          BmcReport
+/// PUT    /v1/bmc/led                      LedRequest → 200 LedReply
+/// </code>
+/// </remarks>
+internal static class ApiRoutes
+{
+    public const string SocketPath = "/run/evacuator/evacuator.sock";
+    public const string Status = "/v1/status";
+    public const string Plan = "/v1/plan";
+    public const string Evacuations = "/v1/evacuations";
+    public const string Cancel = "/v1/evacuations/current/cancel";
+    public const string Reopen = "/v1/reopen";
+    public const string Config = "/v1/config";
+    public const string Bmc = "/v1/bmc";
+    public const string Led = "/v1/bmc/led";
+}
+
+internal sealed record StartRequest
+{
+    /// <summary>Chosen by the caller; the same one again is the same evacuation.</summary>
+    public required Guid OperationId { get; init; }
+
+    public required string Reason { get; init; }
+
+    public string? Ticket { get; init; }
+
+    public bool PowerOff { get; init; }
+
+    /// <summary>Null: never forced.</summary>
+    public int? ForceAfterSeconds { get; init; }
+}
+
+internal sealed record StartReply(Guid Id, bool Existing, string Text);
+
+internal sealed record NodeStatus
+{
+    public required string Node { get; init; }
+
+    public required string Version { get; init; }
+
+    /// <summary>Null while the node takes containers.</summary>
+    public ClosedAdmission? Closed { get; init; }
+
+    /// <summary>Null while the agent does not answer.</summary>
+    public HostReport? Host { get; init; }
+
+    /// <summary>Why the agent does not answer; empty when it does.</summary>
+    public required string AgentProblem { get; init; }
+
+    public DateTimeOffset AgentSince { get; init; }
+
+    /// <summary>What a move needs and this host lacks.</summary>
+    public required IReadOnlyList<Requirement> Missing { get; init; }
+
+    public required IReadOnlyList<ContainerStatus> Containers { get; init; }
+
+    /// <summary>The evacuation that is under way; null if there is none.</summary>
+    public EvacuationReport? Evacuation { get; init; }
+
+    /// <summary>The last one that ended; null if there was none.</summary>
+    public EvacuationReport? LastEvacuation { get; init; }
+
+    public required IReadOnlyList<PeerStanding> Peers { get; init; }
+
+    public required BmcReport Bmc { get; init; }
+
+    /// <summary>Nodes whose power-off this node watches or has watched.</summary>
+    public required IReadOnlyList<WatchedNode> Watches { get; init; }
+
+    /// <summary>Things that a person has to know, such as a journal that is only in memory.</summary>
+    public required IReadOnlyList<string> Notices { get; init; }
+}
+
+/// <summary>A container now, with what keeps it from moving.</summary>
+internal sealed record ContainerStatus(
+    string Name, string State, long MemoryBytes, int Processes, IReadOnlyList<string> Addresses, IReadOnlyList<Blocker> Blockers);
+
+internal sealed record WatchedNode(string Node, Guid EvacuationId, Journal.WitnessPhase Phase, string Detail, DateTimeOffset Started, DateTimeOffset Until);
+
+/// <summary>What is known of the own BMC.</summary>
+/// <param name="Url">empty: there is none</param>
+/// <param name="State">none, ok, cannot-tell or not-asked</param>
+/// <param name="Detail">for a person</param>
+/// <param name="Since">of this state</param>
+/// <param name="PowerState">as read last</param>
+/// <param name="Signals">critical findings that are open, in words</param>
+internal sealed record BmcReport(string Url, string State, string Detail, DateTimeOffset? Since, string? PowerState, IReadOnlyList<string> Signals);
+
+internal sealed record LedRequest(bool On);
+
+internal sealed record LedReply(string Outcome);
+
+internal sealed record PlanReply(Placement.Plan Plan, string Summary);
+
+internal sealed record ConfigReply(IReadOnlyList<Common.Configuration.ConfigurationValue> Values);

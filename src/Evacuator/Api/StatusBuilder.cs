@@ -1,0 +1,81 @@
+using Evacuator.Agent;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Evacuation;
+using Evacuator.Fleet;
+using Evacuator.Health;
+using Evacuator.Hosting;
+using Evacuator.Journal;
+using Evacuator.Placement;
+
+namespace Evacuator.Api;
+
+/// <summary>Puts together what "evacuator status" and "evacuator plan" show.</summary>
+internal sealed class StatusBuilder(
+    EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, JournalStore journal)
+{
+    public async Task<NodeStatus> StatusAsync(CancellationToken token)
+    {
+        AgentView view = await watch.LookAsync(token).ConfigureAwait(false);
+        IReadOnlyList<ContainerReport> containers = [];
+        List<string> notices = [.. journal.Notices];
+        if (view.Host is not null)
+        {
+            try
+            {
+                containers = await agent.GetContainersAsync(token).ConfigureAwait(false);
+            }
+            catch (AgentException e)
+            {
+                notices.Add($"the containers cannot be listed: {e.Message}");
+            }
+        }
+
+        EvacuationReport? last = evacuations.LastOwn();
+        bool active = last is not null && !last.State.IsEnd();
+        return new NodeStatus
+        {
+            Node = options.Node.Name,
+            Version = ProgramVersion.Text,
+            Closed = admission.Closed,
+            Host = view.Host,
+            AgentProblem = view.Problem,
+            AgentSince = view.Since,
+            Missing = [.. view.Host?.Requirements.Where(requirement => !requirement.Met) ?? []],
+            Containers = [.. containers.OrderBy(container => container.Name, StringComparer.Ordinal).Select(Describe)],
+            Evacuation = active ? last : null,
+            LastEvacuation = active ? null : last,
+            Peers = peers.Standings,
+            Bmc = bmc.Report,
+            Watches = [.. journal.Witnesses(20).Select(state => new WatchedNode(state.Node, state.EvacuationId, state.Phase, state.Detail, state.Started, state.Until))],
+            Notices = notices,
+        };
+    }
+
+    /// <exception cref="AgentException">the containers cannot be listed</exception>
+    public async Task<PlanReply> PlanAsync(CancellationToken token)
+    {
+        IReadOnlyList<ContainerReport> containers = await agent.GetContainersAsync(token).ConfigureAwait(false);
+        IReadOnlyList<PeerView> views = await peers.SurveyAsync(token).ConfigureAwait(false);
+        Plan plan = Planner.Make(containers, views, new PlacementPolicy(options.Move.MemoryReservePercent, options.Move.FreezeBudget));
+        int going = plan.Containers.Count(container => container.Destination is not null);
+        string summary = (plan.Containers.Count, plan.Complete) switch
+        {
+            (0, _) => $"{options.Node.Name} has no container: nothing would move",
+            (_, true) => $"all {going} containers would move",
+            _ when !options.Evacuation.Partial => $"{going} of {plan.Containers.Count} containers would fit: the evacuation would be refused whole ([evacuation] partial = no)",
+            _ => $"{going} of {plan.Containers.Count} containers would move, the others keep running here and {options.Node.Name} would not become empty",
+        };
+        return new PlanReply(plan, summary);
+    }
+
+    /// <summary>Running containers only have reasons against a move; what stops them all is shown once, as a missing requirement.</summary>
+    private static ContainerStatus Describe(ContainerReport container)
+    {
+        ContainerPolicy policy = ContainerPolicy.Of(container);
+        List<Blocker> blockers = [.. container.Blockers];
+        if (policy.Stay)
+            blockers.Add(new Blocker(BlockerCode.PolicyStay, "evacuator.policy=stay"));
+        return new ContainerStatus(container.Name, container.State, container.MemoryBytes, container.Processes, container.Addresses, blockers);
+    }
+}

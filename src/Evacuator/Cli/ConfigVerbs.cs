@@ -1,0 +1,112 @@
+using System.CommandLine;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
+using Evacuator.Power;
+
+namespace Evacuator.Cli;
+
+internal static class ConfigVerbs
+{
+    public static Command Create() => new("config", "Shows and checks the configuration.") { CreateShow(), CreateCheck() };
+
+    private static Command CreateShow()
+    {
+        Option<bool> json = CliOptions.Json();
+        return Verb.Create("show", "Prints the merged configuration with the file and line each value comes from; secrets stay hidden.", (context, _) =>
+        {
+            ConfigurationResult result = ConfigurationLoader.Load(context.ConfigurationFile);
+            if (context.Get(json))
+            {
+                context.WriteJson(result.Values);
+            }
+            else
+            {
+                string section = "";
+                int width = result.Values.Max(value => value.Key.Length + value.Value.Length) + 3;
+                foreach (ConfigurationValue value in result.Values)
+                {
+                    if (value.Section != section)
+                        context.Out.WriteLine($"{(section.Length > 0 ? "\n" : "")}[{section = value.Section}]");
+                    context.Out.WriteLine($"{$"{value.Key} = {value.Value}".PadRight(width)}  # {value.Source}");
+                }
+            }
+
+            return Task.FromResult(Report(context, result.Mistakes));
+        }, json);
+    }
+
+    private static Command CreateCheck() => Verb.Create("check", "Checks everything the service needs: files, peers, certificates, secrets, and whether the BMC answers as configured.", async (context, token) =>
+    {
+        List<ConfigurationMistake> mistakes = [];
+        ConfigurationResult result = ConfigurationLoader.Load(context.ConfigurationFile);
+        mistakes.AddRange(result.Mistakes);
+        if (result.Options is { } options)
+        {
+            Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
+            mistakes.AddRange(peers.Mistakes);
+            Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, peers.Value ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System);
+            mistakes.AddRange(tls.Mistakes);
+            tls.Value?.Dispose();
+            Checked<string> password = Secrets.BmcPassword(options);
+            // systemd hands the credential to the service only; run by hand, its source is looked at instead.
+            if (password.Value is null && options.Bmc.PasswordFile.Length == 0 && File.Exists(Credential))
+                password = new Checked<string>(ReadCredential(mistakes));
+            mistakes.AddRange(password.Mistakes);
+            if (options.Bmc.Url.Length > 0 && password.Value is { Length: > 0 } && await AskBmcAsync(options, password, token).ConfigureAwait(false) is { Length: > 0 } problem)
+                mistakes.Add(new ConfigurationMistake(context.ConfigurationFile, 0, $"[bmc] {problem}"));
+        }
+
+        if (mistakes.Count == 0)
+            context.Out.WriteLine("the configuration is complete and the BMC answers as configured");
+        return Report(context, mistakes);
+    });
+
+    private static string Credential => $"/etc/credstore/{Secrets.BmcPasswordCredential}";
+
+    private static string ReadCredential(List<ConfigurationMistake> mistakes)
+    {
+        try
+        {
+            return File.ReadAllText(Credential).TrimEnd('\r', '\n');
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            mistakes.Add(new ConfigurationMistake(Credential, 0, $"{e.Message} (only root can check it)"));
+            return "";
+        }
+    }
+
+    private static async Task<string> AskBmcAsync(EvacuatorOptions options, Checked<string> password, CancellationToken token)
+    {
+        if (new OwnBmc(options.Bmc, () => password).Access(out string problem) is not { } access)
+            return problem;
+        string scratch = Directory.CreateTempSubdirectory("evacuator-check-").FullName;
+        try
+        {
+            BmcOpening opening = await new RedfishBmcs(scratch, TimeProvider.System, new Random()).OpenAsync(access, token).ConfigureAwait(false);
+            if (opening.Bmc is not { } bmc)
+                return opening.Problem;
+            await using (bmc.ConfigureAwait(false))
+            {
+                PowerLook look = await bmc.ReadPowerAsync(token).ConfigureAwait(false);
+                return look.State switch
+                {
+                    PowerLook.Unknown => $"{options.Bmc.Url} does not tell the power state: {look.Message}",
+                    PowerLook.Off => $"{options.Bmc.Url} says Off while this host runs: it is another machine's",
+                    _ => "",
+                };
+            }
+        }
+        finally
+        {
+            Directory.Delete(scratch, recursive: true);
+        }
+    }
+
+    private static int Report(VerbContext context, IReadOnlyCollection<ConfigurationMistake> mistakes)
+    {
+        foreach (ConfigurationMistake mistake in mistakes)
+            context.Error.WriteLine(mistake.ToString());
+        return mistakes.Count == 0 ? CliExit.Ok : CliExit.Configuration;
+    }
+}

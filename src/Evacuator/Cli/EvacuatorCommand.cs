@@ -1,0 +1,25 @@
+using System.CommandLine;
+using Evacuator.Cli.Bmc;
+
+namespace Evacuator.Cli;
+
+/// <summary>The command line: one class a verb.</summary>
+internal static class EvacuatorCommand
+{
+    public static RootCommand Create() => new("Empties this host before someone opens it: moves its containers to the peers, proves it empty, powers it off.")
+    {
+        CliOptions.Socket,
+        CliOptions.ConfigurationFile,
+        ServeVerb.Create(),
+        StartVerb.Create(),
+        StatusVerb.Create(),
+        PlanVerb.Create(),
+        CancelVerb.Create(),
+        ReopenVerb.Create(),
+        ReportVerb.Create(),
+        ConfigVerbs.Create(),
+        FleetVerbs.Create(),
+        BmcVerbs.Create(),
+        VersionVerb.Create(),
+    };
+}

@@ -1,0 +1,181 @@
+using System.Globalization;
+using Evacuator.Api;
+using Evacuator.Common.AgentApi;
+using Evacuator.Evacuation;
+using Evacuator.Journal;
+using Evacuator.Placement;
+
+namespace Evacuator.Cli;
+
+/// <summary>What people read at 3 a.m.: plain text, the most important line first, no line without a meaning.</summary>
+internal static class Show
+{
+    public static void Status(NodeStatus status, TextWriter output)
+    {
+        output.WriteLine($"{status.Node}   Evacuator {status.Version}");
+        foreach (string notice in status.Notices)
+            output.WriteLine($"  !! {notice}");
+        output.WriteLine(status.Closed is { } closed
+            ? $"  admission: CLOSED since {Time(closed.Since)} ({closed.Reason}); \"evacuator reopen\" opens it"
+            : "  admission: open");
+        output.WriteLine(status.Host is { } host
+            ? $"  host: {Bytes.Text(host.MemoryAvailable)} of {Bytes.Text(host.MemoryTotal)} memory free for containers, {host.Cpus} CPUs, kernel {host.Kernel}"
+            : $"  host: cannot tell since {Time(status.AgentSince)}: {status.AgentProblem} (\"systemctl status evacuator-agent\")");
+        foreach (Requirement missing in status.Missing)
+            output.WriteLine($"  MISSING {missing.Name}: found {missing.Found}. {missing.Remedy}");
+        Bmc(status.Bmc, output);
+
+        output.WriteLine();
+        if (status.Containers.Count == 0)
+        {
+            output.WriteLine(status.Host is null ? "containers: cannot tell" : "containers: none");
+        }
+        else
+        {
+            TextTable table = new("CONTAINER", "STATE", "MEMORY", "ADDRESS", "CAN MOVE");
+            foreach (ContainerStatus container in status.Containers)
+            {
+                table.Add(container.Name, container.State, Bytes.Text(container.MemoryBytes), container.Addresses.Count > 0 ? container.Addresses[0] : "-",
+                    container.Blockers.Count == 0 ? "yes" : "NO: " + string.Join("; ", container.Blockers.Select(blocker => blocker.Text)));
+            }
+
+            table.WriteTo(output);
+        }
+
+        output.WriteLine();
+        if (status.Peers.Count == 0)
+        {
+            output.WriteLine("peers: none");
+        }
+        else
+        {
+            TextTable table = new("PEER", "ADDRESS", "STATE", "FREE MEMORY", "SINCE", "");
+            foreach (Fleet.PeerStanding peer in status.Peers)
+            {
+                string state = (peer.Reachable, peer.Usable) switch { (false, _) => "UNREACHABLE", (_, false) => "not usable", _ => "ready" };
+                table.Add(peer.Name, peer.Address, state, peer.Reachable ? Bytes.Text(peer.MemoryAvailable) : "-", Time(peer.Since), peer.Why);
+            }
+
+            table.WriteTo(output);
+        }
+
+        foreach (WatchedNode watch in status.Watches.Where(watch => watch.Phase == WitnessPhase.Watching))
+            output.WriteLine($"\nwatching the power of {watch.Node} since {Time(watch.Started)}, until {Time(watch.Until)}: {watch.Detail}");
+
+        if ((status.Evacuation ?? status.LastEvacuation) is { } report)
+        {
+            output.WriteLine();
+            Report(report, output);
+        }
+    }
+
+    public static void Report(EvacuationReport report, TextWriter output)
+    {
+        output.WriteLine($"evacuation {report.Id:D} of {report.Node}");
+        output.WriteLine($"  {Words.Of(report.State).ToUpperInvariant()}: {report.Summary}");
+        output.WriteLine($"  why: {report.Reason}{(report.Ticket is { } ticket ? $" [{ticket}]" : "")}, asked by {report.RequestedBy}{(report.CancelledBy is { } by ? $", cancelled by {by}" : "")}");
+        output.WriteLine($"  from {Time(report.Started)}{(report.Ended is { } ended ? $" to {Time(ended)}" : "")}, {Seconds(report.TotalSeconds)}");
+        if (report.Waiting is { } waiting)
+            output.WriteLine($"  {Wait(waiting)}");
+        if (report.Containers.Count > 0)
+        {
+            output.WriteLine();
+            TextTable table = new("CONTAINER", "TO", "STATE", "SENT", "ROUNDS", "FROZEN", "");
+            foreach (ContainerMove move in report.Containers)
+            {
+                table.Add(move.Name, move.To ?? "-", State(move), move.BytesSent > 0 ? Bytes.Text(move.BytesSent) : "-", move.Rounds > 0 ? move.Rounds.ToString(CultureInfo.InvariantCulture) : "-",
+                    move.FreezeMs is { } ms ? string.Create(CultureInfo.InvariantCulture, $"{ms:0} ms") : "-", Remark(move));
+            }
+
+            table.WriteTo(output, "  ");
+            output.WriteLine();
+        }
+
+        foreach (ExcludedPeer peer in report.ExcludedPeers)
+            output.WriteLine($"  left out: {peer.Name}: {peer.Reason}");
+        if (report.Emptiness.Looks.Count > 0)
+        {
+            EmptinessReport look = report.Emptiness.Looks[^1];
+            output.WriteLine(report.Emptiness.Passed
+                ? $"  empty: proven twice, {look.Checks.Count} checks ({string.Join(", ", look.Checks.Select(check => check.Name))})"
+                : $"  NOT EMPTY: {string.Join("; ", look.Checks.Where(check => !check.Passed).Select(check => $"{check.Name}: {string.Join(", ", check.Left)}"))}");
+        }
+
+        if (report.Power.Requested)
+        {
+            output.WriteLine(report.Power switch
+            {
+                { VerifiedBy: { } witness } power => $"  power: {power.State}, seen by {witness} on the BMC at {Time(power.VerifiedAt ?? report.Started)}{(power.Forced ? ", after it was forced off" : "")}",
+                { Witness: { } witness } => $"  power: not verified so far; {witness} watches the BMC",
+                _ => "  power: not switched off",
+            });
+            output.WriteLine($"  locator LED: {report.Led ?? "not touched"}");
+        }
+
+        foreach (string note in report.Notes)
+            output.WriteLine($"  note: {note}");
+    }
+
+    public static void Plan(PlanReply reply, TextWriter output)
+    {
+        output.WriteLine($"PLAN (nothing is done): {reply.Summary}");
+        if (reply.Plan.Containers.Count > 0)
+        {
+            output.WriteLine();
+            TextTable table = new("CONTAINER", "MEMORY", "DISK", "PRIORITY", "TO", "MAY FREEZE", "");
+            foreach (PlannedContainer planned in reply.Plan.Containers)
+            {
+                table.Add(planned.Container.Name, Bytes.Text(planned.Container.MemoryBytes), Bytes.Text(planned.Container.DiskBytes),
+                    planned.Priority.ToString(CultureInfo.InvariantCulture), planned.Destination ?? "STAYS",
+                    planned.Destination is null ? "-" : Common.Configuration.Duration.Format(TimeSpan.FromMilliseconds(planned.FreezeBudgetMs)),
+                    string.Join("; ", planned.Blockers.Select(blocker => $"{blocker.Text} [{Words.Of(blocker.Code)}]")));
+            }
+
+            table.WriteTo(output, "  ");
+        }
+
+        if (reply.Plan.Peers.Count > 0)
+        {
+            output.WriteLine();
+            TextTable table = new("PEER", "FREE NOW", "FREE AFTER", "GETS");
+            foreach (PeerAfterwards peer in reply.Plan.Peers)
+                table.Add(peer.Name, Bytes.Text(peer.FreeBefore), Bytes.Text(peer.FreeAfter), peer.Containers.ToString(CultureInfo.InvariantCulture));
+            table.WriteTo(output, "  ");
+        }
+
+        foreach (ExcludedPeer peer in reply.Plan.ExcludedPeers)
+            output.WriteLine($"  left out: {peer.Name}: {peer.Reason} [{Words.Of(peer.Code)}]");
+    }
+
+    public static void Bmc(BmcReport bmc, TextWriter output)
+    {
+        output.WriteLine(bmc.State switch
+        {
+            "none" => "  BMC: none configured",
+            "ok" => $"  BMC: {bmc.Url} answers since {Time(bmc.Since)}, power {bmc.PowerState}",
+            "not-asked" => $"  BMC: {bmc.Url}, not asked so far",
+            _ => $"  BMC: {bmc.Url}: CANNOT TELL since {Time(bmc.Since)}: {bmc.Detail}",
+        });
+        foreach (string signal in bmc.Signals)
+            output.WriteLine($"  SIGNAL {signal}");
+    }
+
+    public static string Wait(Waiting waiting) =>
+        $"waits for {waiting.For}, since {Time(waiting.Since)}{(waiting.Until is { } until ? $", until {Time(until)}" : "")}; then: {waiting.Next}";
+
+    public static string State(ContainerMove move) => move.State == MovePhase.Moving && move.Step is { } step ? Words.Of(step) : Words.Of(move.State);
+
+    private static string Remark(ContainerMove move)
+    {
+        if (move.Waiting is { } waiting)
+            return Wait(waiting);
+        return move.State is MovePhase.Moved ? "" : move.Detail;
+    }
+
+    /// <summary>Times of day in UTC, as the journal has them; with the date unless it is today's report that is read anyway.</summary>
+    private static string Time(DateTimeOffset? time) => time is { } known ? known.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) : "?";
+
+    private static string Seconds(double seconds) => seconds < 120
+        ? string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0} s")
+        : Common.Configuration.Duration.Format(TimeSpan.FromSeconds(Math.Round(seconds)));
+}

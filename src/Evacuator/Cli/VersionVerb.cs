@@ -1,0 +1,14 @@
+using System.CommandLine;
+using Evacuator.Fleet;
+using Evacuator.Hosting;
+
+namespace Evacuator.Cli;
+
+internal static class VersionVerb
+{
+    public static Command Create() => Verb.Create("version", "Shows the version of the program and of the protocol between nodes.", (context, _) =>
+    {
+        context.Out.WriteLine($"evacuator {ProgramVersion.Text}, protocol {PeerRoutes.ProtocolVersion}");
+        return Task.FromResult(CliExit.Ok);
+    });
+}

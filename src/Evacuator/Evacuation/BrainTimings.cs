@@ -1,0 +1,29 @@
+namespace Evacuator.Evacuation;
+
+/// <summary>How often and how long the brain does what no setting decides.</summary>
+internal sealed record BrainTimings
+{
+    /// <summary>Between looks at a move that is under way.</summary>
+    public TimeSpan MovePoll { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Before an agent or peer that did not answer is asked again.</summary>
+    public TimeSpan Retry { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Between the two looks that prove the node empty.</summary>
+    public TimeSpan ProofGap { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>How long what a removed container leaves behind (its netns, its mounts) may take to go away.</summary>
+    public TimeSpan ProofPatience { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a rebooted node tries to hear from its witness.</summary>
+    public TimeSpan WitnessPatience { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Between looks at a peer for "evacuator status".</summary>
+    public TimeSpan PeerPoll { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Between looks at the own agent, to keep admission closed where it has to be.</summary>
+    public TimeSpan AgentPoll { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A reservation is dropped after this long without news of the move.</summary>
+    public TimeSpan ReservationLease { get; init; } = TimeSpan.FromMinutes(2);
+}

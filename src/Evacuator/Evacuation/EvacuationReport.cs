@@ -1,0 +1,107 @@
+using Evacuator.Common.AgentApi;
+using Evacuator.Journal;
+using Evacuator.Placement;
+
+namespace Evacuator.Evacuation;
+
+/// <summary>
+/// All there is to know about an evacuation: live while it runs, and afterwards the record of it. One shape for status, report and the witness.
+/// </summary>
+internal sealed record EvacuationReport
+{
+    public required Guid Id { get; init; }
+
+    public required string Node { get; init; }
+
+    public required EvacuationPhase State { get; init; }
+
+    /// <summary>One sentence for a person: where it stands or how it ended.</summary>
+    public required string Summary { get; init; }
+
+    public required TriggerKind Trigger { get; init; }
+
+    public required string Reason { get; init; }
+
+    public string? Ticket { get; init; }
+
+    public required string RequestedBy { get; init; }
+
+    public string? CancelledBy { get; init; }
+
+    public required DateTimeOffset Started { get; init; }
+
+    public DateTimeOffset? Ended { get; init; }
+
+    /// <summary>From trigger to end, or to now.</summary>
+    public required double TotalSeconds { get; init; }
+
+    /// <summary>What it waits for at this moment; null when it does not wait, or has ended.</summary>
+    public Waiting? Waiting { get; init; }
+
+    /// <summary>Why it failed; empty otherwise.</summary>
+    public required string Problem { get; init; }
+
+    public required IReadOnlyList<ContainerMove> Containers { get; init; }
+
+    public required IReadOnlyList<ExcludedPeer> ExcludedPeers { get; init; }
+
+    public required EmptinessProof Emptiness { get; init; }
+
+    public required PowerReport Power { get; init; }
+
+    public string? Led { get; init; }
+
+    public required IReadOnlyList<string> Notes { get; init; }
+}
+
+/// <summary>One container in an evacuation.</summary>
+internal sealed record ContainerMove
+{
+    public required string Name { get; init; }
+
+    public required string From { get; init; }
+
+    /// <summary>Where it is going or has gone; null while or if it has no destination.</summary>
+    public string? To { get; init; }
+
+    public required MovePhase State { get; init; }
+
+    /// <summary>The source agent's phase while it moves.</summary>
+    public SourcePhase? Step { get; init; }
+
+    public required long MemoryBytes { get; init; }
+
+    public required long BytesSent { get; init; }
+
+    public required int Rounds { get; init; }
+
+    public double? FreezeMs { get; init; }
+
+    public required IReadOnlyDictionary<string, double> FreezeParts { get; init; }
+
+    public required IReadOnlyList<Blocker> Blockers { get; init; }
+
+    public required IReadOnlyList<Attempt> Refusals { get; init; }
+
+    public required string Detail { get; init; }
+
+    public Waiting? Waiting { get; init; }
+
+    public DateTimeOffset? Started { get; init; }
+
+    public DateTimeOffset? Ended { get; init; }
+}
+
+/// <summary>For what, since when, until when, and what happens next.</summary>
+/// <param name="Until">null: as long as it takes</param>
+internal sealed record Waiting(string For, DateTimeOffset Since, DateTimeOffset? Until, string Next);
+
+/// <param name="Passed">two looks in a row found nothing</param>
+/// <param name="Looks">the two looks, or the last one that found something</param>
+internal sealed record EmptinessProof(bool Passed, IReadOnlyList<EmptinessReport> Looks);
+
+/// <param name="Requested">whether the host was to be powered off</param>
+/// <param name="Witness">the peer that watches the BMC</param>
+/// <param name="State">what two reads agreed on; null: not verified</param>
+/// <param name="VerifiedBy">the node that read it</param>
+internal sealed record PowerReport(bool Requested, string? Witness, string? State, string? VerifiedBy, DateTimeOffset? VerifiedAt, bool Forced);

@@ -1,0 +1,330 @@
+using Evacuator.Agent;
+using Evacuator.Common.AgentApi;
+using Evacuator.Journal;
+using Evacuator.Placement;
+using Evacuator.Power;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.Evacuation;
+
+/// <summary>
+/// Empties this node. Every step begins with what the journal says and ends with a journaled input, so a restart at any instant continues in the
+/// step it was in; each step may therefore be done twice and does no harm then.
+/// <code>
+/// 1 Closing            no inbound container any more
+/// 2 Planning           ask the peers, decide who goes where, journal the plan
+/// 3 Moving             all containers, several at once, each on its own (ContainerRun)
+/// 4 Proving            new containers → 2; anything left → failed; nothing left in two looks → done, or
+/// 5 ArrangingPowerOff  a peer watches the BMC
+/// 6 PoweringOff        LED on, the agent shuts the host down
+///   Cancelling         undo what can be undone, reopen
+/// </code>
+/// </summary>
+internal sealed partial class EvacuationRun
+{
+    /// <summary>Someone who keeps starting containers on a node that is being emptied has to be stopped by a person.</summary>
+    private const int MaxPasses = 5;
+
+    private readonly RunServices _services;
+    private readonly EvacuationLedger _ledger;
+    private readonly ILogger _log;
+    private readonly CancellationTokenSource _cancel = new();
+
+    public EvacuationRun(RunServices services, EvacuationLedger ledger)
+    {
+        _services = services;
+        _ledger = ledger;
+        _log = services.Logs.CreateLogger<EvacuationRun>();
+    }
+
+    public EvacuationLedger Ledger => _ledger;
+
+    /// <summary>Asks the run to stop where it can. False, with the reason, when it is too late. The journal has it when this returns.</summary>
+    public bool TryCancel(string by, out string? error)
+    {
+        if (_ledger.State.Phase == EvacuationPhase.PoweringOff)
+        {
+            error = "the host is going down already: it cannot be cancelled any more";
+            return false;
+        }
+
+        if (!_ledger.TryApply(new EvacuationInput.CancelRequested(by), out error))
+        {
+            error = $"it has ended already as {Words.Of(_ledger.State.Phase)}";
+            return false;
+        }
+
+        _cancel.Cancel();
+        return true;
+    }
+
+    /// <summary>Runs to an end, or until the service stops.</summary>
+    public async Task RunAsync(CancellationToken stop)
+    {
+        if (_ledger.State.Phase == EvacuationPhase.Cancelling)
+            await _cancel.CancelAsync().ConfigureAwait(false);
+        // Linked: the service's stop; the operator's cancellation.
+        using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(stop, _cancel.Token);
+        while (!_ledger.State.Phase.IsEnd())
+        {
+            EvacuationPhase phase = _ledger.State.Phase;
+            LogPhase(_log, _ledger.State.Id, phase);
+            try
+            {
+                await (phase switch
+                {
+                    EvacuationPhase.Closing => CloseAsync(linked.Token),
+                    EvacuationPhase.Planning => PlanAsync(linked.Token),
+                    EvacuationPhase.Moving => MoveAsync(stop),
+                    EvacuationPhase.Proving => ProveAsync(linked.Token),
+                    EvacuationPhase.ArrangingPowerOff => ArrangePowerOffAsync(linked.Token),
+                    EvacuationPhase.PoweringOff => PowerOffAsync(stop),
+                    EvacuationPhase.Cancelling => SettleCancelAsync(stop),
+                    _ => throw new InvalidOperationException($"no step for phase {phase}"),
+                }).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (_cancel.IsCancellationRequested && !stop.IsCancellationRequested)
+            {
+                // Cancelled by the operator in the middle of a step: the phase is Cancelling now.
+            }
+            catch (AgentException e)
+            {
+                Advance(new EvacuationInput.Broke($"evacuator-agent refused: {e.Message}"));
+            }
+        }
+
+        LogEnd(_log, _ledger.State.Id, _ledger.State.Phase, ReportBuilder.Build(_ledger.Snapshot, _services.Time.GetUtcNow()).Summary);
+    }
+
+    // 1
+    private async Task CloseAsync(CancellationToken token)
+    {
+        string reason = $"evacuation {_ledger.State.Id:D}: {_ledger.State.Trigger.Reason}";
+        await AgentAsync(t => _services.Admission.CloseAsync(reason, t), "the node is closed to new containers", token).ConfigureAwait(false);
+        Advance(new EvacuationInput.AdmissionClosed());
+    }
+
+    // 2
+    private async Task PlanAsync(CancellationToken token)
+    {
+        IReadOnlyList<ContainerReport> containers = await AgentAsync(_services.Agent.GetContainersAsync, "a plan is made", token).ConfigureAwait(false);
+        EvacuationSnapshot snapshot = _ledger.Snapshot;
+        HashSet<string> planned = [.. snapshot.Moves.Select(move => move.Name)];
+        IReadOnlyList<PeerView> peers = await _services.Peers.SurveyAsync(token).ConfigureAwait(false);
+        Plan plan = Planner.Make(containers.Where(container => !planned.Contains(container.Name)), peers, _services.Placement);
+
+        if (snapshot.State.Passes == 0 && !plan.Complete && !_services.Options.Evacuation.Partial)
+        {
+            string problem = "the plan does not fit and [evacuation] partial = no: "
+                + string.Join("; ", plan.Containers.Where(container => container.Destination is null)
+                    .Select(container => $"{container.Container.Name}: {string.Join(", ", container.Blockers.Select(blocker => blocker.Text))}"));
+            // Nothing has been touched, so nothing is left closed.
+            await AgentAsync(t => _services.Admission.ReopenAsync("the plan was refused", t), "the node is reopened and the evacuation ends as failed", token).ConfigureAwait(false);
+            Advance(new EvacuationInput.PlanRefused(plan.ExcludedPeers, problem));
+            return;
+        }
+
+        int order = snapshot.Moves.Count;
+        List<MoveState> moves =
+        [
+            .. plan.Containers.Select(container => new MoveState
+            {
+                EvacuationId = snapshot.State.Id,
+                Container = container.Container,
+                Order = order++,
+                Phase = container.Destination is null ? MovePhase.Blocked : MovePhase.Planned,
+                Destination = container.Destination,
+                Blockers = container.Blockers,
+                Detail = string.Join("; ", container.Blockers.Select(blocker => blocker.Text)),
+                Ended = container.Destination is null ? _services.Time.GetUtcNow() : null,
+            }),
+        ];
+        foreach (MoveState blocked in moves.Where(move => move.Phase == MovePhase.Blocked))
+            LogBlocked(_log, blocked.Name, blocked.Detail);
+        Advance(new EvacuationInput.PlanMade(plan.ExcludedPeers), moves);
+    }
+
+    // 3
+    private async Task MoveAsync(CancellationToken stop)
+    {
+        await MoveAllAsync(stop).ConfigureAwait(false);
+        Advance(new EvacuationInput.MovesEnded());
+    }
+
+    /// <summary>Those already under way first (after a restart), then in the order of departure. A cancellation reaches each by <see cref="_cancel"/>.</summary>
+    private Task MoveAllAsync(CancellationToken stop)
+    {
+        List<MoveState> open = [.. _ledger.Snapshot.Moves.Where(move => !move.Phase.IsEnd())
+            .OrderByDescending(move => move.Phase).ThenBy(move => move.Order)];
+        int parallel = Math.Max(1, _services.Options.Move.Parallel);
+        foreach (MoveState move in open.Skip(parallel))
+        {
+            _ledger.WaitMove(move.Name, new Waiting($"its turn: {parallel} move at once ([move] parallel)", _services.Time.GetUtcNow(), null,
+                $"moves to {move.Destination}"));
+        }
+
+        ContainerRun runner = new(_services, _ledger, _cancel.Token);
+        return Parallel.ForEachAsync(open, new ParallelOptions { MaxDegreeOfParallelism = parallel, CancellationToken = stop },
+            async (move, token) => await runner.RunAsync(move.Name, token).ConfigureAwait(false));
+    }
+
+    // 4
+    private async Task ProveAsync(CancellationToken token)
+    {
+        EvacuationSnapshot snapshot = _ledger.Snapshot;
+        IReadOnlyList<ContainerReport> containers = await AgentAsync(_services.Agent.GetContainersAsync, "the proof of emptiness", token).ConfigureAwait(false);
+
+        // Started by hand, or by something that does not know that the node is being emptied.
+        List<string> appeared = [.. containers.Select(container => container.Name).Except(snapshot.Moves.Select(move => move.Name))];
+        if (appeared.Count > 0 && snapshot.State.Passes < MaxPasses)
+        {
+            LogAppeared(_log, string.Join(", ", appeared));
+            Advance(new EvacuationInput.ContainersAppeared(appeared));
+            return;
+        }
+
+        List<string> left = [.. snapshot.Moves.Where(move => move.Phase.IsLeftHere()).Select(move => $"{move.Name}: {move.Detail}")];
+        left.AddRange(containers.Where(container => snapshot.Moves.Any(move => move.Name == container.Name && !move.Phase.IsLeftHere()))
+            .Select(container => $"{container.Name}: a container of this name is here although its move has ended"));
+        left.AddRange(appeared.Select(name => $"{name}: started while the node was being emptied, too late to be moved"));
+        if (left.Count > 0)
+        {
+            EmptinessReport look = await AgentAsync(_services.Agent.GetEmptinessAsync, "the evacuation ends as failed", token).ConfigureAwait(false);
+            Advance(new EvacuationInput.NotEmpty(look, $"{left.Count} left on {snapshot.State.Node}: {string.Join("; ", left)}"));
+            return;
+        }
+
+        Advance(await ProofOfEmptiness.TakeAsync(LookAsync, waiting => _ledger.Wait(waiting), _services.Timings, _services.Time, token).ConfigureAwait(false));
+
+        Task<EmptinessReport> LookAsync() => AgentAsync(_services.Agent.GetEmptinessAsync, "the proof of emptiness", token);
+    }
+
+    // 5
+    private async Task ArrangePowerOffAsync(CancellationToken token)
+    {
+        EvacuationSnapshot snapshot = _ledger.Snapshot;
+        List<string> receivers = [.. snapshot.Moves.Where(move => move.Phase == MovePhase.Moved && move.Destination is not null)
+            .GroupBy(move => move.Destination!).OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
+        _ledger.Wait(new Waiting("a peer that watches this host's BMC", _services.Time.GetUtcNow(), null, "the host is shut down; if none can, it stays on"));
+        WitnessSearch search = await _services.Power.FindWitnessAsync(
+            receivers, snapshot.State, ReportBuilder.Build(snapshot, _services.Time.GetUtcNow()), token).ConfigureAwait(false);
+        foreach (string refusal in search.Refusals)
+            Advance(new EvacuationInput.Noted($"witness: {refusal}"));
+        if (search.Witness is not { } witness)
+        {
+            Advance(new EvacuationInput.PowerOffImpossible(
+                $"{snapshot.State.Node} is empty but stays on, since nobody could verify its power-off: {string.Join("; ", search.Refusals)}"));
+            return;
+        }
+
+        if (!_ledger.TryApply(new EvacuationInput.WitnessFound(witness), out _))
+            await _services.Power.WithdrawAsync(witness, snapshot.State.Id, CancellationToken.None).ConfigureAwait(false); // cancelled meanwhile; bounded by its own limits
+    }
+
+    // 6
+    private async Task PowerOffAsync(CancellationToken stop)
+    {
+        EvacuationState state = _ledger.State;
+        if (_services.BootId.Value != state.BootId)
+        {
+            await HearWitnessAsync(state, stop).ConfigureAwait(false);
+            return;
+        }
+
+        if (state.Led is null)
+            Advance(new EvacuationInput.LedSet(await _services.Power.LightLedAsync(stop).ConfigureAwait(false)));
+
+        EmptinessReport? left;
+        try
+        {
+            PowerOffRequest request = new(state.Id, state.Trigger.Reason);
+            left = await AgentAsync(t => _services.Agent.PowerOffAsync(request, t), "the host shuts down", stop).ConfigureAwait(false);
+        }
+        catch (AgentException e)
+        {
+            await StayOnAsync(state, $"evacuator-agent would not shut the host down: {e.Message}", null, stop).ConfigureAwait(false);
+            return;
+        }
+
+        if (left is not null)
+        {
+            string what = string.Join("; ", left.Checks.Where(check => !check.Passed).Select(check => $"{check.Name}: {string.Join(", ", check.Left)}"));
+            await StayOnAsync(state, $"something came back after the proof, so the host stays on: {what}", left, stop).ConfigureAwait(false);
+            return;
+        }
+
+        // The shutdown ends this process. If it does not, the journal must not say "powering off" for ever.
+        TimeSpan patience = _services.Options.Power.VerifyTimeout + (state.Trigger.ForceAfter ?? TimeSpan.Zero);
+        DateTimeOffset until = _services.Time.GetUtcNow() + patience;
+        while (_services.Time.GetUtcNow() < until)
+        {
+            _ledger.Wait(new Waiting("the host to go down", _services.Time.GetUtcNow(), until, state.Trigger.ForceAfter is { } force
+                ? $"{state.Witness} forces the power off {Common.Configuration.Duration.Format(force)} after the start"
+                : "if it is still up then, the evacuation ends as failed"));
+            await Task.Delay(_services.Timings.Retry, _services.Time, stop).ConfigureAwait(false);
+        }
+
+        Advance(new EvacuationInput.PowerOffImpossible($"the host was told to shut down and is still up {Common.Configuration.Duration.Format(patience)} later: see \"systemctl list-jobs\""));
+    }
+
+    private async Task StayOnAsync(EvacuationState state, string problem, EmptinessReport? left, CancellationToken stop)
+    {
+        if (state.Witness is { } witness)
+            await _services.Power.WithdrawAsync(witness, state.Id, stop).ConfigureAwait(false);
+        Advance(new EvacuationInput.LedSet(await _services.Power.DarkenLedAsync(stop).ConfigureAwait(false)));
+        Advance(new EvacuationInput.PowerOffImpossible(problem, left));
+    }
+
+    /// <summary>The host is up again after the shutdown: only the witness knows whether it was off.</summary>
+    private async Task HearWitnessAsync(EvacuationState state, CancellationToken stop)
+    {
+        DateTimeOffset until = _services.Time.GetUtcNow() + _services.Timings.WitnessPatience;
+        while (true)
+        {
+            WitnessAnswer answer = await _services.Power.HearAsync(state.Witness ?? "", state.Id, stop).ConfigureAwait(false);
+            if (answer.Verification is { } verification)
+            {
+                Advance(new EvacuationInput.PowerVerified(verification));
+                return;
+            }
+
+            if (!answer.MayChange || _services.Time.GetUtcNow() >= until)
+            {
+                Advance(new EvacuationInput.PowerOffImpossible($"the host has been restarted, and it is not verified that it was off: {answer.Problem}"));
+                return;
+            }
+
+            _ledger.Wait(new Waiting($"the witness: {answer.Problem}", _services.Time.GetUtcNow(), until, "without its word the evacuation ends as failed"));
+            await Task.Delay(_services.Timings.Retry, _services.Time, stop).ConfigureAwait(false);
+        }
+    }
+
+    // Cancelling
+    private async Task SettleCancelAsync(CancellationToken stop)
+    {
+        // Moves that have not begun end at once, those before release are aborted, released ones run to their end.
+        await MoveAllAsync(stop).ConfigureAwait(false);
+        if (_ledger.State.Witness is { } witness)
+            await _services.Power.WithdrawAsync(witness, _ledger.State.Id, stop).ConfigureAwait(false);
+        await AgentAsync(t => _services.Admission.ReopenAsync("the evacuation was cancelled", t), "the node is reopened and the evacuation ends as cancelled", stop).ConfigureAwait(false);
+        Advance(new EvacuationInput.CancelSettled());
+    }
+
+    /// <summary>Takes a step, unless the operator has cancelled in the meantime: then the loop goes on with that.</summary>
+    private void Advance(EvacuationInput input, IReadOnlyList<MoveState>? newMoves = null)
+    {
+        if (!_ledger.TryApply(input, out string? error, newMoves) && _ledger.State.Phase != EvacuationPhase.Cancelling)
+            throw new InvalidOperationException($"evacuation {_ledger.State.Id:D}: {error}");
+    }
+
+    /// <summary>Asks the agent until it answers: it is restarted by systemd, and nothing can be decided without it.</summary>
+    /// <exception cref="AgentException">it answered that it will not</exception>
+    private Task<T> AgentAsync<T>(Func<CancellationToken, Task<T>> ask, string next, CancellationToken token) =>
+        AgentPatience.AskAsync(ask, waiting => _ledger.Wait(waiting), next, _services.Timings.Retry, _services.Time, token);
+
+    private Task AgentAsync(Func<CancellationToken, Task> ask, string next, CancellationToken token) => AgentAsync(async t =>
+    {
+        await ask(t).ConfigureAwait(false);
+        return true;
+    }, next, token);
+}

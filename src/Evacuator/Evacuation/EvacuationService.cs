@@ -1,0 +1,172 @@
+using System.Threading.Channels;
+using Evacuator.Agent;
+using Evacuator.Common.Hosting;
+using Evacuator.Journal;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.Evacuation;
+
+/// <summary>
+/// The evacuations of this node, at most one at a time. Starts, cancels and reports them, and after a restart continues the one that had not ended.
+/// </summary>
+internal sealed partial class EvacuationService : BackgroundService, IProgressCheck
+{
+    /// <summary>The longest silent part of a run is asking a dead peer to be the witness, 90 s each.</summary>
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromMinutes(10);
+
+    private readonly JournalStore _journal;
+    private readonly RunServices _services;
+    private readonly ILogger<EvacuationService> _log;
+
+    // One evacuation runs at a time and Start refuses a second, so a place for one is enough; a write never waits.
+    private readonly Channel<EvacuationRun> _start = Channel.CreateBounded<EvacuationRun>(new BoundedChannelOptions(1) { SingleReader = true });
+    private readonly Lock _starting = new();
+    private volatile EvacuationRun? _current;
+
+    public EvacuationService(JournalStore journal, RunServices services, ILogger<EvacuationService> log)
+    {
+        _journal = journal;
+        _services = services;
+        _log = log;
+        // Known before the sockets listen: a caller in the first millisecond must not be told that nothing is going on.
+        if (journal.Evacuations().FirstOrDefault(evacuation => !evacuation.Phase.IsEnd()) is { } open)
+        {
+            EvacuationLedger ledger = new(journal, services.Time, open, journal.Moves(open.Id));
+            string how = open.BootId == services.BootId.Value ? "the service was restarted" : "the host was restarted";
+            ledger.Apply(new EvacuationInput.Noted($"{how} in phase {Words.Of(open.Phase)}; the evacuation continues"));
+            _current = new EvacuationRun(services, ledger);
+            _start.Writer.TryWrite(_current);
+        }
+    }
+
+    /// <summary>The evacuation that has not ended; null if there is none.</summary>
+    public EvacuationLedger? Active => _current is { } run && !run.Ledger.State.Phase.IsEnd() ? run.Ledger : null;
+
+    public string Name => "evacuation";
+
+    /// <inheritdoc/>
+    public string? WhyStalled()
+    {
+        if (Active is not { } active)
+            return null;
+        TimeSpan silence = active.Silence;
+        return silence > LongestSilence ? $"evacuation {active.State.Id:D} has not moved in phase {Words.Of(active.State.Phase)} for {silence.TotalMinutes:0} min" : null;
+    }
+
+    /// <summary>Starts an evacuation. The same trigger again, or another while one runs that goes as far, gives the one there is.</summary>
+    public StartResult Start(Trigger trigger)
+    {
+        lock (_starting)
+        {
+            if (_journal.EvacuationByTrigger(trigger.Key) is { } same)
+                return new StartResult(same.Id, Existing: true, $"this request was made before: evacuation {same.Id:D} is {Words.Of(same.Phase)}");
+            if (Active is { } active)
+            {
+                Trigger running = active.State.Trigger;
+                if (trigger.PowerOff && !running.PowerOff)
+                    return StartResult.Refuse($"evacuation {active.State.Id:D} ({running.Reason}, by {running.RequestedBy}) is under way and will not power off: wait for its end, or cancel it first");
+                return new StartResult(active.State.Id, Existing: true, $"this node is being emptied already, since {active.State.Started:u} by {running.RequestedBy}: {running.Reason}");
+            }
+
+            if (trigger.PowerOff && _services.Power.WhyNot() is { } reason)
+                return StartResult.Refuse($"cannot be powered off with proof: {reason}");
+
+            DateTimeOffset now = _services.Time.GetUtcNow();
+            EvacuationState state = new()
+            {
+                Id = Guid.NewGuid(),
+                Node = _services.Options.Node.Name,
+                BootId = _services.BootId.Value,
+                Trigger = trigger,
+                Phase = EvacuationPhase.Closing,
+                Started = now,
+                Updated = now,
+            };
+            _journal.Write(state, []);
+            EvacuationRun run = new(_services, new EvacuationLedger(_journal, _services.Time, state, []));
+            _current = run;
+            if (!_start.Writer.TryWrite(run))
+                throw new InvalidOperationException("an evacuation is waiting to be started although none is active");
+            LogStarted(_log, state.Id, trigger.RequestedBy, trigger.Reason, trigger.Ticket, trigger.PowerOff);
+            return new StartResult(state.Id, Existing: false, "started");
+        }
+    }
+
+    /// <summary>Null when it is being cancelled; else why not.</summary>
+    public string? Cancel(string by)
+    {
+        if (_current is not { } run || Active is null)
+            return "no evacuation is under way";
+        if (!run.TryCancel(by, out string? error))
+            return error;
+        LogCancelled(_log, run.Ledger.State.Id, by);
+        return null;
+    }
+
+    /// <summary>Lets the node take containers again. Null when done; else why not.</summary>
+    public async Task<string?> ReopenAsync(string by, CancellationToken token)
+    {
+        if (Active is { } active)
+            return $"evacuation {active.State.Id:D} is under way: cancel it first";
+        try
+        {
+            await _services.Admission.ReopenAsync($"reopened by {by}", token).ConfigureAwait(false);
+            LogReopened(_log, by);
+            return null;
+        }
+        catch (AgentException e)
+        {
+            return e.Message;
+        }
+    }
+
+    /// <summary>The report of an evacuation of this node, or of one that this node witnessed; null if it is not known.</summary>
+    public EvacuationReport? Report(Guid id)
+    {
+        if (_current is { } run && run.Ledger.State.Id == id)
+            return ReportBuilder.Build(run.Ledger.Snapshot, _services.Time.GetUtcNow());
+        if (_journal.Evacuation(id) is { } state)
+            return Build(state);
+        return _journal.Witness(id) is { } witness ? ReportBuilder.Complete(witness, _services.Options.Node.Name) : null;
+    }
+
+    /// <summary>Newest first: those of this node and those it witnessed.</summary>
+    public IReadOnlyList<EvacuationReport> Reports(int limit) =>
+    [
+        .. _journal.Evacuations(limit).Select(state => Report(state.Id)!)
+            .Concat(_journal.Witnesses(limit).Select(witness => ReportBuilder.Complete(witness, _services.Options.Node.Name)))
+            .OrderByDescending(report => report.Started).Take(limit),
+    ];
+
+    /// <summary>The last one of this node itself, ended or not; null if it never was emptied.</summary>
+    public EvacuationReport? LastOwn() => _journal.Evacuations(1) is [var state] ? Report(state.Id) : null;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            EvacuationRun run = await _start.Reader.ReadAsync(stoppingToken).ConfigureAwait(false);
+            try
+            {
+                await run.RunAsync(stoppingToken).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is InvalidOperationException or NullReferenceException or ArgumentException)
+            {
+                // A defect of ours must not look like a wait without end, nor take the service down with it at each restart.
+                LogDefect(_log, run.Ledger.State.Id, e);
+                run.Ledger.TryApply(new EvacuationInput.Broke($"an internal error: {e.Message}; see the journal of evacuator.service"), out _);
+            }
+        }
+    }
+
+    private EvacuationReport Build(EvacuationState state) => ReportBuilder.Build(
+        new EvacuationSnapshot(state, _journal.Moves(state.Id), null, System.Collections.Immutable.ImmutableDictionary<string, Waiting>.Empty), _services.Time.GetUtcNow());
+}
+
+/// <param name="Id">null when refused</param>
+/// <param name="Existing">true if nothing new was started</param>
+internal sealed record StartResult(Guid? Id, bool Existing, string Text)
+{
+    public static StartResult Refuse(string why) => new(null, false, why);
+}

@@ -1,0 +1,117 @@
+using System.Globalization;
+using Evacuator.Journal;
+
+namespace Evacuator.Evacuation;
+
+/// <summary>Makes the report out of the journal's states: a pure function.</summary>
+internal static class ReportBuilder
+{
+    public static EvacuationReport Build(EvacuationSnapshot snapshot, DateTimeOffset now)
+    {
+        EvacuationState state = snapshot.State;
+        bool ended = state.Phase.IsEnd();
+        return new EvacuationReport
+        {
+            Id = state.Id,
+            Node = state.Node,
+            State = state.Phase,
+            Summary = Summarize(state, snapshot.Moves),
+            Trigger = state.Trigger.Kind,
+            Reason = state.Trigger.Reason,
+            Ticket = state.Trigger.Ticket,
+            RequestedBy = state.Trigger.RequestedBy,
+            CancelledBy = state.CancelledBy,
+            Started = state.Started,
+            Ended = state.Ended,
+            TotalSeconds = Math.Round(((state.Ended ?? now) - state.Started).TotalSeconds, 1),
+            Waiting = ended ? null : snapshot.Waiting,
+            Problem = state.Problem,
+            Containers = [.. snapshot.Moves.Select(move => Describe(move, state.Node, snapshot.MoveWaiting.GetValueOrDefault(move.Name)))],
+            ExcludedPeers = state.ExcludedPeers,
+            Emptiness = new EmptinessProof(state.Proof.Count >= 2 && state.Proof.All(look => look.Empty), state.Proof),
+            Power = new PowerReport(state.Trigger.PowerOff, state.Witness, state.Power?.State, state.Power?.VerifiedBy, state.Power?.At, state.Power?.Forced ?? false),
+            Led = state.Led,
+            Notes = state.Notes,
+        };
+    }
+
+    /// <summary>The report that a witness gives for a node that is off: what the node told it, completed with what it saw itself.</summary>
+    public static EvacuationReport Complete(WitnessState witness, string ownNode)
+    {
+        EvacuationReport report = witness.Report;
+        if (witness.Phase == WitnessPhase.VerifiedOff)
+        {
+            return report with
+            {
+                State = EvacuationPhase.Done,
+                Summary = string.Create(CultureInfo.InvariantCulture, $"done: {report.Node} is empty and off, as {ownNode} saw on its BMC at {witness.LastRead:u}"),
+                Ended = witness.Ended,
+                TotalSeconds = Math.Round(((witness.Ended ?? witness.Started) - report.Started).TotalSeconds, 1),
+                Waiting = null,
+                Power = report.Power with { State = witness.LastPowerState, VerifiedBy = ownNode, VerifiedAt = witness.LastRead, Forced = witness.Forced is not null },
+                Led = witness.Led ?? report.Led,
+            };
+        }
+
+        return report with
+        {
+            Summary = witness.Phase switch
+            {
+                WitnessPhase.Watching => $"{report.Node} is going down; {ownNode} watches its BMC. {witness.Detail}",
+                WitnessPhase.Withdrawn => $"{report.Node} stayed on and called the watch off: ask it for its report",
+                _ => $"not verified: {witness.Detail}",
+            },
+            Waiting = witness.Phase == WitnessPhase.Watching
+                ? new Waiting($"PowerState Off on the BMC of {report.Node}", witness.Started, witness.Until, NextOf(witness))
+                : null,
+        };
+    }
+
+    private static string NextOf(WitnessState witness) => witness switch
+    {
+        { Forced: not null } => "it has been forced off; if it still reads on at that time, a person has to look",
+        { ForceFrom: { } from } => $"forced off from {from:u} on",
+        _ => "if it still reads on at that time, a person has to look; it is not forced off",
+    };
+
+    private static ContainerMove Describe(MoveState move, string node, Waiting? waiting) => new()
+    {
+        Name = move.Name,
+        From = node,
+        To = move.Phase is MovePhase.Blocked or MovePhase.Gone ? null : move.Destination,
+        State = move.Phase,
+        Step = move.Last?.Phase,
+        MemoryBytes = move.Container.MemoryBytes,
+        BytesSent = move.Last?.BytesSent ?? 0,
+        Rounds = move.Last?.Rounds ?? 0,
+        FreezeMs = move.Last?.FreezeMs,
+        FreezeParts = move.Last?.FreezeParts ?? new Dictionary<string, double>(),
+        Blockers = move.Blockers,
+        Refusals = move.Attempts,
+        Detail = move.Phase.IsEnd() || move.Last is not { Detail.Length: > 0 } ? move.Detail : move.Last.Detail,
+        Waiting = move.Phase.IsEnd() ? null : waiting,
+        Started = move.Started,
+        Ended = move.Ended,
+    };
+
+    private static string Summarize(EvacuationState state, IReadOnlyList<MoveState> moves)
+    {
+        int moved = moves.Count(move => move.Phase == MovePhase.Moved);
+        string count = $"{moved} of {moves.Count} containers moved";
+        return state.Phase switch
+        {
+            EvacuationPhase.Closing => "closing the node to new containers",
+            EvacuationPhase.Planning => "asking the peers and making a plan",
+            EvacuationPhase.Moving => $"moving: {count}",
+            EvacuationPhase.Proving => $"{count}; proving that nothing is left",
+            EvacuationPhase.ArrangingPowerOff => $"{count}, nothing is left; looking for a peer that watches the power-off",
+            EvacuationPhase.PoweringOff => $"{count}, nothing is left; going down, {state.Witness} watches",
+            EvacuationPhase.Done when state.Power is { } power => $"done: {count}, {state.Node} was {power.State} as {power.VerifiedBy} saw on its BMC",
+            EvacuationPhase.Done => $"done: {count}, nothing is left on {state.Node}; it is on and takes no container until \"evacuator reopen\"",
+            EvacuationPhase.Failed => $"failed: {count}; {state.Problem}",
+            EvacuationPhase.Cancelling => $"being cancelled by {state.CancelledBy}: {count} before that",
+            EvacuationPhase.Cancelled => $"cancelled by {state.CancelledBy}: {count} before that and stay where they are now; the others run here",
+            _ => state.Phase.ToString(),
+        };
+    }
+}

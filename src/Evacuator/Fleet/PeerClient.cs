@@ -1,0 +1,143 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Fleet;
+
+namespace Evacuator.Fleet;
+
+/// <summary>Talks to one peer's brain. Every call is bounded in time and size and ends in a value or a <see cref="PeerException"/>.</summary>
+internal sealed class PeerClient : IDisposable
+{
+    /// <summary>A peer is not trusted with our memory: its longest honest answer is a few KiB.</summary>
+    private const int MaxReplyBytes = 4 << 20;
+
+    private readonly HttpClient _http;
+
+    /// <param name="handler">makes the connection, with the fleet's certificates; owned from now on</param>
+    public PeerClient(Peer peer, int port, HttpMessageHandler handler)
+    {
+        Peer = peer;
+        _http = new HttpClient(handler)
+        {
+            BaseAddress = new UriBuilder("https", peer.Address, port).Uri,
+            Timeout = Timeout.InfiniteTimeSpan,
+            MaxResponseContentBufferSize = MaxReplyBytes,
+        };
+        _http.DefaultRequestHeaders.Add(PeerRoutes.ProtocolHeader, PeerRoutes.ProtocolVersion.ToString(CultureInfo.InvariantCulture));
+    }
+
+    public Peer Peer { get; }
+
+    public Task<PeerCapacity> GetCapacityAsync(CancellationToken token) =>
+        CallAsync<PeerCapacity>(HttpMethod.Get, PeerRoutes.Capacity, null, TimeSpan.FromSeconds(10), token);
+
+    /// <summary>The destination looks at its disk, names and network before it answers, hence the long limit.</summary>
+    public Task<ReservationReply> ReserveAsync(ReservationRequest request, CancellationToken token) =>
+        CallAsync<ReservationReply>(HttpMethod.Post, PeerRoutes.Reservations, request, TimeSpan.FromSeconds(60), token);
+
+    /// <summary>Null if the peer knows nothing of it.</summary>
+    public async Task<InboundReport?> GetReservationAsync(Guid moveId, CancellationToken token)
+    {
+        try
+        {
+            return await CallAsync<InboundReport>(HttpMethod.Get, $"{PeerRoutes.Reservations}/{moveId:D}", null, TimeSpan.FromSeconds(20), token).ConfigureAwait(false);
+        }
+        catch (PeerException e) when (e.Status == HttpStatusCode.NotFound)
+        {
+            return null;
+        }
+    }
+
+    public Task ForgetReservationAsync(Guid moveId, CancellationToken token) =>
+        CallAsync<object>(HttpMethod.Delete, $"{PeerRoutes.Reservations}/{moveId:D}", null, TimeSpan.FromSeconds(20), token);
+
+    /// <summary>The witness reads the BMC before it answers, and BMCs are slow.</summary>
+    public Task<WitnessReply> AskToWitnessAsync(WitnessRequest request, CancellationToken token) =>
+        CallAsync<WitnessReply>(HttpMethod.Post, PeerRoutes.Witness, request, TimeSpan.FromSeconds(90), token);
+
+    /// <summary>Null if the peer knows nothing of it.</summary>
+    public async Task<WitnessStatus?> GetWitnessAsync(Guid evacuation, CancellationToken token)
+    {
+        try
+        {
+            return await CallAsync<WitnessStatus>(HttpMethod.Get, $"{PeerRoutes.Witness}/{evacuation:D}", null, TimeSpan.FromSeconds(20), token).ConfigureAwait(false);
+        }
+        catch (PeerException e) when (e.Status == HttpStatusCode.NotFound)
+        {
+            return null;
+        }
+    }
+
+    public Task WithdrawWitnessAsync(Guid evacuation, CancellationToken token) =>
+        CallAsync<object>(HttpMethod.Delete, $"{PeerRoutes.Witness}/{evacuation:D}", null, TimeSpan.FromSeconds(20), token);
+
+    public void Dispose() => _http.Dispose();
+
+    private async Task<T> CallAsync<T>(HttpMethod method, string path, object? body, TimeSpan limit, CancellationToken token)
+    {
+        using CancellationTokenSource bounded = CancellationTokenSource.CreateLinkedTokenSource(token);
+        bounded.CancelAfter(limit);
+        try
+        {
+            using HttpRequestMessage request = new(method, path);
+            if (body is not null)
+                request.Content = JsonContent.Create(body, body.GetType(), options: ApiJson.Options);
+            using HttpResponseMessage response = await _http.SendAsync(request, bounded.Token).ConfigureAwait(false);
+            if (!response.IsSuccessStatusCode)
+                throw await RefusedAsync(response, bounded.Token).ConfigureAwait(false);
+            if (response.StatusCode == HttpStatusCode.NoContent)
+                return default!;
+            return await response.Content.ReadFromJsonAsync<T>(ApiJson.Options, bounded.Token).ConfigureAwait(false)
+                ?? throw new PeerException($"{Peer.Name} sent an empty answer", BlockerCode.PeerUnreachable, response.StatusCode);
+        }
+        catch (HttpRequestException e)
+        {
+            throw new PeerException($"{Peer.Name} ({Peer.Address}) does not answer: {Innermost(e)}", BlockerCode.PeerUnreachable, null, e);
+        }
+        catch (OperationCanceledException e) when (!token.IsCancellationRequested)
+        {
+            throw new PeerException($"{Peer.Name} ({Peer.Address}) did not answer {method} {path} within {limit.TotalSeconds:0} s", BlockerCode.PeerUnreachable, null, e);
+        }
+        catch (Exception e) when (e is JsonException or NotSupportedException)
+        {
+            throw new PeerException($"{Peer.Name} sent something else than {typeof(T).Name}: {e.Message}", BlockerCode.PeerVersion, null, e);
+        }
+    }
+
+    private async Task<PeerException> RefusedAsync(HttpResponseMessage response, CancellationToken token)
+    {
+        ErrorReply? error = null;
+        try
+        {
+            error = await response.Content.ReadFromJsonAsync<ErrorReply>(ApiJson.Options, token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
+        {
+            // Not our JSON: the status has to do.
+        }
+
+        BlockerCode code = response.StatusCode == HttpStatusCode.UpgradeRequired ? BlockerCode.PeerVersion : BlockerCode.PeerUnreachable;
+        string text = error?.Error is { Length: > 0 } words ? words : $"answered {(int)response.StatusCode}";
+        return new PeerException($"{Peer.Name}: {text}", code, response.StatusCode);
+    }
+
+    /// <summary>TLS failures hide their reason, such as an unknown authority, several exceptions deep.</summary>
+    private static string Innermost(Exception e)
+    {
+        while (e.InnerException is not null)
+            e = e.InnerException;
+        return e.Message;
+    }
+}
+
+/// <summary>A peer did not do what it was asked.</summary>
+internal sealed class PeerException(string message, BlockerCode code, HttpStatusCode? status, Exception? inner = null) : Exception(message, inner)
+{
+    /// <summary>What this means for a container that was to go there.</summary>
+    public BlockerCode Code { get; } = code;
+
+    /// <summary>Its answer; null if there was none.</summary>
+    public HttpStatusCode? Status { get; } = status;
+}

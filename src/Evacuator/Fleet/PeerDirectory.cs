@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Fleet;
+using Evacuator.Placement;
+
+namespace Evacuator.Fleet;
+
+/// <summary>How a peer was found last.</summary>
+/// <param name="Usable">it could take containers</param>
+/// <param name="Why">why not; empty when usable</param>
+/// <param name="Since">of this kind of answer</param>
+internal sealed record PeerStanding(
+    string Name, string Address, bool Reachable, bool Usable, string Why, DateTimeOffset Since, DateTimeOffset AskedAt, long MemoryAvailable, string? Version);
+
+/// <summary>The other nodes of the fleet: one client each, and how each was found last.</summary>
+internal sealed class PeerDirectory : IDisposable
+{
+    private readonly ImmutableSortedDictionary<string, PeerClient> _clients;
+    private readonly TimeProvider _time;
+    private ImmutableDictionary<string, PeerStanding> _standings = ImmutableDictionary<string, PeerStanding>.Empty;
+
+    /// <param name="clients">owned from now on; without this node</param>
+    public PeerDirectory(IEnumerable<PeerClient> clients, TimeProvider time)
+    {
+        _clients = clients.ToImmutableSortedDictionary(client => client.Peer.Name, client => client, StringComparer.Ordinal);
+        _time = time;
+    }
+
+    public IReadOnlyCollection<string> Names => [.. _clients.Keys];
+
+    /// <summary>In the order of names; peers never asked so far are left out.</summary>
+    public IReadOnlyList<PeerStanding> Standings => [.. _standings.Values.OrderBy(standing => standing.Name, StringComparer.Ordinal)];
+
+    public PeerClient? Find(string name) => _clients.GetValueOrDefault(name);
+
+    /// <summary>Asks all peers at once. A peer that does not answer costs its time limit and nothing else.</summary>
+    public async Task<IReadOnlyList<PeerView>> SurveyAsync(CancellationToken token) =>
+        await Task.WhenAll(_clients.Values.Select(client => AskAsync(client, token))).ConfigureAwait(false);
+
+    public void Dispose()
+    {
+        foreach (PeerClient client in _clients.Values)
+            client.Dispose();
+    }
+
+    private async Task<PeerView> AskAsync(PeerClient client, CancellationToken token)
+    {
+        PeerView view;
+        PeerCapacity? capacity = null;
+        try
+        {
+            capacity = await client.GetCapacityAsync(token).ConfigureAwait(false);
+            view = Judge(client.Peer, capacity);
+        }
+        catch (PeerException e)
+        {
+            view = new PeerView { Name = client.Peer.Name, Excluded = new ExcludedPeer(client.Peer.Name, e.Code, e.Message) };
+        }
+
+        Remember(client.Peer, capacity, view.Excluded);
+        return view;
+    }
+
+    /// <summary>Whether a peer that answers can be used.</summary>
+    internal static PeerView Judge(Peer peer, PeerCapacity capacity)
+    {
+        return new PeerView
+        {
+            Name = peer.Name,
+            Host = capacity.Host,
+            SpreadGroups = capacity.SpreadGroups,
+            Excluded = WhyNot() is var (code, reason) ? new ExcludedPeer(peer.Name, code, reason) : null,
+        };
+
+        (BlockerCode, string)? WhyNot()
+        {
+            if (capacity.Node != peer.Name)
+                return (BlockerCode.PeerUnreachable, $"{peer.Address} says that it is {capacity.Node}: correct the peers file");
+            if (capacity.Closed is { } closed)
+                return (BlockerCode.AdmissionClosed, closed);
+            if (capacity.Host is not { } host)
+                return (BlockerCode.PeerUnreachable, "its evacuator-agent does not answer its brain: systemctl status evacuator-agent there");
+            if (!host.InboundOpen)
+                return (BlockerCode.AdmissionClosed, "it takes no containers: it is being emptied or was not reopened (evacuator reopen)");
+            if (host.Requirements.FirstOrDefault(requirement => !requirement.Met) is { } missing)
+                return (missing.Code, $"{missing.Name} is missing there ({missing.Found}): {missing.Remedy}");
+            return null;
+        }
+    }
+
+    private void Remember(Peer peer, PeerCapacity? capacity, ExcludedPeer? excluded)
+    {
+        DateTimeOffset now = _time.GetUtcNow();
+        bool reachable = capacity is not null;
+        bool usable = excluded is null;
+        ImmutableInterlocked.AddOrUpdate(ref _standings, peer.Name, _ => Standing(now), (_, before) =>
+            Standing(before.Reachable == reachable && before.Usable == usable ? before.Since : now));
+
+        PeerStanding Standing(DateTimeOffset since) => new(
+            peer.Name, peer.Address, reachable, usable, excluded?.Reason ?? "", since, now, capacity?.Host?.MemoryAvailable ?? 0, capacity?.Version);
+    }
+}

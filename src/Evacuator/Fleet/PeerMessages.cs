@@ -1,0 +1,98 @@
+using Evacuator.Common.AgentApi;
+using Evacuator.Evacuation;
+
+namespace Evacuator.Fleet;
+
+/// <summary>
+/// The interface between brains: HTTP with JSON over mutual TLS, brain certificates of this fleet only. Every request carries the header
+/// Evacuator-Protocol; another version than one's own is answered with 426 and a text for the operator.
+/// </summary>
+/// <remarks>
+/// <code>
+/// GET    /v1/capacity                 PeerCapacity
+/// POST   /v1/reservations             ReservationRequest → 200 ReservationReply (accepted or not); the same move id again → the same answer
+/// GET    /v1/reservations/{moveId}    InboundReport; 404 if unknown
+/// DELETE /v1/reservations/{moveId}    → 204; 409 once the move is past Ready
+/// POST   /v1/witness                  WitnessRequest → 200 WitnessReply
+/// GET    /v1/witness/{evacuationId}   WitnessStatus, of the calling node's own evacuation
+/// DELETE /v1/witness/{evacuationId}   → 204: the node stays on after all
+/// </code>
+/// </remarks>
+internal static class PeerRoutes
+{
+    public const int ProtocolVersion = 1;
+    public const string ProtocolHeader = "Evacuator-Protocol";
+    public const string Capacity = "/v1/capacity";
+    public const string Reservations = "/v1/reservations";
+    public const string Witness = "/v1/witness";
+}
+
+/// <summary>What a node says about itself to a node that looks for room.</summary>
+internal sealed record PeerCapacity
+{
+    public required string Node { get; init; }
+
+    public required string Version { get; init; }
+
+    /// <summary>Null when its own agent does not answer it.</summary>
+    public HostReport? Host { get; init; }
+
+    /// <summary>Why it takes nothing, in words; null when it does.</summary>
+    public string? Closed { get; init; }
+
+    /// <summary>Groups (annotation evacuator.spread) that have a member there.</summary>
+    public required IReadOnlyList<string> SpreadGroups { get; init; }
+}
+
+internal sealed record ReservationRequest(Guid MoveId, Guid EvacuationId, ContainerReport Container);
+
+/// <param name="Token">for the source's agent to show to the destination's; null when refused</param>
+internal sealed record ReservationReply(bool Accepted, string? Token, IReadOnlyList<Blocker> Blockers);
+
+/// <summary>Asks a peer to watch the sender's BMC until the host is off.</summary>
+internal sealed record WitnessRequest
+{
+    public required Guid EvacuationId { get; init; }
+
+    public required BmcAccess Bmc { get; init; }
+
+    /// <summary>How long to look before a person is asked.</summary>
+    public required int TimeoutSeconds { get; init; }
+
+    /// <summary>After how long the power may be forced off; null: never.</summary>
+    public int? ForceAfterSeconds { get; init; }
+
+    /// <summary>The report so far, for whoever asks while the node is off.</summary>
+    public required EvacuationReport Report { get; init; }
+}
+
+/// <summary>What is needed to reach a BMC and to know that it is the right one.</summary>
+internal sealed record BmcAccess
+{
+    public required string Url { get; init; }
+
+    public required string User { get; init; }
+
+    public required string Password { get; init; }
+
+    /// <summary>SHA-256 of its certificate, hex; empty if <see cref="CaPem"/> is given.</summary>
+    public string Fingerprint { get; init; } = "";
+
+    /// <summary>The authority's certificate in PEM; empty if a fingerprint is given.</summary>
+    public string CaPem { get; init; } = "";
+
+    /// <summary>Id of the host among the BMC's systems; empty if it has one.</summary>
+    public string System { get; init; } = "";
+
+    public string Uuid { get; init; } = "";
+
+    public override string ToString() => $"{Url} as {User}";
+}
+
+/// <param name="Reason">why not; empty when accepted</param>
+/// <param name="PowerState">what the witness read while accepting: proof that it can</param>
+internal sealed record WitnessReply(bool Accepted, string Reason, string? PowerState);
+
+/// <param name="Phase">watching, verified-off, not-off, withdrawn, cannot-tell</param>
+internal sealed record WitnessStatus(
+    Guid EvacuationId, Journal.WitnessPhase Phase, string? LastPowerState, DateTimeOffset? LastRead, DateTimeOffset? Forced, string? Led, string Detail);

@@ -1,0 +1,138 @@
+using Evacuator.Agent;
+using Evacuator.Api;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Hosting;
+using Evacuator.Evacuation;
+using Evacuator.Fleet;
+using Evacuator.Health;
+using Evacuator.Journal;
+using Evacuator.PeerApi;
+using Evacuator.Power;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Evacuator.Hosting;
+
+/// <summary>Puts the brain together: one process, two listeners (operators on the unix socket, peers over mutual TLS), four loops.</summary>
+internal static class BrainHost
+{
+    /// <summary>A witness request carries the report of every container; 4 MiB are thousands of them.</summary>
+    private const long MaxBodyBytes = 4 << 20;
+
+    private const int MaxConnections = 256;
+
+    public static WebApplication Build(BrainSetup setup)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.AddServiceHosting(setup.Options);
+        AddParts(builder.Services, setup);
+        Listen(builder.WebHost, setup);
+        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.RespectRequiredConstructorParameters = true);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
+
+        WebApplication app = builder.Build();
+        app.Use(ExplainMistakesAsync);
+        // A caller's kernel credentials are there on the unix socket only: no peer ever reaches an operator's route, nor the other way round.
+        app.MapWhen(context => context.PeerCredentials() is not null, operators => operators.UseRouting().UseEndpoints(ApiEndpoints.Map));
+        app.MapWhen(context => context.PeerCredentials() is null, peers => peers.Use(PeerEndpoints.CheckVersionAsync).UseRouting().UseEndpoints(PeerEndpoints.Map));
+        LogNotices(app, setup);
+        return app;
+    }
+
+    private static void AddParts(IServiceCollection services, BrainSetup setup)
+    {
+        services.AddSingleton(setup.Configuration);
+        services.AddSingleton(setup.Journal);
+        services.AddSingleton(setup.Timings);
+        services.AddSingleton(setup.BootId);
+        services.AddSingleton(_ => new AgentClient(setup.AgentSocketPath));
+        services.AddSingleton(provider => new PeerDirectory(
+            setup.Peers.Where(peer => peer.Name != setup.Options.Node.Name)
+                .Select(peer => new PeerClient(peer, setup.Options.Fleet.BrainPort, setup.Tls.HttpHandlerFor(peer.Name))),
+            provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(new OwnBmc(setup.Options.Bmc, setup.BmcPassword ?? (() => Secrets.BmcPassword(setup.Options))));
+        services.AddSingleton(provider => setup.Bmcs(provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(new WitnessSecrets(setup.RuntimeDirectory));
+        services.AddSingleton<Admission>();
+        services.AddSingleton<PowerHandover>();
+        services.AddSingleton<RunServices>();
+        services.AddSingleton<Reservations>();
+        services.AddSingleton<StatusBuilder>();
+        services.AddHeartbeat<NodeWatch>(TimeSpan.FromMinutes(3));
+        // One read of a struggling BMC with its retries may take three minutes, and a look is several reads.
+        services.AddHeartbeat<BmcHealth>(TimeSpan.FromMinutes(30));
+
+        AddLoop<EvacuationService>(services);
+        AddLoop<WitnessService>(services);
+        AddLoop<NodeWatch>(services);
+        AddLoop<BmcHealth>(services);
+        services.AddSingleton<IProgressCheck>(provider => provider.GetRequiredService<EvacuationService>());
+    }
+
+    /// <summary>A loop that others can ask as well.</summary>
+    private static void AddLoop<T>(IServiceCollection services) where T : BackgroundService
+    {
+        services.AddSingleton<T>();
+        services.AddHostedService(provider => provider.GetRequiredService<T>());
+    }
+
+    private static void Listen(IWebHostBuilder web, BrainSetup setup)
+    {
+        web.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = MaxBodyBytes;
+            kestrel.Limits.MaxConcurrentConnections = MaxConnections;
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            if (setup.ListenAddress is { } address)
+                kestrel.Listen(address, setup.Options.Fleet.BrainPort, Secure);
+            else
+                kestrel.ListenAnyIP(setup.Options.Fleet.BrainPort, Secure);
+        });
+        web.ListenOnUnixSocket(setup.SocketPath, new UnixSocketAccess
+        {
+            Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite,
+            Group = setup.SocketGroup,
+        });
+
+        void Secure(ListenOptions listen)
+        {
+            listen.Protocols = HttpProtocols.Http1;
+            setup.Tls.UseOn(listen);
+        }
+    }
+
+    /// <summary>A body that is not what the route takes is answered with what is wrong about it.</summary>
+    private static async Task ExplainMistakesAsync(HttpContext context, RequestDelegate next)
+    {
+        try
+        {
+            await next(context).ConfigureAwait(false);
+        }
+        catch (Microsoft.AspNetCore.Http.BadHttpRequestException e) when (!context.Response.HasStarted)
+        {
+            context.Response.StatusCode = e.StatusCode;
+            await context.Response.WriteAsJsonAsync(new ErrorReply((e.InnerException ?? e).Message), ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
+        }
+        catch (JournalException e) when (!context.Response.HasStarted)
+        {
+            context.Response.StatusCode = StatusCodes.Status507InsufficientStorage;
+            await context.Response.WriteAsJsonAsync(new ErrorReply(e.Message), ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
+        }
+    }
+
+    private static void LogNotices(WebApplication app, BrainSetup setup)
+    {
+        foreach (string notice in setup.Journal.Notices)
+            app.Logger.LogError(new EventId(310), "{Notice}", notice);
+        TimeSpan left = setup.Tls.ExpiresAt - app.Services.GetRequiredService<TimeProvider>().GetUtcNow();
+        if (left < TimeSpan.FromDays(30))
+            app.Logger.LogWarning(new EventId(311), "This node's certificate expires at {ExpiresAt:u}: issue a new one with \"evacuator fleet init\" and join again", setup.Tls.ExpiresAt);
+    }
+}

@@ -1,0 +1,46 @@
+using System.Net;
+using Evacuator.Api;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
+using Evacuator.Evacuation;
+using Evacuator.Journal;
+using Evacuator.Power;
+
+namespace Evacuator.Hosting;
+
+/// <summary>Everything the brain is built from, read and checked before anything of it exists.</summary>
+internal sealed record BrainSetup
+{
+    public required ConfigurationResult Configuration { get; init; }
+
+    public required EvacuatorOptions Options { get; init; }
+
+    public required IReadOnlyList<Peer> Peers { get; init; }
+
+    public required FleetTls Tls { get; init; }
+
+    public required JournalStore Journal { get; init; }
+
+    /// <summary>Management controllers; the argument is the service's clock.</summary>
+    public required Func<TimeProvider, IBmcs> Bmcs { get; init; }
+
+    /// <summary>On tmpfs, private to the service.</summary>
+    public required string RuntimeDirectory { get; init; }
+
+    public string SocketPath { get; init; } = ApiRoutes.SocketPath;
+
+    /// <summary>Group that may use the socket; null: that of the process.</summary>
+    public string? SocketGroup { get; init; } = Common.Hosting.Accounts.Service;
+
+    public string AgentSocketPath { get; init; } = AgentRoutes.SocketPath;
+
+    /// <summary>Where peers connect; null: on all addresses.</summary>
+    public IPAddress? ListenAddress { get; init; }
+
+    public BootId BootId { get; init; } = new();
+
+    public BrainTimings Timings { get; init; } = new();
+
+    public Func<Checked<string>>? BmcPassword { get; init; }
+}

@@ -1,0 +1,76 @@
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
+using Evacuator.Common.Hosting;
+using Evacuator.Journal;
+using Evacuator.Power;
+using Microsoft.AspNetCore.Builder;
+
+namespace Evacuator.Hosting;
+
+/// <summary>"evacuator serve": reads everything, reports all mistakes at once, and only then builds and runs the service.</summary>
+internal static class ServeHandler
+{
+    public static async Task<int> RunAsync(string configurationFile)
+    {
+        // 1. Configuration, peers, certificates, secrets: all that is wrong, in one report.
+        if (Load(configurationFile, out List<ConfigurationMistake> mistakes) is not { } setup)
+            return StartupFailure.Report("evacuator", mistakes);
+
+        // 2. The service.
+        using FleetTls tls = setup.Tls;
+        using JournalStore journal = setup.Journal;
+        WebApplication app = BrainHost.Build(setup);
+        return await app.RunServiceAsync($"{setup.Options.Node.Name}, {setup.Peers.Count - 1} peers").ConfigureAwait(false);
+    }
+
+    /// <summary>Null if anything is wrong; then everything that is wrong is in <paramref name="mistakes"/>.</summary>
+    public static BrainSetup? Load(string configurationFile, out List<ConfigurationMistake> mistakes)
+    {
+        mistakes = [];
+        ConfigurationResult configuration = ConfigurationLoader.Load(configurationFile);
+        mistakes.AddRange(configuration.Mistakes);
+        if (configuration.Options is not { } options)
+            return null;
+
+        Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
+        mistakes.AddRange(peers.Mistakes);
+        // Without peers the certificates are looked at all the same, with this node alone: both reports come at once.
+        Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, peers.Value ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System);
+        mistakes.AddRange(tls.Mistakes);
+        mistakes.AddRange(Secrets.BmcPassword(options).Mistakes);
+
+        string state = Environment.GetEnvironmentVariable("STATE_DIRECTORY") ?? "/var/lib/evacuator";
+        string runtime = Environment.GetEnvironmentVariable("RUNTIME_DIRECTORY") ?? "/run/evacuator";
+        JournalStore? journal = null;
+        if (mistakes.Count == 0)
+        {
+            try
+            {
+                journal = JournalLocation.Open(state, runtime);
+            }
+            catch (JournalException e)
+            {
+                mistakes.Add(new ConfigurationMistake(state, 0, e.Message));
+            }
+        }
+
+        if (mistakes.Count > 0)
+        {
+            tls.Value?.Dispose();
+            return null;
+        }
+
+        return new BrainSetup
+        {
+            Configuration = configuration,
+            Options = options,
+            Peers = peers.Value!,
+            Tls = tls.Value!,
+            Journal = journal!,
+            Bmcs = time => new RedfishBmcs(journal!.IsFallback ? runtime : state, time, new Random()),
+            RuntimeDirectory = runtime,
+            SocketPath = Path.Combine(runtime, Path.GetFileName(Api.ApiRoutes.SocketPath)),
+            SocketGroup = Accounts.GroupId(Accounts.Service) is null ? null : Accounts.Service,
+        };
+    }
+}

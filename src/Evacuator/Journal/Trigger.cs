@@ -1,0 +1,22 @@
+namespace Evacuator.Journal;
+
+/// <summary>Why a node is emptied, who wanted it, and how far to go.</summary>
+internal sealed record Trigger
+{
+    public required TriggerKind Kind { get; init; }
+
+    /// <summary>Unique for the cause: the operator's operation id, or the signal's identity. The same key twice is one evacuation.</summary>
+    public required string Key { get; init; }
+
+    public required string Reason { get; init; }
+
+    public string? Ticket { get; init; }
+
+    /// <summary>Name of the user that asked, as the kernel vouches for the socket's caller; "signal" for the hardware.</summary>
+    public required string RequestedBy { get; init; }
+
+    public bool PowerOff { get; init; }
+
+    /// <summary>How long after the shutdown began the witness may force the power off; null: never.</summary>
+    public TimeSpan? ForceAfter { get; init; }
+}

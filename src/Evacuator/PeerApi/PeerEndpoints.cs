@@ -1,0 +1,126 @@
+using System.Globalization;
+using Evacuator.Agent;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
+using Evacuator.Fleet;
+using Evacuator.Hosting;
+using Evacuator.Placement;
+using Evacuator.Power;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Evacuator.PeerApi;
+
+/// <summary>What other brains may ask; see <see cref="PeerRoutes"/>. The listener has checked certificate and role before any of this runs.</summary>
+internal static class PeerEndpoints
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet(PeerRoutes.Capacity, CapacityAsync);
+        routes.MapPost(PeerRoutes.Reservations, ReserveAsync);
+        routes.MapGet(PeerRoutes.Reservations + "/{moveId:guid}", FindReservationAsync);
+        routes.MapDelete(PeerRoutes.Reservations + "/{moveId:guid}", ForgetReservationAsync);
+        routes.MapPost(PeerRoutes.Witness, WitnessAsync);
+        routes.MapGet(PeerRoutes.Witness + "/{evacuationId:guid}", WitnessStatus);
+        routes.MapDelete(PeerRoutes.Witness + "/{evacuationId:guid}", WithdrawWitness);
+    }
+
+    /// <summary>Refuses other versions with a text that an operator understands at the other end.</summary>
+    public static async Task CheckVersionAsync(HttpContext context, RequestDelegate next)
+    {
+        string? stated = context.Request.Headers[PeerRoutes.ProtocolHeader];
+        if (stated == PeerRoutes.ProtocolVersion.ToString(CultureInfo.InvariantCulture))
+        {
+            await next(context).ConfigureAwait(false);
+            return;
+        }
+
+        string node = context.RequestServices.GetRequiredService<EvacuatorOptions>().Node.Name;
+        string theirs = stated is { Length: > 0 and < 20 } ? $"protocol {stated}" : "no known protocol";
+        context.Response.StatusCode = StatusCodes.Status426UpgradeRequired;
+        await context.Response.WriteAsJsonAsync(
+            new ErrorReply($"{node} (Evacuator {ProgramVersion.Text}) speaks protocol {PeerRoutes.ProtocolVersion}, the caller speaks {theirs}: install the same version on both"),
+            ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
+    }
+
+    private static string Caller(HttpContext context) => FleetTls.IdentityOf(context).Node;
+
+    private static async Task<IResult> CapacityAsync(EvacuatorOptions options, NodeWatch watch, AgentClient agent, Reservations reservations, CancellationToken token)
+    {
+        AgentView view = await watch.LookAsync(token).ConfigureAwait(false);
+        List<string> spread = [];
+        if (view.Host is not null)
+        {
+            try
+            {
+                spread = [.. (await agent.GetContainersAsync(token).ConfigureAwait(false)).Select(container => ContainerPolicy.Of(container).Spread).OfType<string>().Distinct()];
+            }
+            catch (AgentException)
+            {
+                // Without the list the spread rule cannot be kept: better no answer about the host than a wrong one.
+                view = view with { Host = null };
+            }
+        }
+
+        return Json(new PeerCapacity
+        {
+            Node = options.Node.Name,
+            Version = ProgramVersion.Text,
+            Host = view.Host,
+            Closed = reservations.WhyClosed(),
+            SpreadGroups = spread,
+        });
+    }
+
+    private static async Task<IResult> ReserveAsync(HttpContext context, ReservationRequest request, Reservations reservations, CancellationToken token) =>
+        Json(await reservations.ReserveAsync(Caller(context), request, token).ConfigureAwait(false));
+
+    private static async Task<IResult> FindReservationAsync(HttpContext context, Guid moveId, Reservations reservations, CancellationToken token)
+    {
+        try
+        {
+            return await reservations.FindAsync(Caller(context), moveId, token).ConfigureAwait(false) is { } inbound
+                ? Json(inbound)
+                : Error(StatusCodes.Status404NotFound, $"no move {moveId:D} from {Caller(context)} is known");
+        }
+        catch (AgentException e)
+        {
+            return Error(StatusCodes.Status503ServiceUnavailable, e.Message);
+        }
+    }
+
+    private static async Task<IResult> ForgetReservationAsync(HttpContext context, Guid moveId, Reservations reservations, CancellationToken token)
+    {
+        try
+        {
+            return await reservations.ForgetAsync(Caller(context), moveId, token).ConfigureAwait(false)
+                ? Results.NoContent()
+                : Error(StatusCodes.Status409Conflict, "the container has arrived here: it is too late to forget it");
+        }
+        catch (AgentException e)
+        {
+            return Error(StatusCodes.Status503ServiceUnavailable, e.Message);
+        }
+    }
+
+    private static async Task<IResult> WitnessAsync(HttpContext context, WitnessRequest request, WitnessService witness, CancellationToken token) =>
+        Json(await witness.AcceptAsync(Caller(context), request, token).ConfigureAwait(false));
+
+    private static IResult WitnessStatus(HttpContext context, Guid evacuationId, WitnessService witness) =>
+        witness.Status(Caller(context), evacuationId) is { } status
+            ? Json(status)
+            : Error(StatusCodes.Status404NotFound, $"no evacuation {evacuationId:D} of {Caller(context)} is watched");
+
+    private static IResult WithdrawWitness(HttpContext context, Guid evacuationId, WitnessService witness)
+    {
+        witness.Withdraw(Caller(context), evacuationId);
+        return Results.NoContent();
+    }
+
+    private static IResult Json<T>(T value) => Results.Json(value, ApiJson.Options);
+
+    private static IResult Error(int status, string text) => Results.Json(new ErrorReply(text), ApiJson.Options, statusCode: status);
+}

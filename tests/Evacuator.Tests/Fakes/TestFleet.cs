@@ -1,0 +1,244 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using Evacuator.Api;
+using Evacuator.Cli;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
+using Evacuator.Evacuation;
+using Evacuator.Hosting;
+using Evacuator.Journal;
+using Evacuator.Power;
+using Microsoft.AspNetCore.Builder;
+
+namespace Evacuator.Tests.Fakes;
+
+/// <summary>
+/// Several whole brains in this process: real journals, real mutual TLS on loopback, real unix sockets; fake agents and management controllers.
+/// </summary>
+internal sealed class TestFleet : IAsyncDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("evacuator-test-").FullName;
+    private readonly Dictionary<string, TestNode> _nodes = [];
+
+    private TestFleet()
+    {
+    }
+
+    public FakeRack Rack { get; } = new();
+
+    public TestNode this[string name] => _nodes[name];
+
+    /// <summary>Nodes node1 … nodeN, all running.</summary>
+    public static async Task<TestFleet> StartAsync(int nodes = 3, Func<EvacuatorOptions, EvacuatorOptions>? options = null)
+    {
+        TestFleet fleet = new();
+        int port = FreePort();
+        List<Peer> peers = [.. Enumerable.Range(1, nodes).Select(number => new Peer($"node{number}", $"127.0.0.{number}"))];
+        string bundles = Path.Combine(fleet._folder, "fleet");
+        new FleetSetup(TimeProvider.System).Init(bundles, peers);
+        foreach (Peer peer in peers)
+        {
+            TestNode node = new(fleet.Rack, Path.Combine(fleet._folder, peer.Name), peer, peers, Path.Combine(bundles, $"{peer.Name}.join"), port, options ?? (same => same));
+            fleet._nodes[peer.Name] = node;
+            fleet.Rack.Bmcs.Machines[$"https://bmc.{peer.Name}"] = new FakeBmc();
+            await node.Agent.StartAsync();
+            await node.StartAsync();
+        }
+
+        return fleet;
+    }
+
+    public FakeBmc Bmc(string node) => Rack.Bmcs.Machines[$"https://bmc.{node}"];
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (TestNode node in _nodes.Values)
+        {
+            await node.StopAsync();
+            await node.Agent.DisposeAsync();
+        }
+
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private static int FreePort()
+    {
+        using TcpListener listener = new(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}
+
+/// <summary>One node: a brain that can be stopped, killed and started again over the same journal.</summary>
+internal sealed class TestNode
+{
+    private static readonly BrainTimings Fast = new()
+    {
+        MovePoll = TimeSpan.FromMilliseconds(5),
+        Retry = TimeSpan.FromMilliseconds(20),
+        ProofGap = TimeSpan.FromMilliseconds(20),
+        ProofPatience = TimeSpan.FromMilliseconds(200),
+        WitnessPatience = TimeSpan.FromSeconds(20),
+        PeerPoll = TimeSpan.FromSeconds(1),
+        AgentPoll = TimeSpan.FromMilliseconds(50),
+    };
+
+    private readonly FakeRack _rack;
+    private readonly string _folder;
+    private readonly Peer _peer;
+    private readonly IReadOnlyList<Peer> _peers;
+    private readonly string _bootIdFile;
+    private FleetTls? _tls;
+    private WebApplication? _app;
+
+    public TestNode(FakeRack rack, string folder, Peer peer, IReadOnlyList<Peer> peers, string bundle, int port, Func<EvacuatorOptions, EvacuatorOptions> change)
+    {
+        (_rack, _folder, _peer, _peers) = (rack, folder, peer, peers);
+        Directory.CreateDirectory(folder);
+        _bootIdFile = Path.Combine(folder, "boot_id");
+        File.WriteAllText(_bootIdFile, "boot-1\n");
+        Agent = new FakeAgent(rack, peer.Name, Path.Combine(folder, "agent.sock"));
+        WriteTls(bundle);
+        Options = change(new EvacuatorOptions
+        {
+            Node = new NodeOptions { Name = peer.Name },
+            Fleet = new FleetOptions { BrainPort = port, AgentPort = port + 1, TlsDirectory = Path.Combine(folder, "tls") },
+            Bmc = new BmcSettings { Url = $"https://bmc.{peer.Name}", User = "admin", PollInterval = TimeSpan.FromSeconds(1) },
+            Power = new PowerOptions { VerifyInterval = TimeSpan.FromMilliseconds(10), VerifyTimeout = TimeSpan.FromSeconds(20) },
+            Log = new LogOptions { Level = "error" },
+        });
+    }
+
+    public EvacuatorOptions Options { get; set; }
+
+    public FakeAgent Agent { get; }
+
+    public string Name => _peer.Name;
+
+    public string SocketPath => Path.Combine(_folder, "evacuator.sock");
+
+    public JournalStore? Journal { get; private set; }
+
+    public BrainTimings Timings { get; set; } = Fast;
+
+    /// <summary>Called before (false) and after (true) each write to the journal; what it throws is a crash.</summary>
+    public Action<bool>? FaultPoint { get; set; }
+
+    public WebApplication App => _app ?? throw new InvalidOperationException($"{Name} is not running");
+
+    public async Task StartAsync()
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, "state"));
+        Directory.CreateDirectory(Path.Combine(_folder, "run"));
+        Journal = JournalLocation.Open(Path.Combine(_folder, "state"), Path.Combine(_folder, "run"));
+        Journal.FaultPoint = FaultPoint;
+        _tls = FleetTls.Load(Options, FleetRole.Brain, _peers, TimeProvider.System).Value!;
+        _app = BrainHost.Build(new BrainSetup
+        {
+            Configuration = new ConfigurationResult { Options = Options, Mistakes = [], Values = [] },
+            Options = Options,
+            Peers = _peers,
+            Tls = _tls,
+            Journal = Journal,
+            Bmcs = _ => _rack.Bmcs,
+            RuntimeDirectory = Path.Combine(_folder, "run"),
+            SocketPath = SocketPath,
+            SocketGroup = null,
+            AgentSocketPath = Path.Combine(_folder, "agent.sock"),
+            ListenAddress = IPAddress.Parse(_peer.Address),
+            BootId = new BootId(_bootIdFile),
+            Timings = Timings,
+            BmcPassword = () => new Checked<string>("secret"),
+        });
+        await _app.StartAsync();
+    }
+
+    /// <summary>Ends the process that this stands for. Nothing is journaled on the way out, so it is the same as a kill.</summary>
+    public async Task StopAsync()
+    {
+        if (_app is null)
+            return;
+        try
+        {
+            await _app.StopAsync();
+        }
+        catch (CrashException)
+        {
+            // It has "crashed" before.
+        }
+
+        await _app.DisposeAsync();
+        Journal!.Dispose();
+        _tls!.Dispose();
+        _app = null;
+    }
+
+    public async Task RestartAsync()
+    {
+        await StopAsync();
+        await StartAsync();
+    }
+
+    /// <summary>The host goes through a reboot.</summary>
+    public async Task RebootAsync()
+    {
+        await StopAsync();
+        Agent.Reboot();
+        File.WriteAllText(_bootIdFile, "boot-2\n");
+        await StartAsync();
+    }
+
+    public BrainClient Client() => new(SocketPath);
+
+    public async Task<StartReply> EvacuateAsync(bool powerOff = false, int? forceAfterSeconds = null, Guid? operation = null)
+    {
+        using BrainClient client = Client();
+        return await client.SendAsync<StartReply>(HttpMethod.Post, ApiRoutes.Evacuations,
+            new StartRequest { OperationId = operation ?? Guid.NewGuid(), Reason = "DIMM A1", Ticket = "T-1", PowerOff = powerOff, ForceAfterSeconds = forceAfterSeconds }, default);
+    }
+
+    public async Task<EvacuationReport> ReportAsync(Guid id)
+    {
+        using BrainClient client = Client();
+        return await client.GetAsync<EvacuationReport>($"{ApiRoutes.Evacuations}/{id:D}", default);
+    }
+
+    /// <summary>The first report that fulfils a condition. The limit only keeps a broken test from hanging.</summary>
+    public async Task<EvacuationReport> WaitAsync(Guid id, Func<EvacuationReport, bool> until)
+    {
+        using CancellationTokenSource limit = new(TestLimits.Hang);
+        EvacuationReport? last = null;
+        while (!limit.IsCancellationRequested)
+        {
+            last = await ReportAsync(id);
+            if (until(last))
+                return last;
+            await Task.Delay(5);
+        }
+
+        throw new TimeoutException($"{Name}: evacuation {id:D} did not get there: {last?.State} {last?.Summary} {last?.Waiting}");
+    }
+
+    public Task<EvacuationReport> WaitForEndAsync(Guid id) => WaitAsync(id, report => report.State.IsEnd());
+
+    private void WriteTls(string bundlePath)
+    {
+        JoinBundle bundle = JoinBundle.Read(bundlePath);
+        string tls = Directory.CreateDirectory(Path.Combine(_folder, "tls")).FullName;
+        File.WriteAllText(Path.Combine(tls, "ca.crt"), bundle.Authority);
+        File.WriteAllText(Path.Combine(tls, "brain.crt"), bundle.Brain.CertificatePem);
+        File.WriteAllText(Path.Combine(tls, "brain.key"), bundle.Brain.KeyPem);
+        File.SetUnixFileMode(Path.Combine(tls, "brain.key"), UnixFileMode.UserRead | UnixFileMode.UserWrite);
+    }
+}
+
+/// <summary>Stands for kill -9 at a fault point.</summary>
+internal sealed class CrashException(string where) : Exception(where);
+
+/// <summary>How long a test may hang before it counts as broken; nothing is measured with it.</summary>
+internal static class TestLimits
+{
+    public static readonly TimeSpan Hang = TimeSpan.FromSeconds(60);
+}
