@@ -40,7 +40,7 @@ package_install() {
     # shellcheck disable=SC2016 # expands in the new namespaces
     unshare --mount --pid --fork sh -eu -c '
         mount -t proc proc "$1/proc"
-        DEBIAN_FRONTEND=noninteractive chroot "$1" apt-get -q -y install /root/evacuator.deb' - "$work/root" || {
+        DEBIAN_FRONTEND=noninteractive chroot "$1" apt-get -q -y -o Dpkg::Use-Pty=0 install /root/evacuator.deb' - "$work/root" || {
         umount -l "$work/root"
         return 1
     }
@@ -73,6 +73,7 @@ fleet_join() {
     (node_exec node1 -- evacuator fleet init --output /root/fleet "${members[@]}" >&2) || die "node1: evacuator fleet init failed"
     for node in $(node_names); do
         root=$DISKS/$node/root
+        [ -s "$DISKS/node1/root/root/fleet/$node.join" ] || die "node1: evacuator fleet init made no $node.join"
         [ "$node" = node1 ] || install -D -m 600 "$DISKS/node1/root/root/fleet/$node.join" "$root/root/fleet/$node.join"
         (node_exec "$node" -- sh -c "evacuator fleet join /root/fleet/$node.join && systemctl restart evacuator-agent evacuator" >&2) ||
             die "$node: could not join the fleet: $(node_exec "$node" -- journalctl -n 20 -o cat -u evacuator-agent -u evacuator 2>/dev/null)"

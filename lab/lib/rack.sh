@@ -3,7 +3,8 @@
 
 # Steps: 1. clear what is left  2. trees and package  3. network and disks  4. BMCs  5. power on  6. fleet
 rack_up() {
-    local count=${1:-3} started=$SECONDS number node layers package
+    local count=3 bare= started=$SECONDS number node layers package= word
+    for word in "$@"; do if [ "$word" = --bare ]; then bare=yes; else count=$word; fi; done
     [[ $count =~ ^[1-9]$ ]] || die "up: '$count' is not a number of nodes from 1 to 9"
     need_root
     lock_rack
@@ -12,7 +13,7 @@ rack_up() {
     trap rack_interrupted INT TERM
 
     layers=$(tree_base)
-    package=$(package_path)
+    [ -n "$bare" ] || package=$(package_path)
     [ -z "$package" ] || layers=$(package_layer "$package" "$layers"):$layers
 
     mkdir -p "$RUN" "$DISKS"
@@ -26,7 +27,7 @@ rack_up() {
     for node in $(node_names); do node_on "$node"; done
     for node in $(node_names); do node_wait_ready "$node"; done
 
-    if [ -n "$package" ]; then fleet_join; else say "no package yet: the nodes are bare"; fi
+    if [ -n "$package" ]; then fleet_join; else say "no package: the nodes are bare"; fi
     trap - INT TERM
     say "rack '$LAB' is up: $count nodes in $((SECONDS - started)) s${package:+, with $(basename "$package")}"
 }
