@@ -13,6 +13,8 @@ public sealed partial class BmcClient : IResourceReader, IAsyncDisposable
     /// <summary>Where every Redfish service starts.</summary>
     public const string RootUri = "/redfish/v1/";
 
+    private const string JsonType = "application/json";
+
     private readonly BmcOptions _options;
     private readonly TimeProvider _time;
     private readonly BmcTransport _transport;
@@ -122,6 +124,28 @@ public sealed partial class BmcClient : IResourceReader, IAsyncDisposable
         return reply with { Message = $"{reply.Message} (the ETag was sent as given, in strong form, and left out)" };
     }
 
+    /// <summary>Which session is in use, counted up with each login: a change means that the BMC had forgotten us, most likely by a restart.</summary>
+    internal int SessionGeneration => _sessions.Generation;
+
+    /// <summary>Opens an event stream; one new login if the session was forgotten, no other repetition.</summary>
+    internal async Task<(BmcStream? Stream, BmcReply Reply)> OpenStreamAsync(string uri, CancellationToken cancel)
+    {
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        BmcRequest request = new(HttpMethod.Get, uri) { Accept = "text/event-stream" };
+        for (int logins = 0; ; logins++)
+        {
+            LoginResult login = await _sessions.GetAsync(cancel).ConfigureAwait(false);
+            if (login.Error != BmcError.None)
+                return (null, Certified(new BmcReply { Error = login.Error, Message = login.Message, RetryAfter = login.RetryAfter }));
+            (BmcStream? stream, BmcExchange answer) = await _transport.OpenStreamAsync(request with { Credential = login.Credential }, cancel).ConfigureAwait(false);
+            if (stream is not null)
+                _sessions.Proven(login);
+            else if (answer.Error == BmcError.CredentialsRefused && logins == 0 && _sessions.Refused(login))
+                continue;
+            return (stream, Reply(request, answer with { Body = [] }));
+        }
+    }
+
     private async Task<BmcReply> ExchangeAsync(BmcRequest request, bool repeat, CancellationToken cancel)
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
@@ -184,7 +208,7 @@ public sealed partial class BmcClient : IResourceReader, IAsyncDisposable
             Named = answer.Details?.Named ?? [],
         };
         // What a read brings must be an object; what a change answers does not matter beyond its status.
-        if (answer.Succeeded && request.Method == HttpMethod.Get && resource is null)
+        if (answer.Succeeded && request.Method == HttpMethod.Get && resource is null && request.Accept == JsonType)
         {
             string why = answer.Body.Length == 0 ? "an empty body" : problem;
             return reply with { Error = BmcError.Malformed, Message = $"{request.Method} {_transport.Origin.GetLeftPart(UriPartial.Authority)}{request.Target} answered {answer.Status} with {why}" };

@@ -70,6 +70,9 @@ public sealed record BmcTimeouts
     /// <summary>One request, from the first byte sent to the last byte of the body.</summary>
     public TimeSpan Request { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>Headers of an event stream; short, because nothing else is asked meanwhile.</summary>
+    public TimeSpan StreamHeaders { get; init; } = TimeSpan.FromSeconds(20);
+
     /// <summary>A read with all its retries and waits.</summary>
     public TimeSpan Read { get; init; } = TimeSpan.FromMinutes(3);
 

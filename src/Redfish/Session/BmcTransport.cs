@@ -100,20 +100,13 @@ internal sealed partial class BmcTransport : IDisposable
         BmcExchange? arrived = null;
         try
         {
-            for (int hops = 0; ; hops++)
+            (HttpResponseMessage? response, uri, BmcExchange? refused) = await SendForHeadersAsync(request, uri, linked.Token).ConfigureAwait(false);
+            if (refused is not null)
+                return refused;
+            using (response)
             {
-                using HttpRequestMessage message = Build(request, uri);
-                Interlocked.Increment(ref _requests);
-                using HttpResponseMessage response = await _invoker.SendAsync(message, linked.Token).ConfigureAwait(false);
-                if (IsRedirect(response))
-                {
-                    (uri, BmcExchange? refused) = Follow(request, uri, response, hops);
-                    if (refused is not null)
-                        return refused;
-                    continue;
-                }
-                arrived = Headers(response);
-                byte[] body = await ReadBodyAsync(response, linked.Token).ConfigureAwait(false);
+                arrived = Headers(response!);
+                byte[] body = await ReadBodyAsync(response!, linked.Token).ConfigureAwait(false);
                 return Judge(request, uri, arrived, body);
             }
         }
@@ -121,6 +114,69 @@ internal sealed partial class BmcTransport : IDisposable
         {
             (BmcError error, string message) = Classify(e, limit.IsCancellationRequested, request, uri);
             return (arrived ?? new BmcExchange { Error = error }) with { Error = error, Message = message };
+        }
+    }
+
+    // The response is the caller's to dispose; exactly one of response and refusal is there.
+    private async Task<(HttpResponseMessage? Response, Uri Uri, BmcExchange? Refused)> SendForHeadersAsync(BmcRequest request, Uri uri, CancellationToken limit)
+    {
+        for (int hops = 0; ; hops++)
+        {
+            using HttpRequestMessage message = Build(request, uri);
+            Interlocked.Increment(ref _requests);
+            HttpResponseMessage response = await _invoker.SendAsync(message, limit).ConfigureAwait(false);
+            if (!IsRedirect(response))
+                return (response, uri, null);
+            using (response)
+            {
+                (uri, BmcExchange? refused) = Follow(request, uri, response, hops);
+                if (refused is not null)
+                    return (null, uri, refused);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Opens a stream of events. The time limit holds until the headers are there; the body then stays open for as long as the caller reads, and does not count as a request under way.
+    /// </summary>
+    public async Task<(BmcStream? Stream, BmcExchange Answer)> OpenStreamAsync(BmcRequest request, CancellationToken cancel)
+    {
+        if (_refusal is not null)
+            return (null, new BmcExchange { Error = BmcError.NoTrust, Message = _refusal });
+        if (!TryResolve(request.Target, out Uri? uri))
+            return (null, new BmcExchange { Error = BmcError.Malformed, Message = $"'{Short(request.Target)}' from {_origin.Host} is not a URI of this BMC" });
+        TimeSpan wait = _options.Timeouts.StreamHeaders;
+        using CancellationTokenSource limit = new(wait, _time);
+        // Links: caller, time limit for the headers.
+        using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancel, limit.Token);
+        HttpResponseMessage? response = null;
+        await _gate.WaitAsync(cancel).ConfigureAwait(false);
+        try
+        {
+            (response, uri, BmcExchange? refused) = await SendForHeadersAsync(request, uri, linked.Token).ConfigureAwait(false);
+            if (refused is not null)
+                return (null, refused);
+            BmcExchange arrived = Headers(response!);
+            if (!arrived.IsSuccessStatus)
+                return (null, Judge(request, uri, arrived, await ReadBodyAsync(response!, linked.Token).ConfigureAwait(false)));
+            string? type = response!.Content.Headers.ContentType?.MediaType;
+            if (type is not null && !type.Equals(request.Accept, StringComparison.OrdinalIgnoreCase))
+                return (null, arrived with { Error = BmcError.NotSupported, Message = $"GET {uri} answered {type} instead of {request.Accept}" });
+            BmcStream stream = new(response, await response.Content.ReadAsStreamAsync(linked.Token).ConfigureAwait(false));
+            response = null;
+            return (stream, arrived);
+        }
+        catch (Exception e) when (!cancel.IsCancellationRequested || e is not OperationCanceledException)
+        {
+            (BmcError error, string message) = limit.IsCancellationRequested && e is OperationCanceledException
+                ? (BmcError.Timeout, $"GET {uri} sent no headers within {wait.TotalSeconds:0} s")
+                : Classify(e, false, request, uri);
+            return (null, new BmcExchange { Error = error, Message = message });
+        }
+        finally
+        {
+            response?.Dispose();
+            _gate.Release();
         }
     }
 

@@ -33,6 +33,7 @@ internal sealed class SessionKeeper : IDisposable
     private volatile HoldOff? _holdOff;
     private byte[] _passwordHash = [];
     private bool _closed;
+    private int _generation;
 
     public SessionKeeper(BmcTransport transport, BmcOptions options, TimeProvider time)
     {
@@ -44,6 +45,9 @@ internal sealed class SessionKeeper : IDisposable
 
     /// <summary>Why sessions are not remembered on disk; null when they are or need not be.</summary>
     public string? Problem => _file.Problem;
+
+    /// <summary>Counts up with each login.</summary>
+    public int Generation => Volatile.Read(ref _generation);
 
     /// <summary>How requests authenticate now, for people: "session", "basic", "none".</summary>
     public string Mode
@@ -133,6 +137,7 @@ internal sealed class SessionKeeper : IDisposable
             {
                 _current = result;
                 _proven = false;
+                _generation++;
             }
         }
         return result;

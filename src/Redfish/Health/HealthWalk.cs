@@ -1,0 +1,153 @@
+using Evacuator.Redfish.Resources;
+
+namespace Evacuator.Redfish.Health;
+
+/// <summary>
+/// Reads a machine to its leaves and says what is wrong with it. The health that systems, chassis and subsystems sum up only points the way: what counts is what
+/// the parts say, one request per resource, one at a time.
+/// </summary>
+/// <remarks>
+/// 1. The service root and the chosen systems.
+/// 2. Under each system: memory, processors, storage, PCIe devices.
+/// 3. The chassis of these systems, by every link there is.
+/// 4. Under each chassis: power, cooling, sensors, drives, adapters.
+/// 5. The managers, and the lists of active faults that some keep.
+/// 6. What conditions and active faults say about parts, each judged by the state of its part.
+/// </remarks>
+public sealed partial class HealthWalk
+{
+    public const string ServiceRoot = "/redfish/v1/";
+
+    private readonly HealthWalkOptions _options;
+    private readonly HealthFindings _findings = new();
+    private readonly WalkReader _reader;
+    private readonly CancellationToken _cancel;
+    private readonly List<Claim> _claims = [];
+
+    private HealthWalk(IResourceReader reader, HealthWalkOptions options, CancellationToken cancel)
+    {
+        _options = options;
+        _reader = new WalkReader(reader, options, _findings);
+        _cancel = cancel;
+    }
+
+    /// <summary>One walk. It never throws for what the service sends; what could not be read is in the reading.</summary>
+    /// <param name="reader">Where resources come from.</param>
+    /// <param name="scope">Which systems are the machine.</param>
+    /// <param name="options">Bounds and thresholds; null for the defaults.</param>
+    /// <param name="clock">Ours: the BMC's is not believed.</param>
+    /// <param name="cancel">Ends the walk with an exception.</param>
+    public static async Task<HealthReading> RunAsync(IResourceReader reader, HealthScope scope, HealthWalkOptions? options, TimeProvider clock, CancellationToken cancel)
+    {
+        HealthWalk walk = new(reader, options ?? HealthWalkOptions.Default, cancel);
+        await walk.WalkAsync(scope);
+        return walk._findings.Build(clock.GetUtcNow(), walk._reader.Requests);
+    }
+
+    private async Task WalkAsync(HealthScope scope)
+    {
+        // 1.
+        RedfishResource? root = await ReadAsync(HealthArea.System, ServiceRoot);
+        List<RedfishResource> systems = [];
+        foreach (string uri in scope.Systems)
+            if (await ReadAsync(HealthArea.System, uri) is { } system)
+                systems.Add(system);
+            else
+                _findings.Doubt(HealthArea.System, $"{uri}: the system could not be read");
+        // 2.
+        foreach (RedfishResource system in systems)
+            await SystemAsync(system);
+        // 3.
+        IReadOnlyList<RedfishResource> chassis = await ChassisOfAsync(root, systems, scope.IsOnlyMachine);
+        // 4.
+        foreach (RedfishResource each in chassis)
+            await ChassisAsync(each);
+        // 5.
+        await ManagersAsync(systems);
+        foreach (RedfishResource owner in systems.Concat(chassis))
+            await ActiveFaultsAsync(owner);
+        // 6.
+        await SettleClaimsAsync();
+    }
+
+    private async Task SystemAsync(RedfishResource system)
+    {
+        Part part = _findings.Observe(HealthArea.System, ComponentKind.System, system, out _, isRollup: true);
+        _findings.Rollup(null, system);
+        Conditions(system, part);
+        HpeAggregate(system, part);
+        await MemoryAsync(system);
+        await ProcessorsAsync(system);
+        await StorageAsync(system);
+        foreach (RedfishResource device in await MembersAsync(HealthArea.Pcie, system, "PCIeDevices"))
+            Leaf(HealthArea.Pcie, ComponentKind.PcieDevice, device);
+    }
+
+    /// <summary>A part that says how it is by Status alone.</summary>
+    private Part Leaf(HealthArea area, ComponentKind kind, RedfishResource resource)
+    {
+        Part part = _findings.Observe(area, kind, resource, out bool isNew);
+        if (isNew)
+            Status(part, resource);
+        return part;
+    }
+
+    /// <summary>Status.Health and Status.Conditions of a part.</summary>
+    private void Status(Part part, RedfishResource resource)
+    {
+        if (part.Health == SignalSeverity.Warning)
+            part.Raise(SignalKind.Degraded, SignalSeverity.Warning, "Health is Warning");
+        else if (part.Health == SignalSeverity.Critical)
+            part.Raise(SignalKind.Failed, SignalSeverity.Critical, "Health is Critical");
+        Conditions(resource, part);
+    }
+
+    private async Task<RedfishResource?> ReadAsync(HealthArea area, string uri)
+    {
+        _reader.Area = area;
+        string plain = RedfishUri.WithoutFragment(uri);
+        return plain.Length == 0 ? null : (await _reader.ReadAsync(plain, _cancel)).Resource;
+    }
+
+    /// <summary>The resource that a property links to, or that stands in its place; null where there is none.</summary>
+    private async Task<RedfishResource?> FollowAsync(HealthArea area, RedfishResource owner, params string[] path)
+    {
+        if (owner.Child(path) is { } child && CollectionReader.IsExpanded(child))
+            return child;
+        return owner.Link(path) is { } link ? await ReadAsync(area, link) : null;
+    }
+
+    /// <summary>
+    /// The resources that a property lists, in any of the ways seen: a link to a collection, an array of links, an array of resources, a collection or resource in its place.
+    /// </summary>
+    private async Task<IReadOnlyList<RedfishResource>> MembersAsync(HealthArea area, RedfishResource owner, params string[] path)
+    {
+        _reader.Area = area;
+        List<RedfishResource> members = [];
+        foreach (RedfishResource item in owner.Items(path))
+        {
+            RedfishResource? resource = item;
+            if (!CollectionReader.IsExpanded(item))
+                resource = item.Link("@odata.id") is { } link ? await ReadAsync(area, link) : null;
+            if (resource is null)
+                continue;
+            if (!IsCollection(resource))
+            {
+                members.Add(resource);
+                continue;
+            }
+            CollectionResult collection = await CollectionReader.ReadAsync(_reader, resource, null, _cancel);
+            members.AddRange(collection.Members);
+            if (resource.Items("Members").Count > 0)
+                _findings.ListsMembers(area);
+            foreach (string warning in collection.Warnings)
+                _findings.Warn(warning);
+            if (!collection.Complete)
+                _findings.Doubt(area, $"{resource.Uri}: not read to its end");
+        }
+        return members;
+    }
+
+    private static bool IsCollection(RedfishResource resource) =>
+        resource.Mentions("Members") || resource.ODataType?.EndsWith("Collection", StringComparison.OrdinalIgnoreCase) == true;
+}

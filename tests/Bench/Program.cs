@@ -1,0 +1,14 @@
+using Evacuator.Bench;
+
+// What bench.sh measures of the memory engine, and the process that the tests kill in the middle of its work.
+return args switch
+{
+    ["attach-loop", var pid, .. var rest] => AttachLoop.Run(int.Parse(pid), rest is [var count] ? int.Parse(count) : int.MaxValue),
+    _ => Usage(),
+};
+
+static int Usage()
+{
+    Console.Error.WriteLine("usage: Bench attach-loop PID [COUNT]");
+    return 2;
+}
