@@ -46,10 +46,12 @@ static double number_of(const char *text) {
 
 static struct options parse(int count, char **arguments) {
     static const struct option known[] = {{"name", 1, NULL, 'n'},       {"seconds", 1, NULL, 's'}, {"interval-ms", 1, NULL, 'i'},
-                                          {"patience", 1, NULL, 'p'},   {"report-ms", 1, NULL, 'r'}, {NULL, 0, NULL, 0}};
+                                          {"patience", 1, NULL, 'p'},   {"report-ms", 1, NULL, 'r'}, {"help", 0, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     struct options options = {.seconds = 1, .interval_ms = 5, .patience_ms = 20000, .report_ms = 50};
-    for (int option; (option = getopt_long(count, arguments, "", known, NULL)) != -1;) {
+    for (int option; (option = getopt_long(count, arguments, "h", known, NULL)) != -1;) {
         switch (option) {
+            case 'h': fputs(usage, stdout); exit(0);
             case 'n': options.name = optarg; break;
             case 's': options.seconds = number_of(optarg); break;
             case 'i': options.interval_ms = number_of(optarg); break;
