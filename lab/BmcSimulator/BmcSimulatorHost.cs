@@ -53,7 +53,7 @@ public sealed class BmcSimulatorHost : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(options => Listen(options, settings.Listen));
         _app = builder.Build();
         _parts = new SimulatorParts(settings, _app.Lifetime, _app.Services.GetRequiredService<ILoggerFactory>());
-        _control = new SimulatorControl(_parts, ChangeCertificate);
+        _control = new SimulatorControl(_parts, ChangeCertificate, _connections.CutAll);
         var controlApi = new ControlApi(_parts, _control, DescribeState);
         // Streams and stalled requests would hold an orderly stop up.
         _app.Lifetime.ApplicationStopping.Register(_connections.CutAll);
@@ -130,7 +130,7 @@ public sealed class BmcSimulatorHost : IAsyncDisposable
 
     public void ResetRequests() => _parts.Requests.Reset();
 
-    /// <summary>Ends every session, as a BMC does when it restarts.</summary>
+    /// <summary>Ends every session.</summary>
     public void DropSessions() => _parts.Sessions.CloseAll();
 
     /// <summary>Looks at the machine now instead of at the next turn of the watch.</summary>

@@ -149,6 +149,19 @@ public sealed class ControlTests : IDisposable
         Assert.Contains("/does/not/exist does not exist", errors, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Program_ModelFileDamaged_SaysWhichAndExits1()
+    {
+        string passwordFile = Path.Combine(_directory, "password");
+        await File.WriteAllTextAsync(passwordFile, "s3cret\n");
+        await File.WriteAllTextAsync(Path.Combine(_directory, "model.json"), "{ \"Model\": ");
+        using var program = new SimulatorProgram(
+            "--name", "node3", "--listen", "127.0.0.1:0", "--state-dir", _directory, "--pid-file", "pid", "--on", "true", "--graceful", "true", "--force-off", "true",
+            "--user", "evacuator", "--password-file", passwordFile);
+        Assert.Equal(1, await program.WaitAsync());
+        Assert.Contains("model.json", await program.ErrorsAsync(), StringComparison.Ordinal);
+    }
+
     private static HttpClient Control(string directory) => new(new SocketsHttpHandler
     {
         ConnectCallback = async (_, token) =>

@@ -229,6 +229,40 @@ public sealed class FaultTests
     }
 
     [Fact]
+    public async Task ETagWeak_OnlyTheStrongFormIsTaken()
+    {
+        await using BmcSimulatorHost bmc = await BmcSimulatorHost.StartAsync(new BmcSimulatorSettings());
+        using BmcClient client = await BmcClient.LogInToAsync(bmc);
+        bmc.AddFault(new Fault { Kind = FaultKind.ETagWeak });
+        var tag = (await client.GetAsync(BmcClient.System)).Headers.ETag!;
+        Assert.True(tag.IsWeak);
+        Assert.Equal(412, (await client.PatchAsync(BmcClient.System, """{"AssetTag":"A"}""", "W/" + tag.Tag)).Status);
+        Assert.Equal(200, (await client.PatchAsync(BmcClient.System, """{"AssetTag":"A"}""", tag.Tag)).Status);
+    }
+
+    [Fact]
+    public async Task Restart_SessionsStreamsAndIdsAreGone_SubscriptionsAndMachineStay()
+    {
+        await using BmcSimulatorHost bmc = await BmcSimulatorHost.StartAsync(new BmcSimulatorSettings());
+        using BmcClient client = await BmcClient.LogInToAsync(bmc);
+        await client.PostAsync(BmcClient.Subscriptions, """{"Destination":"https://127.0.0.1:9/x","Protocol":"Redfish"}""");
+        bmc.PostEvent("""{"MessageId":"Lab.1.0.Before"}""");
+        using StreamReader stream = await client.OpenStreamAsync();
+        await bmc.WhenStreamsAreAsync(1, CancellationToken.None);
+        bmc.AddFault(new Fault { Kind = FaultKind.Restart });
+        await Assert.ThrowsAnyAsync<IOException>(() => BmcClient.NextEventAsync(stream));
+        Assert.Equal(401, (await client.GetAsync(BmcClient.System)).Status);
+
+        using BmcClient again = await BmcClient.LogInToAsync(bmc);
+        Assert.Single(bmc.Subscriptions);
+        Assert.Equal("On", await again.PowerStateAsync());
+        using StreamReader next = await again.OpenStreamAsync(lastEventId: "1");
+        await bmc.WhenStreamsAreAsync(1, CancellationToken.None);
+        bmc.PostEvent("""{"MessageId":"Lab.1.0.After"}""");
+        Assert.Equal("1", (await BmcClient.NextEventAsync(next))!.Value.Id);
+    }
+
+    [Fact]
     public async Task PowerStale_ShowsTheOldStateUntilItIsOver()
     {
         var time = new ManualTime();
@@ -272,6 +306,7 @@ public sealed class FaultTests
     [InlineData("""[{"kind":"next-link-loop"}]""", FaultKind.NextLinkLoop)]
     [InlineData("""{"faults":[{"kind":"sse-ends","seconds":1.5}]}""", FaultKind.SseEnds)]
     [InlineData("""{"kind":"etag-mismatch"}""", FaultKind.ETagMismatch)]
+    [InlineData("""{"kind":"etag-weak"}""", FaultKind.ETagWeak)]
     public void Parse_AnyForm_OneFault(string json, FaultKind kind) => Assert.Equal(kind, Fault.Parse(Encoding.UTF8.GetBytes(json)).Single().Kind);
 
     [Theory]

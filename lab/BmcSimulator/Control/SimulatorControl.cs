@@ -7,7 +7,7 @@ using Evacuator.Lab.BmcSimulator.Model;
 namespace Evacuator.Lab.BmcSimulator.Control;
 
 /// <summary>The hand behind the scenes: what the control socket and a test that hosts the simulator can do to it.</summary>
-internal sealed class SimulatorControl(SimulatorParts parts, Action changeCertificate)
+internal sealed class SimulatorControl(SimulatorParts parts, Action changeCertificate, Action cutConnections)
 {
     /// <summary>Sends an event, after the patches that came with it.</summary>
     /// <exception cref="FormatException">It is no event.</exception>
@@ -58,6 +58,11 @@ internal sealed class SimulatorControl(SimulatorParts parts, Action changeCertif
                 break;
             case FaultKind.CertificateChanged:
                 changeCertificate();
+                break;
+            case FaultKind.Restart:
+                parts.Sessions.CloseAll();
+                parts.Events.Restart();
+                cutConnections();
                 break;
             default:
                 parts.Faults.Add(fault, fault.Kind == FaultKind.PowerStale ? parts.Power.State : null);

@@ -31,6 +31,16 @@ internal sealed class EventHub(EventLog log, SseBroadcast streams, PushDelivery 
         }
     }
 
+    /// <summary>Event ids start again, and what was sent before cannot be asked for any more.</summary>
+    public void Restart()
+    {
+        lock (_lock)
+        {
+            _lastId = 0;
+            streams.Forget();
+        }
+    }
+
     // Some services send one record instead of a list; that form passes through here too.
     private static IEnumerable<JsonObject> Records(JsonObject payload) => payload.Get("Events") switch
     {

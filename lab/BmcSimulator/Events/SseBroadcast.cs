@@ -50,6 +50,15 @@ internal sealed class SseBroadcast
         }
     }
 
+    /// <summary>Nothing is left to replay.</summary>
+    public void Forget()
+    {
+        lock (_lock)
+        {
+            _recent.Clear();
+        }
+    }
+
     /// <summary>A new stream that starts after the given id where that is still known, or null where there are too many.</summary>
     public Channel<byte[]>? Open(string? lastEventId)
     {

@@ -63,6 +63,10 @@ public enum FaultKind
     [JsonStringEnumMemberName("etag-required")]
     ETagRequired,
 
+    /// <summary>Answers carry the weak form of the entity tag (<c>W/"x"</c>), and a PATCH takes only the strong one.</summary>
+    [JsonStringEnumMemberName("etag-weak")]
+    ETagWeak,
+
     /// <summary>PowerState keeps the value it had when the fault began.</summary>
     PowerStale,
 
@@ -71,4 +75,7 @@ public enum FaultKind
 
     /// <summary>At once: another certificate, and all connections are closed.</summary>
     CertificateChanged,
+
+    /// <summary>At once: the BMC's own software starts again. Sessions and connections are gone and event ids start at 1; the machine notices nothing.</summary>
+    Restart,
 }

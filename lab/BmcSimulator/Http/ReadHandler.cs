@@ -28,7 +28,7 @@ internal sealed class ReadHandler(ServiceModel model, EventLogOverlay log, Fault
 
         body = log.CutPage(request.Uri, body, Skip(request));
 
-        string tag = ServiceModel.ETag(body);
+        string tag = (faults.Take(FaultKind.ETagWeak, request.Method, request.Uri) is null ? "" : "W/") + ServiceModel.ETag(body);
         return request.Context.Request.Headers.IfNoneMatch == tag
             ? new RedfishReply(304, ReadOnlyMemory<byte>.Empty).With("ETag", tag)
             : new RedfishReply(200, body).With("ETag", tag);

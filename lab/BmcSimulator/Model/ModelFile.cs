@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 
@@ -22,7 +23,18 @@ internal sealed class ModelFile : IAsyncDisposable
         _writer = WriteLoopAsync();
     }
 
-    public static JsonObject? Load(string path) => File.Exists(path) ? JsonText.ParseObject(File.ReadAllBytes(path)) : null;
+    /// <exception cref="InvalidDataException">The file is damaged.</exception>
+    public static JsonObject? Load(string path)
+    {
+        try
+        {
+            return File.Exists(path) ? JsonText.ParseObject(File.ReadAllBytes(path)) : null;
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"{path} is damaged ({error.Message}): delete it to start with the factory state", error);
+        }
+    }
 
     public void MarkDirty() => _dirty.Writer.TryWrite(true);
 
