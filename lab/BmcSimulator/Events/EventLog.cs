@@ -36,12 +36,12 @@ internal sealed class EventLog(int limit, Action changed, TimeProvider time)
         changed();
     }
 
-    /// <summary>Copies, oldest first.</summary>
+    /// <summary>Oldest first. Entries never change: who wants another one makes a copy.</summary>
     public IReadOnlyList<JsonObject> List()
     {
         lock (_lock)
         {
-            return [.. _entries.Select(entry => (JsonObject)entry.DeepClone())];
+            return [.. _entries];
         }
     }
 

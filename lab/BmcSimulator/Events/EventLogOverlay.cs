@@ -18,16 +18,15 @@ internal sealed class EventLogOverlay(ServiceLayout layout, ResourceTree tree, E
 
     public void Apply(string uri, JsonObject resource)
     {
-        JsonArray own = [.. log.List().Select(Show)];
-        if (_newestFirst)
+        JsonObject[] own = [.. log.List().Select(Show)];
+        JsonArray members = resource.Get("Members") as JsonArray ?? [];
+        double total = Math.Max(members.Count, resource.Get("Members@odata.count").Number() ?? 0) + own.Length;
+        foreach (JsonObject entry in own)
         {
-            own = [.. own.Reverse().Select(entry => entry?.DeepClone())];
+            members.Insert(_newestFirst ? 0 : members.Count, entry);
         }
 
-        JsonArray theirs = resource.Get("Members") as JsonArray ?? [];
-        double total = Math.Max(theirs.Count, resource.Get("Members@odata.count").Number() ?? 0) + own.Count;
-        IEnumerable<JsonNode?> all = _newestFirst ? own.Concat(theirs) : theirs.Concat(own);
-        resource["Members"] = new JsonArray([.. all.Select(entry => entry?.DeepClone())]);
+        resource["Members"] = members;
         resource["Members@odata.count"] = (int)total;
     }
 

@@ -36,6 +36,11 @@ internal sealed class ReadHandler(ServiceModel model, EventLogOverlay log, Fault
 
     private bool IsMemberThatMisses(RedfishRequest request)
     {
+        if (!faults.IsActive(FaultKind.MissingMembers))
+        {
+            return false;
+        }
+
         string parent = ResourceUri.Parent(request.Uri);
         bool isTop = parent is ServiceLayout.Root + "/Systems" or ServiceLayout.Root + "/Chassis" or ServiceLayout.Root + "/Managers";
         return model.ReadObject(parent) is { } collection && collection.ContainsKey("Members")

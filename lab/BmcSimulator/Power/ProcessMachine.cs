@@ -19,8 +19,9 @@ internal static class ProcessMachine
     {
         try
         {
-            return int.TryParse(File.ReadAllText(pidFile).Trim(), CultureInfo.InvariantCulture, out int pid) && pid > 0
-                && HasNotEnded(File.ReadAllText($"/proc/{pid}/stat"));
+            // Asked four times a second: a machine that is off must not cost an exception each time.
+            return File.Exists(pidFile) && int.TryParse(File.ReadAllText(pidFile).Trim(), CultureInfo.InvariantCulture, out int pid) && pid > 0
+                && File.Exists($"/proc/{pid}/stat") && HasNotEnded(File.ReadAllText($"/proc/{pid}/stat"));
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
