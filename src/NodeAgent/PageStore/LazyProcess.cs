@@ -1,0 +1,243 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Evacuator.NodeAgent.PageStore;
+
+/// <summary>What became of an attempt to give a process some of its pages.</summary>
+internal enum FillResult
+{
+    None = 0,
+    Filled = 1,
+
+    /// <summary>The process changes its address space at this moment; its event has to be read first.</summary>
+    TryAgain = 2,
+
+    /// <summary>The process is gone.</summary>
+    Gone = 3,
+}
+
+/// <summary>
+/// A restored process that is still owed pages: its userfaultfd and the pages. Owns the descriptor and one share of the pages.
+/// </summary>
+/// <remarks>
+/// One lock for everything: an event (unmapped, dropped) is read and noted under the same lock as pages are copied, so that no page can be
+/// put back after the process threw it away. The background copies small batches to keep a fault's wait for the lock below 100 µs.
+/// </remarks>
+internal sealed unsafe class LazyProcess : IDisposable
+{
+    /// <summary>Pages copied at once for a fault: neighbours are likely next, and 16 cost little more than one.</summary>
+    private const int FaultPages = 16;
+
+    private readonly ProcessPages _pages;
+    private readonly RegionTable _owed;
+    private readonly AddressMoves _moves;
+    private readonly Lock _lock = new();
+
+    /// <param name="owed">the pages' own table; for a forked child a copy of it</param>
+    /// <param name="moves">memory that the process has moved since it was restored</param>
+    public LazyProcess(SafeFileHandle userFault, ProcessPages pages, RegionTable owed, AddressMoves moves)
+    {
+        (UserFault, _pages, _owed, _moves) = (userFault, pages, owed, moves);
+    }
+
+    public SafeFileHandle UserFault { get; }
+
+    public int VirtualPid => _pages.VirtualPid;
+
+    public SafeFileHandle DataFile => _pages.Data;
+
+    public SafeFileHandle TableFile => _owed.File;
+
+    public int Regions => _owed.Count;
+
+    public bool IsGone { get; private set; }
+
+    public long PagesOwed
+    {
+        get
+        {
+            lock (_lock)
+                return _owed.CountPages();
+        }
+    }
+
+    /// <summary>Reads and handles what the descriptor has to say, until it has nothing more.</summary>
+    /// <param name="faults">faults answered</param>
+    /// <returns>children that were forked meanwhile</returns>
+    public IReadOnlyList<LazyProcess> HandleMessages(ref long faults)
+    {
+        List<LazyProcess>? children = null;
+        Interop.UserFaultMessage message;
+        lock (_lock)
+        {
+            while (!IsGone)
+            {
+                nint got = Interop.ReadFile(UserFault, &message, (nuint)sizeof(Interop.UserFaultMessage));
+                if (got != sizeof(Interop.UserFaultMessage))
+                {
+                    int error = got < 0 ? Interop.LastError : Interop.Errno.EIO;
+                    if (error == Interop.Errno.EINTR)
+                        continue;
+                    IsGone = error is not (Interop.Errno.EAGAIN or Interop.Errno.EINTR);
+                    break;
+                }
+                switch (message.Event)
+                {
+                    case Interop.PageFill.UFFD_EVENT_PAGEFAULT:
+                        faults++;
+                        AnswerFault_NeedsLock(message.arg1);
+                        break;
+                    case Interop.PageFill.UFFD_EVENT_REMOVE:
+                    case Interop.PageFill.UFFD_EVENT_UNMAP:
+                        Forget_NeedsLock(message.arg0, message.arg1);
+                        break;
+                    case Interop.PageFill.UFFD_EVENT_REMAP:
+                        _moves.Move(message.arg0, message.arg1, message.arg2);
+                        _owed.KeepMoves(_moves.Pieces);
+                        break;
+                    case Interop.PageFill.UFFD_EVENT_FORK:
+                        _pages.AddUser();
+                        (children ??= []).Add(new LazyProcess(new SafeFileHandle((int)(uint)message.arg0, ownsHandle: true), _pages, _owed.Clone(VirtualPid), _moves.Clone()));
+                        break;
+                }
+            }
+        }
+        return children ?? (IReadOnlyList<LazyProcess>)[];
+    }
+
+    /// <summary>Copies up to <paramref name="pages"/> owed pages of a region.</summary>
+    /// <returns>what happened, and how many are left in the region</returns>
+    public (FillResult Result, bool RegionDone, int Copied) FillSome(int region, int pages)
+    {
+        lock (_lock)
+        {
+            if (IsGone)
+                return (FillResult.Gone, true, 0);
+            (int first, int count) = _owed.At(region).NextRun(0, pages);
+            if (count == 0)
+                return (FillResult.Filled, true, 0);
+            ulong to = _moves.ToProcess(_owed.At(region).Base + (ulong)first * Interop.PageSize);
+            count = (int)(_moves.Uniform(to, (ulong)count * Interop.PageSize) / Interop.PageSize);
+            FillResult result = Copy_NeedsLock(region, first, count, to);
+            bool done = _owed.At(region).IsEmpty;
+            if (done)
+                _pages.ReleaseRegion(region);
+            return (result, done, result == FillResult.Filled ? count : 0);
+        }
+    }
+
+    public void Dispose()
+    {
+        // Closing the last reference ends the registration: what was never owed reads as zero from now on, without asking us.
+        UserFault.Dispose();
+        if (!ReferenceEquals(_owed, _pages.Table))
+            _owed.Dispose();
+        _pages.Dispose();
+    }
+
+    private void AnswerFault_NeedsLock(ulong address)
+    {
+        address &= ~(Interop.PageSize - 1);
+        ulong stored = _moves.ToStore(address) ?? ulong.MaxValue;
+        int region = stored == ulong.MaxValue ? -1 : _owed.Find(stored);
+        int page = (int)((stored & (RegionTable.RegionBytes - 1)) / Interop.PageSize);
+        if (region < 0 || !_owed.At(region).Has(page))
+        {
+            Zero_NeedsLock(address);
+            return;
+        }
+        (_, int count) = _owed.At(region).NextRun(page, FaultPages);
+        count = (int)(_moves.Uniform(address, (ulong)count * Interop.PageSize) / Interop.PageSize);
+        if (Copy_NeedsLock(region, page, count, address) == FillResult.TryAgain)
+            // The address space is changing: the event is next in this same queue, and the fault comes again when it is woken.
+            Wake_NeedsLock(address);
+    }
+
+    private FillResult Copy_NeedsLock(int region, int page, int count, ulong to)
+    {
+        byte* from = _pages.Locate(region, page);
+        ulong done = 0, length = (ulong)count * Interop.PageSize;
+        while (done < length)
+        {
+            Interop.uffdio_copy copy = new() { dst = to + done, src = (ulong)(from + done), len = length - done };
+            if (Interop.IoControl(UserFault, Interop.PageFill.UFFDIO_COPY, &copy) == 0)
+            {
+                done = length;
+                break;
+            }
+            int error = Interop.LastError;
+            if (copy.copy > 0)
+            {
+                done += (ulong)copy.copy;
+                continue;
+            }
+            switch (error)
+            {
+                case Errors.EEXIST:
+                    // Already there: written by the restore itself, or by a fault that was quicker.
+                    done += Interop.PageSize;
+                    break;
+                case Interop.Errno.EAGAIN:
+                    _owed.At(region).Set(page, (int)(done / Interop.PageSize), held: false);
+                    return FillResult.TryAgain;
+                case Errors.ENOENT:
+                case Interop.Errno.EINVAL:
+                    // Not mapped (any more) there: nothing is owed.
+                    done += Interop.PageSize;
+                    break;
+                case Interop.Errno.ESRCH:
+                case Errors.ENOSPC:
+                    IsGone = true;
+                    return FillResult.Gone;
+                case Interop.Errno.ENOMEM:
+                    return FillResult.TryAgain;
+                default:
+                    throw Interop.Failure($"UFFDIO_COPY of {length - done} bytes to {to + done:x} of process {VirtualPid}", error);
+            }
+        }
+        _owed.At(region).Set(page, count, held: false);
+        return FillResult.Filled;
+    }
+
+    private void Zero_NeedsLock(ulong address)
+    {
+        Interop.uffdio_zeropage zero = new() { range = new Interop.uffdio_range { start = address, len = Interop.PageSize } };
+        if (Interop.IoControl(UserFault, Interop.PageFill.UFFDIO_ZEROPAGE, &zero) == 0)
+            return;
+        switch (Interop.LastError)
+        {
+            case Interop.Errno.ESRCH:
+                IsGone = true;
+                break;
+            default:
+                // There already, being changed, or unmapped: the process looks again.
+                Wake_NeedsLock(address);
+                break;
+        }
+    }
+
+    private void Wake_NeedsLock(ulong address)
+    {
+        Interop.uffdio_range range = new() { start = address, len = Interop.PageSize };
+        _ = Interop.IoControl(UserFault, Interop.PageFill.UFFDIO_WAKE, &range);
+    }
+
+    private void Forget_NeedsLock(ulong start, ulong end)
+    {
+        for (ulong at = start; at < end;)
+        {
+            ulong step = _moves.Uniform(at, end - at);
+            if (_moves.ToStore(at) is { } stored)
+                _owed.Clear(stored, step);
+            at += step;
+        }
+    }
+
+    /// <summary>Errors that only this conversation knows.</summary>
+    [Interop.KernelConstants("errno.h")]
+    internal static class Errors
+    {
+        public const int ENOENT = 2;
+        public const int EEXIST = 17;
+        public const int ENOSPC = 28;
+    }
+}

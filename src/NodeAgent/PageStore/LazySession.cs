@@ -1,0 +1,257 @@
+using System.Buffers.Binary;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+
+namespace Evacuator.NodeAgent.PageStore;
+
+/// <summary>How a fill went.</summary>
+/// <param name="Pages">copied in the background</param>
+/// <param name="Faults">answered because a process could not wait</param>
+/// <param name="Milliseconds">from resume until nothing was owed any more</param>
+internal sealed record FillReport(long Pages, long Faults, double Milliseconds);
+
+/// <summary>
+/// Gives a restored container its memory: takes the place of `criu lazy-pages` during `criu restore --lazy-pages`, answers faults on one thread
+/// and fills the rest on another, until nothing is owed.
+/// </summary>
+/// <remarks>
+/// CRIU's side, on a unix stream socket "lazy-pages.socket" in its work directory, one connection: for each task i32 virtual pid (negative: a
+/// zombie, nothing follows), then one byte with its userfaultfd (SCM_RIGHTS); at last u32 0x52535446 ("RSTF") when all tasks are restored and
+/// about to run. Faults may come before that and are answered at once.
+/// </remarks>
+internal sealed partial class LazySession : IDisposable
+{
+    private const uint RestoreFinished = 0x52535446;
+
+    /// <summary>64 KiB a batch: the lock is held for about 25 µs, which is what a fault may have to wait.</summary>
+    private const int BatchPages = 16;
+
+    private readonly IReadOnlyDictionary<int, ProcessPages> _pages;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly Lock _lock = new();
+    private readonly List<LazyProcess> _processes = [];
+    private readonly TaskCompletionSource _restored = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<FillReport> _filled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Socket _listener;
+    private readonly string _socketPath;
+    private Thread? _filler;
+    private volatile bool _stopping;
+    private long _faults;
+
+    private LazySession(IReadOnlyDictionary<int, ProcessPages> pages, Socket listener, string socketPath, TimeProvider time, ILogger log) =>
+        (_pages, _listener, _socketPath, _time, _log) = (pages, listener, socketPath, time, log);
+
+    /// <summary>Ends when CRIU says that all tasks are restored; fails if it goes away before.</summary>
+    public Task Restored => _restored.Task;
+
+    /// <summary>Ends when nothing is owed to any process.</summary>
+    public Task<FillReport> Filled => _filled.Task;
+
+    /// <summary>Told of each descriptor that must outlive this process: name and descriptor, and whether it is a userfaultfd.</summary>
+    public Action<LazyProcess>? OnProcess { get; init; }
+
+    /// <summary>Listens; from now on CRIU may connect.</summary>
+    /// <param name="pages">by virtual pid; a task without an entry is owed nothing</param>
+    /// <param name="workDirectory">CRIU's: the socket's name is relative to it</param>
+    public static LazySession Listen(
+        IReadOnlyDictionary<int, ProcessPages> pages, string workDirectory, TimeProvider time, ILogger log, Action<LazyProcess>? onProcess = null)
+    {
+        string path = Path.Combine(workDirectory, "lazy-pages.socket");
+        File.Delete(path);
+        Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen(1);
+        LazySession session = new(pages, listener, path, time, log) { OnProcess = onProcess };
+        session._filler = new Thread(session.Accept) { Name = "lazy fill", IsBackground = true };
+        session._filler.Start();
+        new Thread(session.AnswerFaults) { Name = "lazy faults", IsBackground = true, Priority = ThreadPriority.AboveNormal }.Start();
+        return session;
+    }
+
+    /// <summary>Goes on with processes that an earlier life of the agent had begun to fill.</summary>
+    public static LazySession Resume(IReadOnlyList<LazyProcess> processes, string workDirectory, TimeProvider time, ILogger log)
+    {
+        Socket unused = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log);
+        session._processes.AddRange(processes);
+        session._restored.SetResult();
+        session._filler = new Thread(session.Fill) { Name = "lazy fill", IsBackground = true };
+        session._filler.Start();
+        new Thread(session.AnswerFaults) { Name = "lazy faults", IsBackground = true, Priority = ThreadPriority.AboveNormal }.Start();
+        return session;
+    }
+
+    /// <summary>Ends it at once. Processes that are still owed pages would read zeroes: only for a restore that is being removed.</summary>
+    public void Dispose()
+    {
+        _stopping = true;
+        _listener.Dispose();
+        File.Delete(_socketPath);
+        _restored.TrySetException(new IOException("the fill was ended before the restore was done"));
+        _filled.TrySetException(new IOException("the fill was ended before everything was filled"));
+        _ = _restored.Task.Exception;
+        _ = _filled.Task.Exception;
+    }
+
+    private void Accept()
+    {
+        try
+        {
+            using Socket criu = _listener.Accept();
+            Span<byte> word = stackalloc byte[4];
+            while (true)
+            {
+                ReadExactly(criu, word);
+                uint value = BinaryPrimitives.ReadUInt32LittleEndian(word);
+                if (value == RestoreFinished)
+                    break;
+                int pid = (int)value;
+                if (pid < 0)
+                    continue;
+                SafeFileHandle userFault = Interop.ReceiveDescriptor(criu.SafeHandle) ?? throw new IOException($"CRIU sent no userfaultfd for process {pid}");
+                if (!_pages.TryGetValue(pid, out ProcessPages? pages))
+                    pages = ProcessPages.Create(pid);
+                Add(new LazyProcess(userFault, pages, pages.Table, new AddressMoves()));
+            }
+            _restored.TrySetResult();
+        }
+        catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
+        {
+            _restored.TrySetException(new IOException($"CRIU ended before the restore was done: {e.Message}", e));
+            return;
+        }
+        finally
+        {
+            _listener.Dispose();
+        }
+        Fill();
+    }
+
+    private static void ReadExactly(Socket socket, Span<byte> buffer)
+    {
+        while (buffer.Length > 0)
+        {
+            int read = socket.Receive(buffer);
+            if (read == 0)
+                throw new IOException("the connection was closed");
+            buffer = buffer[read..];
+        }
+    }
+
+    private void Add(LazyProcess process)
+    {
+        // Kept by systemd before anything else: from here on a page of it can be lost only with the host.
+        OnProcess?.Invoke(process);
+        lock (_lock)
+            _processes.Add(process);
+    }
+
+    private LazyProcess[] Snapshot()
+    {
+        lock (_lock)
+            return [.. _processes];
+    }
+
+    /// <summary>Copies what nobody has asked for yet, until nothing is owed; the last thing it does is to let go of the processes.</summary>
+    private void Fill()
+    {
+        long start = _time.GetTimestamp(), pages = 0;
+        try
+        {
+            while (!_stopping)
+            {
+                bool owed = false;
+                LazyProcess[] processes = Snapshot();
+                foreach (LazyProcess process in processes)
+                    owed |= FillProcess(process, ref pages);
+                // A child forked during the turn has been added before its parent could be filled any further.
+                if (!owed && Snapshot().Length == processes.Length)
+                    break;
+            }
+        }
+        catch (IOException e)
+        {
+            // The processes go on being answered fault by fault; the descriptors stay.
+            LogFillFailed(_log, e);
+            _filled.TrySetException(e);
+            return;
+        }
+        if (_stopping)
+            return;
+        _stopping = true;
+        FillReport report = new(pages, Interlocked.Read(ref _faults), _time.GetElapsedTime(start).TotalMilliseconds);
+        File.Delete(_socketPath);
+        _filled.TrySetResult(report);
+    }
+
+    private bool FillProcess(LazyProcess process, ref long pages)
+    {
+        bool owed = false;
+        for (int region = 0; region < process.Regions && !_stopping; region++)
+        {
+            while (!_stopping)
+            {
+                (FillResult result, bool done, int copied) = process.FillSome(region, BatchPages);
+                pages += copied;
+                if (done || result == FillResult.Gone)
+                    break;
+                if (result == FillResult.TryAgain)
+                {
+                    // The fault thread has to read the process's event first: come back to this region in the next turn.
+                    owed = true;
+                    Thread.Yield();
+                    break;
+                }
+            }
+        }
+        return owed;
+    }
+
+    private unsafe void AnswerFaults()
+    {
+        const short PollIn = 1;
+        Interop.PollEntry[] entries = [];
+        LazyProcess[] processes = [];
+        try
+        {
+            while (!_stopping)
+            {
+                LazyProcess[] now = Snapshot();
+                if (now.Length != processes.Length)
+                {
+                    processes = now;
+                    entries = new Interop.PollEntry[processes.Length];
+                }
+                for (int i = 0; i < processes.Length; i++)
+                    entries[i] = new Interop.PollEntry { Descriptor = processes[i].IsGone ? -1 : (int)processes[i].UserFault.DangerousGetHandle(), Events = PollIn };
+                int ready;
+                // Short only until the first process is known; then a fault ends the wait, and new processes come with CRIU alone.
+                fixed (Interop.PollEntry* first = entries)
+                    ready = Interop.Poll(first, (ulong)entries.Length, processes.Length == 0 || !_restored.Task.IsCompleted ? 1 : 20);
+                if (ready <= 0)
+                    continue;
+                for (int i = 0; i < processes.Length; i++)
+                    if (entries[i].Returned != 0)
+                        foreach (LazyProcess child in processes[i].HandleMessages(ref _faults))
+                            Add(child);
+            }
+        }
+        catch (IOException e)
+        {
+            LogFillFailed(_log, e);
+            _filled.TrySetException(e);
+        }
+        finally
+        {
+            // Closed here, where nobody polls or fills them any more.
+            _filler!.Join();
+            foreach (LazyProcess process in Snapshot())
+                process.Dispose();
+        }
+    }
+
+    [LoggerMessage(1501, LogLevel.Critical, "filling the memory of a restored container failed")]
+    private static partial void LogFillFailed(ILogger log, Exception e);
+}

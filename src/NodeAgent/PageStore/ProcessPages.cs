@@ -1,0 +1,154 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Evacuator.NodeAgent.PageStore;
+
+/// <summary>
+/// The memory of one process at its destination: the bytes in a memfd, 2 MiB of file for each 2 MiB of address space that has any page, and
+/// a table of what is held. Owns both memfds and the mappings.
+/// </summary>
+/// <remarks>
+/// <code>
+/// address space   ▕  ▒▒▏     ▏▒▒▒▒▏      ▏▒   ▏      regions of 2 MiB that have pages
+/// data memfd      ▕▒▒  ▏▒▒▒▒▏▒   ▏                   one chunk each, in order of arrival; holes cost nothing
+/// </code>
+/// The arriving side writes (one thread a process at a time); after that the filler reads and gives memory back chunk by chunk.
+/// </remarks>
+internal sealed unsafe class ProcessPages : IDisposable
+{
+    /// <summary>Mapped at once: 512 chunks. Only touched pages take memory.</summary>
+    private const ulong SlabBytes = 1UL << 30;
+
+    private readonly List<nint> _slabs = [];
+    private int _users = 1;
+
+    private ProcessPages(SafeFileHandle data, RegionTable table) => (Data, Table) = (data, table);
+
+    public SafeFileHandle Data { get; }
+
+    public RegionTable Table { get; }
+
+    public int VirtualPid => Table.VirtualPid;
+
+    public static ProcessPages Create(int virtualPid)
+    {
+        SafeFileHandle data = Interop.CreateMemoryFile($"evacuator-pages-{virtualPid}", Interop.FileMemory.MFD_CLOEXEC);
+        if (data.IsInvalid)
+            throw Interop.Failure("memfd_create", Interop.LastError);
+        return new ProcessPages(data, RegionTable.Create(virtualPid));
+    }
+
+    /// <summary>Takes over what an earlier life of the agent left with systemd.</summary>
+    public static ProcessPages Open(SafeFileHandle data, SafeFileHandle table)
+    {
+        ProcessPages pages = new(data, RegionTable.Open(table));
+        pages.EnsureChunks(pages.Table.Count);
+        return pages;
+    }
+
+    /// <summary>Where the bytes of a page go or are; the rest of its region follows at the same distances as in the process.</summary>
+    public byte* Locate(int region, int page)
+    {
+        ulong offset = Table.At(region).Chunk * RegionTable.RegionBytes + (ulong)page * Interop.PageSize;
+        return (byte*)_slabs[(int)(offset / SlabBytes)] + offset % SlabBytes;
+    }
+
+    /// <summary>The longest stretch from an address that lies in one region, with its place in the store.</summary>
+    /// <returns>place of the bytes, region, page in it, and how many of the bytes fit there</returns>
+    public (nint Bytes, int Region, int Page, int Length) Place(ulong address, ulong length)
+    {
+        int region = Table.FindOrAdd(address);
+        EnsureChunks(region + 1);
+        int page = (int)((address & (RegionTable.RegionBytes - 1)) / Interop.PageSize);
+        ulong fits = Math.Min(length, (ulong)(RegionTable.PagesPerRegion - page) * Interop.PageSize);
+        return ((nint)Locate(region, page), region, page, (int)fits);
+    }
+
+    /// <summary>The bytes at a place have been written and checked.</summary>
+    public void Keep(int region, int page, int length) => Table.At(region).Set(page, length / (int)Interop.PageSize, held: true);
+
+    /// <summary>Pages that are zero or gone: the store knows nothing of them, and what it does not know reads as zero.</summary>
+    public void Drop(ulong address, ulong length)
+    {
+        for (ulong at = address; at < address + length;)
+        {
+            int page = (int)((at & (RegionTable.RegionBytes - 1)) / Interop.PageSize);
+            ulong step = Math.Min(address + length - at, (ulong)(RegionTable.PagesPerRegion - page) * Interop.PageSize);
+            int region = Table.Find(at);
+            if (region >= 0)
+            {
+                Table.At(region).Set(page, (int)(step / Interop.PageSize), held: false);
+                Release((long)Table.At(region).Chunk * (long)RegionTable.RegionBytes + page * (long)Interop.PageSize, (long)step);
+            }
+            at += step;
+        }
+    }
+
+    /// <summary>Gives a region's memory back, unless a forked child is still owed some of it.</summary>
+    public void ReleaseRegion(int region)
+    {
+        if (Volatile.Read(ref _users) == 1)
+            Release((long)Table.At(region).Chunk * (long)RegionTable.RegionBytes, (long)RegionTable.RegionBytes);
+    }
+
+    /// <summary>Runs of held pages in the order of their addresses: what the pagemap image must call lazy.</summary>
+    public IEnumerable<(ulong Address, ulong Pages)> Runs()
+    {
+        ulong start = 0, pages = 0;
+        foreach (int region in Enumerable.Range(0, Table.Count).OrderBy(region => Table.At(region).Base))
+        {
+            for (int from = 0; from < RegionTable.PagesPerRegion;)
+            {
+                (int first, int count) = Table.At(region).NextRun(from);
+                if (count == 0)
+                    break;
+                ulong address = Table.At(region).Base + (ulong)first * Interop.PageSize;
+                if (address == start + pages * Interop.PageSize && pages > 0)
+                {
+                    pages += (ulong)count;
+                }
+                else
+                {
+                    if (pages > 0)
+                        yield return (start, pages);
+                    (start, pages) = (address, (ulong)count);
+                }
+                from = first + count;
+            }
+        }
+        if (pages > 0)
+            yield return (start, pages);
+    }
+
+    /// <summary>One more that reads the bytes: a forked child.</summary>
+    public void AddUser() => Interlocked.Increment(ref _users);
+
+    public void Dispose()
+    {
+        if (Interlocked.Decrement(ref _users) > 0)
+            return;
+        foreach (nint slab in _slabs)
+            _ = Interop.UnmapFile((void*)slab, (nuint)SlabBytes);
+        Data.Dispose();
+        Table.Dispose();
+    }
+
+    private void EnsureChunks(int chunks)
+    {
+        ulong needed = (ulong)chunks * RegionTable.RegionBytes;
+        while ((ulong)_slabs.Count * SlabBytes < needed)
+        {
+            long offset = _slabs.Count * (long)SlabBytes;
+            if (RandomAccess.GetLength(Data) < offset + (long)SlabBytes && Interop.SetFileSize(Data, offset + (long)SlabBytes) != 0)
+                throw Interop.Failure("ftruncate of a page store", Interop.LastError);
+            void* slab = Interop.MapFile(null, (nuint)SlabBytes, Interop.FileMemory.PROT_READ | Interop.FileMemory.PROT_WRITE,
+                Interop.FileMemory.MAP_SHARED | Interop.FileMemory.MAP_NORESERVE, Data, offset);
+            if ((nint)slab == -1)
+                throw Interop.Failure("mmap of a page store", Interop.LastError);
+            _slabs.Add((nint)slab);
+        }
+    }
+
+    private void Release(long offset, long length) =>
+        // Memory that is not given back is only late: it goes with the memfd.
+        _ = Interop.AllocateFile(Data, Interop.FileMemory.FALLOC_FL_PUNCH_HOLE | Interop.FileMemory.FALLOC_FL_KEEP_SIZE, offset, length);
+}

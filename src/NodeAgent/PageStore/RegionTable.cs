@@ -1,0 +1,214 @@
+using System.Numerics;
+using Microsoft.Win32.SafeHandles;
+
+namespace Evacuator.NodeAgent.PageStore;
+
+/// <summary>
+/// Which pages of one process are held and still owed to it: a bit a page, for regions of 2 MiB. Lives in a memfd, so that a descriptor kept
+/// by systemd is all that a restarted agent needs.
+/// </summary>
+/// <remarks>
+/// Layout, in the machine's byte order: header of 4096 bytes { u64 magic "EVPT\1", u64 regions, u64 virtual pid,
+/// u64 moves, moves of { u64 stored, u64 length, u64 wanted } }, then 80 bytes a region
+/// { u64 base address, u64 chunk number, u64 bits[8] }. Chunk n is the 2 MiB at n × 2 MiB of the data memfd. Not safe for several threads:
+/// the owner's lock guards it.
+/// </remarks>
+internal sealed unsafe class RegionTable : IDisposable
+{
+    public const ulong RegionBytes = 2 << 20;
+    public const int PagesPerRegion = 512;
+
+    private const ulong Magic = 0x0154505645;
+    private const int HeaderBytes = 4096;
+
+    /// <summary>Moves that a restart can know of. More are rare beyond measure, and only a restart in the middle of a fill would miss them.</summary>
+    private const int MaxMoves = (HeaderBytes - 32) / 24;
+
+    /// <summary>4 TiB of touched regions a process; the file is sparse, only what is used takes memory.</summary>
+    private const int MaxRegions = 1 << 21;
+
+    private readonly Dictionary<ulong, int> _index = [];
+    private readonly byte* _map;
+
+    private RegionTable(SafeFileHandle file, byte* map)
+    {
+        File = file;
+        _map = map;
+    }
+
+    /// <summary>The memfd.</summary>
+    public SafeFileHandle File { get; }
+
+    public int Count => (int)((ulong*)_map)[1];
+
+    /// <summary>The process's pid in the container's pid namespace.</summary>
+    public int VirtualPid => (int)((ulong*)_map)[2];
+
+    private static nuint MapBytes => HeaderBytes + (nuint)MaxRegions * (nuint)sizeof(Region);
+
+    public static RegionTable Create(int virtualPid)
+    {
+        SafeFileHandle file = Interop.CreateMemoryFile($"evacuator-index-{virtualPid}", Interop.FileMemory.MFD_CLOEXEC);
+        if (file.IsInvalid)
+            throw Interop.Failure("memfd_create", Interop.LastError);
+        if (Interop.SetFileSize(file, (long)MapBytes) != 0)
+            throw Interop.Failure("ftruncate of a page index", Interop.LastError);
+        RegionTable table = new(file, Map(file));
+        ((ulong*)table._map)[0] = Magic;
+        ((ulong*)table._map)[2] = (ulong)virtualPid;
+        return table;
+    }
+
+    /// <summary>Takes over the table that an earlier life of the agent left with systemd.</summary>
+    /// <exception cref="InvalidDataException">the file is not such a table</exception>
+    public static RegionTable Open(SafeFileHandle file)
+    {
+        if (RandomAccess.GetLength(file) != (long)MapBytes)
+            throw new InvalidDataException("a page index of the wrong size");
+        RegionTable table = new(file, Map(file));
+        if (((ulong*)table._map)[0] != Magic || table.Count is < 0 or > MaxRegions)
+            throw new InvalidDataException("not a page index of this agent");
+        for (int i = 0; i < table.Count; i++)
+            table._index[table.At(i).Base] = i;
+        return table;
+    }
+
+    public ref Region At(int index) => ref ((Region*)(_map + HeaderBytes))[index];
+
+    /// <returns>position of the region that holds the address, or -1</returns>
+    public int Find(ulong address) => _index.TryGetValue(address & ~(RegionBytes - 1), out int index) ? index : -1;
+
+    /// <returns>position of the region that holds the address, made if it is new</returns>
+    public int FindOrAdd(ulong address)
+    {
+        ulong start = address & ~(RegionBytes - 1);
+        if (_index.TryGetValue(start, out int index))
+            return index;
+        index = Count;
+        if (index == MaxRegions)
+            throw new InvalidDataException($"a process with more than {MaxRegions} regions of 2 MiB");
+        At(index) = new Region { Base = start, Chunk = (ulong)index };
+        // The count last: a table is always whole for whoever opens it next.
+        Volatile.Write(ref ((ulong*)_map)[1], (ulong)index + 1);
+        _index[start] = index;
+        return index;
+    }
+
+    /// <summary>The pages of a range are held no more; whole pages.</summary>
+    public void Clear(ulong address, ulong length)
+    {
+        for (ulong at = address; at < address + length;)
+        {
+            int page = (int)((at & (RegionBytes - 1)) / Interop.PageSize);
+            ulong step = Math.Min(address + length - at, (ulong)(PagesPerRegion - page) * Interop.PageSize);
+            int region = Find(at);
+            if (region >= 0)
+                At(region).Set(page, (int)(step / Interop.PageSize), held: false);
+            at += step;
+        }
+    }
+
+    public void KeepMoves(IReadOnlyList<AddressMoves.Piece> moves)
+    {
+        ulong* at = (ulong*)_map + 4;
+        int count = Math.Min(moves.Count, MaxMoves);
+        for (int i = 0; i < count; i++)
+            (*at++, *at++, *at++) = (moves[i].Stored, moves[i].Length, moves[i].Wanted);
+        Volatile.Write(ref ((ulong*)_map)[3], (ulong)count);
+    }
+
+    public AddressMoves ReadMoves()
+    {
+        AddressMoves moves = new();
+        ulong* at = (ulong*)_map + 4;
+        for (int i = 0; i < Math.Min((int)((ulong*)_map)[3], MaxMoves); i++, at += 3)
+            moves.Restore([new AddressMoves.Piece(at[0], at[1], at[2])]);
+        return moves;
+    }
+
+    /// <summary>A second table with the same bits: what a forked child is owed.</summary>
+    public RegionTable Clone(int virtualPid)
+    {
+        RegionTable copy = Create(virtualPid);
+        for (int i = 0; i < Count; i++)
+        {
+            copy.FindOrAdd(At(i).Base);
+            copy.At(i) = At(i);
+        }
+        copy.KeepMoves(ReadMoves().Pieces);
+        return copy;
+    }
+
+    /// <summary>Pages held.</summary>
+    public long CountPages()
+    {
+        long pages = 0;
+        for (int i = 0; i < Count; i++)
+            pages += At(i).CountPages();
+        return pages;
+    }
+
+    public void Dispose()
+    {
+        _ = Interop.UnmapFile(_map, MapBytes);
+        File.Dispose();
+    }
+
+    private static byte* Map(SafeFileHandle file)
+    {
+        void* map = Interop.MapFile(null, MapBytes, Interop.FileMemory.PROT_READ | Interop.FileMemory.PROT_WRITE,
+            Interop.FileMemory.MAP_SHARED | Interop.FileMemory.MAP_NORESERVE, file, 0);
+        return (nint)map == -1 ? throw Interop.Failure("mmap of a page index", Interop.LastError) : (byte*)map;
+    }
+
+    /// <summary>2 MiB of address space: where its pages lie in the data file, and which of them are held.</summary>
+    internal struct Region
+    {
+        public ulong Base;
+        public ulong Chunk;
+        public fixed ulong Bits[8];
+
+        public readonly bool Has(int page) => (Bits[page >> 6] & 1UL << (page & 63)) != 0;
+
+        public readonly bool IsEmpty
+        {
+            get
+            {
+                ulong any = 0;
+                for (int i = 0; i < 8; i++)
+                    any |= Bits[i];
+                return any == 0;
+            }
+        }
+
+        public readonly int CountPages()
+        {
+            int pages = 0;
+            for (int i = 0; i < 8; i++)
+                pages += BitOperations.PopCount(Bits[i]);
+            return pages;
+        }
+
+        public void Set(int first, int count, bool held)
+        {
+            for (int page = first; page < first + count;)
+            {
+                int bit = page & 63, run = Math.Min(64 - bit, first + count - page);
+                ulong mask = (run == 64 ? ulong.MaxValue : (1UL << run) - 1) << bit;
+                Bits[page >> 6] = held ? Bits[page >> 6] | mask : Bits[page >> 6] & ~mask;
+                page += run;
+            }
+        }
+
+        /// <returns>first held page at or after <paramref name="from"/> and how many follow it without a gap; Count 0 if there is none</returns>
+        public readonly (int First, int Count) NextRun(int from, int limit = PagesPerRegion)
+        {
+            while (from < PagesPerRegion && !Has(from))
+                from = Bits[from >> 6] >> (from & 63) == 0 ? (from | 63) + 1 : from + 1;
+            int end = from;
+            while (end < PagesPerRegion && end - from < limit && Has(end))
+                end++;
+            return (from, end - from);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+using System.Runtime.InteropServices;
+using Evacuator.NodeAgent.PageStore;
+using Evacuator.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Win32.SafeHandles;
+
+namespace Evacuator.NodeAgent.Tests.PageStore;
+
+/// <summary>Pages handed to memory of this very process through a userfaultfd, as a restored container gets them.</summary>
+public sealed partial class LazyProcessTests
+{
+    private const ulong Page = 4096;
+
+    [RootFact]
+    public async Task Fill_MemoryReadMeanwhile_IsWhatTheStoreHolds()
+    {
+        const int Pages = 40_000;
+        using Waiting memory = new(Pages);
+        ProcessPages pages = ProcessPages.Create(1);
+        byte[] expected = new byte[Pages * (int)Page];
+        Random random = new(7);
+        for (int page = 0; page < Pages; page++)
+        {
+            if (random.Next(4) == 0)
+                continue;
+            Span<byte> content = expected.AsSpan(page * (int)Page, (int)Page);
+            random.NextBytes(content);
+            Store(pages, memory.Address + (ulong)page * Page, content);
+        }
+        using LazySession session = LazySession.Resume(
+            [new LazyProcess(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance);
+
+        // Backwards, so that it meets the fill coming from the front.
+        ulong start = memory.Address;
+        bool equal = await Task.Run(() =>
+        {
+            bool same = true;
+            for (int page = Pages - 1; page >= 0; page--)
+                same &= Read(start + (ulong)page * Page).AsSpan().SequenceEqual(expected.AsSpan(page * (int)Page, (int)Page));
+            return same;
+        });
+        FillReport report = await session.Filled;
+
+        Assert.True(equal, "a page was not what the store held");
+        Assert.True(report.Faults > 0);
+    }
+
+    [RootFact]
+    public async Task Dropped_BeforeItIsFilled_ReadsAsZero()
+    {
+        const int Pages = 4096;
+        using Waiting memory = new(Pages);
+        ProcessPages pages = ProcessPages.Create(1);
+        byte[] content = new byte[Page];
+        content.AsSpan().Fill(0xA5);
+        for (int page = 0; page < Pages; page++)
+            Store(pages, memory.Address + (ulong)page * Page, content);
+        LazyProcess process = new(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves());
+        long faults = 0;
+        // madvise waits until its event has been read.
+        using CancellationTokenSource done = new();
+        Task events = Task.Run(() =>
+        {
+            while (!done.IsCancellationRequested)
+                process.HandleMessages(ref faults);
+        });
+
+        ulong start = memory.Address;
+        await Task.Run(() => Assert.Equal(0, Drop(start + 100 * Page, 200 * Page)));
+        long owed = process.PagesOwed;
+        byte dropped = await Task.Run(() => Read(start + 150 * Page)[0]);
+        byte kept = await Task.Run(() => Read(start + 50 * Page)[0]);
+        await done.CancelAsync();
+        await events;
+        process.Dispose();
+
+        Assert.Equal(Pages - 200, owed);
+        Assert.Equal(0, dropped);
+        Assert.Equal(0xA5, kept);
+    }
+
+    [RootFact]
+    public void Runs_OfTheStore_AreThePagesThatArrived()
+    {
+        using ProcessPages pages = ProcessPages.Create(1);
+        byte[] content = new byte[Page];
+        // Across a region's border, out of order, and one alone.
+        foreach (ulong page in (ulong[])[513, 511, 512, 5000])
+            Store(pages, page * Page, content);
+        pages.Drop(512 * Page, Page);
+        Store(pages, 512 * Page, content);
+
+        Assert.Equal([(511 * Page, 3UL), (5000 * Page, 1UL)], pages.Runs());
+        pages.Drop(512 * Page, Page);
+        Assert.Equal([(511 * Page, 1UL), (513 * Page, 1UL), (5000 * Page, 1UL)], pages.Runs());
+    }
+
+    [RootFact]
+    public unsafe void Store_TakenOverByDescriptors_HoldsTheSame()
+    {
+        using ProcessPages pages = ProcessPages.Create(42);
+        byte[] content = new byte[Page];
+        content.AsSpan().Fill(0x5A);
+        Store(pages, 7 * Page, content);
+        pages.Table.KeepMoves([new AddressMoves.Piece(7 * Page, Page, 9 * Page)]);
+
+        using ProcessPages again = ProcessPages.Open(Duplicate(pages.Data), Duplicate(pages.Table.File));
+
+        Assert.Equal(42, again.VirtualPid);
+        Assert.Equal([(7 * Page, 1UL)], again.Runs());
+        Assert.Equal(0x5A, *again.Locate(0, 7));
+        Assert.Equal(9 * Page, again.Table.ReadMoves().ToProcess(7 * Page));
+    }
+
+    private static unsafe void Store(ProcessPages pages, ulong address, ReadOnlySpan<byte> content)
+    {
+        (nint bytes, int region, int page, int length) = pages.Place(address, (ulong)content.Length);
+        Assert.Equal(content.Length, length);
+        content.CopyTo(new Span<byte>((void*)bytes, length));
+        pages.Keep(region, page, length);
+    }
+
+    private static SafeFileHandle Duplicate(SafeFileHandle file) => new(Dup((int)file.DangerousGetHandle()), ownsHandle: true);
+
+    [LibraryImport("libc", EntryPoint = "dup")]
+    private static partial int Dup(int descriptor);
+
+    /// <summary>By libc: a thread that waits for a page inside managed code would hold up the garbage collector, and with it whoever brings the page.</summary>
+    private static unsafe byte[] Read(ulong address)
+    {
+        byte[] page = new byte[Page];
+        fixed (byte* to = page)
+            _ = Copy(to, (void*)address, (nuint)Page);
+        return page;
+    }
+
+    private static unsafe int Drop(ulong address, ulong length) => Advise((void*)address, (nuint)length, 4);
+
+    [LibraryImport("libc", EntryPoint = "memcpy")]
+    private static unsafe partial void* Copy(void* to, void* from, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static unsafe partial int Advise(void* address, nuint length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "mmap")]
+    private static unsafe partial void* Map(void* address, nuint length, int protection, int flags, int file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap")]
+    private static unsafe partial int Unmap(void* address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    private static partial long SystemCall(long number, long argument);
+
+    /// <summary>Fresh memory whose every first touch asks a userfaultfd, as CRIU sets it up.</summary>
+    private sealed unsafe class Waiting : IDisposable
+    {
+        private readonly nuint _bytes;
+        private SafeFileHandle? _descriptor;
+
+        public Waiting(int pages)
+        {
+            _bytes = (nuint)pages * (nuint)Page;
+            Address = (ulong)Map(null, _bytes, 3, 0x22, -1, 0);
+            _descriptor = new SafeFileHandle((int)SystemCall(323, 0x80800), ownsHandle: true);
+            // FORK needs a privilege that a test should not have to have: REMAP, REMOVE and UNMAP.
+            Interop.uffdio_api api = new() { api = Interop.UserFault.UFFD_API, features = 1 << 2 | 1 << 3 | 1 << 6 };
+            Assert.Equal(0, Interop.IoControl(_descriptor, Interop.UserFault.UFFDIO_API, &api));
+            Interop.uffdio_register register = new() { range = new Interop.uffdio_range { start = Address, len = _bytes }, mode = 1 };
+            Assert.Equal(0, Interop.IoControl(_descriptor, Interop.UserFault.UFFDIO_REGISTER, &register));
+        }
+
+        public ulong Address { get; }
+
+        public SafeFileHandle TakeDescriptor() => Interlocked.Exchange(ref _descriptor, null)!;
+
+        public void Dispose()
+        {
+            _descriptor?.Dispose();
+            _ = Unmap((void*)Address, _bytes);
+        }
+    }
+}
