@@ -181,7 +181,9 @@ internal sealed class HealthFindings
             yield return new Signal(part.Kind, part.Name, location, first.Kind, severity, same.Any(each => each.finding.Predicted), part.State, first.Evidence,
                 told.MessageId, told.Text, now, now)
             {
-                AlsoAt = [.. group.Select(each => each.Uri).Where(uri => uri != first.Evidence)],
+                Area = part.Area,
+                Part = part.Uri,
+                AlsoAt = [.. group.Select(each => each.Uri).Where(uri => uri != part.Uri)],
             };
         }
     }

@@ -26,7 +26,7 @@ public sealed partial class HealthWalk
             part.Raise(board == SignalSeverity.Critical ? SignalKind.Failed : SignalKind.Degraded, board, $"BiosOrHardwareHealth is {board}", isExplicit: true);
         foreach ((string name, ComponentKind kind) in (ReadOnlySpan<(string, ComponentKind)>)[("FanRedundancy", ComponentKind.Fan), ("PowerSupplyRedundancy", ComponentKind.PowerSupply)])
             if (aggregate.Text(name)?.Equals("FailedRedundant", StringComparison.OrdinalIgnoreCase) == true)
-                _findings.Group(AreaOf(kind), kind, $"{aggregate.Uri}/{name}", name, null)
+                _findings.Group(HealthAreas.Of(kind), kind, $"{aggregate.Uri}/{name}", name, null)
                     .Raise(SignalKind.RedundancyLost, SignalSeverity.Warning, $"{name} is FailedRedundant", isExplicit: true);
     }
 
@@ -58,18 +58,4 @@ public sealed partial class HealthWalk
                 Leaf(HealthArea.Storage, ComponentKind.Volume, volume);
         }
     }
-
-    private static HealthArea AreaOf(ComponentKind kind) => kind switch
-    {
-        ComponentKind.Memory => HealthArea.Memory,
-        ComponentKind.Processor or ComponentKind.Accelerator => HealthArea.Processors,
-        ComponentKind.Drive or ComponentKind.Volume or ComponentKind.StorageController => HealthArea.Storage,
-        ComponentKind.PowerSupply or ComponentKind.Power or ComponentKind.Battery => HealthArea.Power,
-        ComponentKind.Fan or ComponentKind.Temperature or ComponentKind.Coolant => HealthArea.Cooling,
-        ComponentKind.Sensor => HealthArea.Sensors,
-        ComponentKind.PcieDevice => HealthArea.Pcie,
-        ComponentKind.NetworkAdapter => HealthArea.Network,
-        ComponentKind.Manager => HealthArea.Managers,
-        _ => HealthArea.System,
-    };
 }

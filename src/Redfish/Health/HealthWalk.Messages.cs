@@ -92,13 +92,13 @@ public sealed partial class HealthWalk
     {
         ComponentKind kind = claim.Meaning.Component;
         string name = claim.Place ?? kind.ToString();
-        Part part = _findings.Group(AreaOf(kind), kind, $"{claim.Evidence}#{kind}/{name}", name, claim.Place);
+        Part part = _findings.Group(HealthAreas.Of(kind), kind, $"{claim.Evidence}#{kind}/{name}", name, claim.Place);
         part.Raise(claim.Meaning.Kind, claim.Meaning.Severity, claim.Text, claim.Meaning.Predicted, evidence: claim.Evidence, messageId: claim.MessageId);
     }
 
     private async Task<Part?> JudgeOriginAsync(string origin, MessageMeaning meaning)
     {
-        if (origin.Contains('#') || await ReadAsync(AreaOf(meaning.Component), origin) is not { } resource)
+        if (origin.Contains('#') || await ReadAsync(HealthAreas.Of(meaning.Component), origin) is not { } resource)
             return null;
         switch (resource.TypeName)
         {
@@ -125,7 +125,7 @@ public sealed partial class HealthWalk
             default:
                 if (KindOfType(resource.TypeName) is not { } kind)
                     return null;
-                return Leaf(AreaOf(kind), kind, resource);
+                return Leaf(HealthAreas.Of(kind), kind, resource);
         }
         return _findings.At(resource.Uri);
     }

@@ -18,9 +18,20 @@ namespace Evacuator.Redfish.Health;
 public sealed record Signal(ComponentKind Component, string Name, ComponentLocation Location, SignalKind Kind, SignalSeverity Severity, bool Predicted,
     string? State, string Evidence, string? MessageId, string Text, DateTimeOffset FirstSeen, DateTimeOffset LastSeen)
 {
+    /// <summary>The area whose reading tells whether it is still there.</summary>
+    public HealthArea Area { get; init; }
+
     /// <summary>Other URIs that show the same part.</summary>
     public IReadOnlyList<string> AlsoAt { get; init; } = [];
 
-    /// <summary>What makes it the same signal in the next reading: the part (by serial number where it has one) and the kind.</summary>
-    public string Key => $"{Component}/{Location.SerialNumber ?? Evidence.TrimEnd('/').ToLowerInvariant()}/{Kind}";
+    /// <summary>
+    /// What makes it the same signal in the next reading: the part and the kind. Drives and supplies are known by their serial number, for they move between bays and
+    /// appear at several URIs; what stays where it is (a DIMM socket may hold a filler for a serial number) by its URI.
+    /// </summary>
+    public string Key => Location.SerialNumber is not null && Component is (ComponentKind.Drive or ComponentKind.PowerSupply or ComponentKind.NetworkAdapter or ComponentKind.PcieDevice)
+        ? $"{Component}/{Location.SerialNumber}/{Kind}"
+        : $"{Component}/{Part.TrimEnd('/').ToLowerInvariant()}/{Kind}";
+
+    /// <summary>The part's own URI where the evidence is another resource's (MemoryMetrics).</summary>
+    public string Part { get; init; } = Evidence;
 }

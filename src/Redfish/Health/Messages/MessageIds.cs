@@ -40,14 +40,15 @@ public static partial class MessageIds
         if (tokens.Length == 1)
             return DellId().IsMatch(key) ? new MessageKey(Dell, key.ToUpperInvariant()) : new MessageKey(SupermicroId().IsMatch(key) ? Supermicro : "", key);
         string family = tokens[0].Any(char.IsAsciiLetter) ? tokens[0] : "";
-        return new MessageKey(Aliases.GetValueOrDefault(family, family), key);
+        string known = Aliases.GetValueOrDefault(family, family);
+        return new MessageKey(known, known == Dell ? key.ToUpperInvariant() : key);
     }
 
     /// <summary>The code that Supermicro puts at the head of the text where the id is a mere number: "[PWR-0001] PS5 Status, …" → "PWR-0001".</summary>
     public static string? CodeInText(string? message) =>
         message is not null && TextCode().Match(message) is { Success: true } match ? match.Groups[1].Value : null;
 
-    [GeneratedRegex(@"^FQX[A-Z]{5}\d{4}[A-Z]$", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"^FQX[A-Z]{3,6}\d{4}[A-Z]$", RegexOptions.IgnoreCase)]
     private static partial Regex LenovoId();
 
     [GeneratedRegex(@"^[A-Z]{2,6}\d{1,5}$", RegexOptions.IgnoreCase)]
