@@ -103,7 +103,7 @@ public sealed partial class BmcClient : IResourceReader, IAsyncDisposable
         uri = RedfishUri.WithoutFragment(uri);
         byte[] bytes = Bytes(body);
         BmcReply reply = new() { Error = BmcError.PreconditionFailed };
-        List<string?> tried = [];
+        bool sentNone = false;
         foreach (Func<string?, string?>? form in new Func<string?, string?>?[] { ETags.AsSent, ETags.Strong, null })
         {
             string? etag = null;
@@ -114,9 +114,10 @@ public sealed partial class BmcClient : IResourceReader, IAsyncDisposable
                     return before;
                 etag = form(before.ETag);
             }
-            if (tried.Contains(etag))
+            // A strong ETag looks the same in both forms; it is sent again all the same, because it was read anew: iDRAC10 refuses the first and takes the second.
+            if (etag is null && sentNone)
                 continue;
-            tried.Add(etag);
+            sentNone |= etag is null;
             reply = await ExchangeAsync(new BmcRequest(HttpMethod.Patch, uri) { Body = bytes, IfMatch = etag }, repeat: false, cancel).ConfigureAwait(false);
             if (reply.Error != BmcError.PreconditionFailed)
                 return reply;
