@@ -68,17 +68,28 @@ TEXT
 
 # Makes a fleet of all nodes, as the manual says, and waits until both services run everywhere.
 fleet_join() {
-    local node members=() root
+    local node members=() pids=() pid
     for node in $(node_names); do members+=("$node=$(node_address "$node")"); done
-    (node_exec node1 -- evacuator fleet init --output /root/fleet "${members[@]}" >&2) || die "node1: evacuator fleet init failed"
+    (node_exec node1 -- evacuator fleet init --output /root/fleet "${members[@]}" >"$RUN/fleet.log" 2>&1) ||
+        die "node1: evacuator fleet init failed: $(<"$RUN/fleet.log")"
     for node in $(node_names); do
-        root=$DISKS/$node/root
-        [ -s "$DISKS/node1/root/root/fleet/$node.join" ] || die "node1: evacuator fleet init made no $node.join"
-        [ "$node" = node1 ] || install -D -m 600 "$DISKS/node1/root/root/fleet/$node.join" "$root/root/fleet/$node.join"
-        (node_exec "$node" -- sh -c "evacuator fleet join /root/fleet/$node.join && systemctl restart evacuator-agent evacuator" >&2) ||
-            die "$node: could not join the fleet: $(node_exec "$node" -- journalctl -n 20 -o cat -u evacuator-agent -u evacuator 2>/dev/null)"
+        fleet_join_node "$node" &
+        pids+=($!)
     done
-    for node in $(node_names); do
-        (node_exec "$node" -- systemctl is-active --quiet evacuator-agent evacuator) || die "$node: a service of Evacuator is not active"
-    done
+    for pid in "${pids[@]}"; do wait "$pid" || die "not all nodes could join the fleet"; done
+}
+
+fleet_join_node() {
+    local node=$1 bundle=root/fleet/$1.join
+    [ -s "$DISKS/node1/root/$bundle" ] || die "node1: evacuator fleet init made no $node.join"
+    [ "$node" = node1 ] || install -D -m 600 "$DISKS/node1/root/$bundle" "$DISKS/$node/root/$bundle"
+    # shellcheck disable=SC2016 # expands in the node
+    (node_exec "$node" -- sh -euc '
+        evacuator fleet join "$1"
+        rm "$1"
+        systemctl restart evacuator-agent evacuator
+        systemctl is-active --quiet evacuator-agent evacuator' - "/$bundle" >"$RUN/$node.fleet.log" 2>&1) || {
+        (node_exec "$node" -- journalctl -n 20 -o cat -u evacuator-agent -u evacuator) >>"$RUN/$node.fleet.log" 2>&1 || true
+        die "$node: could not join the fleet: $(<"$RUN/$node.fleet.log")"
+    }
 }
