@@ -85,7 +85,7 @@ public sealed class FaultTests
     {
         await using BmcSimulatorHost bmc = await BmcSimulatorHost.StartAsync(new BmcSimulatorSettings());
         using BmcClient client = await BmcClient.LogInToAsync(bmc);
-        // Two, since the runtime's client sends a GET again by itself when a kept connection breaks before the first byte.
+        // More than once, since the runtime's client sends a GET again by itself when a kept connection breaks before the first byte.
         bmc.AddFault(new Fault { Kind = kind, Count = kind == FaultKind.Disconnect ? 20 : 1, Uri = BmcClient.System });
         await Assert.ThrowsAsync<HttpRequestException>(() => client.GetAsync(BmcClient.System));
         bmc.ClearFaults();

@@ -6,7 +6,7 @@ namespace Evacuator.Lab.BmcSimulator.Http;
 /// <summary>The error answers, in the form and with the ids of the DMTF Base registry; the words are our own.</summary>
 internal static class RedfishError
 {
-    private const string Prefix = "Base.1.18.";
+    private const string Prefix = "Base.1.22.";
 
     public static RedfishReply NotFound(string uri) =>
         Create(404, "ResourceMissingAtURI", $"There is no resource at {uri}.", [uri]);
