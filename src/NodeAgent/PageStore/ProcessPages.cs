@@ -69,16 +69,23 @@ internal sealed unsafe class ProcessPages : IDisposable
     /// <summary>Pages that are zero or gone: the store knows nothing of them, and what it does not know reads as zero.</summary>
     public void Drop(ulong address, ulong length)
     {
+        // A process that has ended drops all of its address space at once: walk what is held, not what could be.
+        if (length / RegionTable.RegionBytes > (ulong)Table.Count)
+        {
+            for (int region = 0; region < Table.Count; region++)
+            {
+                ulong start = Math.Max(address, Table.At(region).Base), end = Math.Min(address + length, Table.At(region).Base + RegionTable.RegionBytes);
+                if (start < end)
+                    DropIn(region, start, end - start);
+            }
+            return;
+        }
         for (ulong at = address; at < address + length;)
         {
-            int page = (int)((at & (RegionTable.RegionBytes - 1)) / Interop.PageSize);
-            ulong step = Math.Min(address + length - at, (ulong)(RegionTable.PagesPerRegion - page) * Interop.PageSize);
+            ulong step = Math.Min(address + length - at, RegionTable.RegionBytes - (at & (RegionTable.RegionBytes - 1)));
             int region = Table.Find(at);
             if (region >= 0)
-            {
-                Table.At(region).Set(page, (int)(step / Interop.PageSize), held: false);
-                Release((long)Table.At(region).Chunk * (long)RegionTable.RegionBytes + page * (long)Interop.PageSize, (long)step);
-            }
+                DropIn(region, at, step);
             at += step;
         }
     }
@@ -130,6 +137,16 @@ internal sealed unsafe class ProcessPages : IDisposable
             _ = Interop.UnmapFile((void*)slab, (nuint)SlabBytes);
         Data.Dispose();
         Table.Dispose();
+    }
+
+    private void DropIn(int region, ulong address, ulong length)
+    {
+        int page = (int)((address & (RegionTable.RegionBytes - 1)) / Interop.PageSize), count = (int)(length / Interop.PageSize);
+        (int first, int held) = Table.At(region).NextRun(page);
+        if (held == 0 || first >= page + count)
+            return;
+        Table.At(region).Set(page, count, held: false);
+        Release((long)Table.At(region).Chunk * (long)RegionTable.RegionBytes + page * (long)Interop.PageSize, (long)length);
     }
 
     private void EnsureChunks(int chunks)

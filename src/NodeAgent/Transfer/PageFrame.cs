@@ -1,0 +1,68 @@
+using System.Buffers.Binary;
+using Evacuator.NodeAgent.Memory;
+
+namespace Evacuator.NodeAgent.Transfer;
+
+/// <summary>
+/// How memory travels: frames over an upgraded connection (Upgrade: evacuator-pages), little endian.
+/// <code>
+/// source → destination
+///   u32 magic "EVPF"  u16 kind  u16 ranges  i32 virtual pid (or round)  u32 bytes of data  u32 CRC-32C of the data  u32 CRC-32C of all before and of the ranges
+///   ranges × { u64 address, u64 length | kind }      whole pages; kind in the low 12 bits: 1 data, 2 zero, 3 dropped
+///   data                                              the bytes of all data ranges, one after the other
+/// destination → source, after each frame of kind RoundEnd
+///   u32 magic "EVPA"  i32 round  u32 count  u32 zero   count × { i32 virtual pid, u32 zero, u64 address, u64 length }    damaged, to be sent again
+/// </code>
+/// A frame's data is at most <see cref="MaxData"/> bytes, its ranges at most <see cref="MaxRanges"/>.
+/// </summary>
+internal static class PageFrame
+{
+    public const string Upgrade = "evacuator-pages";
+    public const uint Magic = 0x46505645;
+    public const uint AckMagic = 0x41505645;
+    public const ushort Batch = 1;
+    public const ushort RoundEnd = 2;
+    public const int HeadBytes = 24;
+    public const int AckBytes = 16;
+    public const int MaxData = 1 << 20;
+    public const int MaxRanges = 4096;
+
+    public static int Write(Span<byte> to, ushort kind, int pid, IReadOnlyList<PageRange> ranges, int data, uint checksum)
+    {
+        BinaryPrimitives.WriteUInt32LittleEndian(to, Magic);
+        BinaryPrimitives.WriteUInt16LittleEndian(to[4..], kind);
+        BinaryPrimitives.WriteUInt16LittleEndian(to[6..], checked((ushort)ranges.Count));
+        BinaryPrimitives.WriteInt32LittleEndian(to[8..], pid);
+        BinaryPrimitives.WriteInt32LittleEndian(to[12..], data);
+        BinaryPrimitives.WriteUInt32LittleEndian(to[16..], checksum);
+        int at = HeadBytes;
+        foreach (PageRange range in ranges)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(to[at..], range.Address);
+            BinaryPrimitives.WriteUInt64LittleEndian(to[(at + 8)..], range.Length | (uint)range.Kind);
+            at += 16;
+        }
+        BinaryPrimitives.WriteUInt32LittleEndian(to[20..], HeadChecksum(to[..at]));
+        return at;
+    }
+
+    /// <summary>Over everything but the checksum itself.</summary>
+    public static uint HeadChecksum(ReadOnlySpan<byte> headAndRanges) =>
+        ImageStream.Crc32C(ImageStream.Crc32C(0, headAndRanges[..20]), headAndRanges[HeadBytes..]);
+
+    /// <exception cref="InvalidDataException">the range is not one that this protocol knows</exception>
+    public static PageRange ReadRange(ReadOnlySpan<byte> from)
+    {
+        ulong address = BinaryPrimitives.ReadUInt64LittleEndian(from), coded = BinaryPrimitives.ReadUInt64LittleEndian(from[8..]);
+        ulong length = coded & ~(Interop.PageSize - 1);
+        PageRangeKind kind = (PageRangeKind)(coded & (Interop.PageSize - 1));
+        // User space ends at 2^56 at the latest (five-level paging).
+        if (kind is not (PageRangeKind.Data or PageRangeKind.Zero or PageRangeKind.Dropped) || length == 0
+            || (address & (Interop.PageSize - 1)) != 0 || address >= 1UL << 56 || length > (1UL << 56) - address)
+            throw new InvalidDataException($"a range of pages that cannot be: {address:x}, {coded:x}");
+        return new PageRange(address, length, kind);
+    }
+}
+
+/// <summary>Pages that arrived damaged.</summary>
+internal readonly record struct DamagedPages(int Pid, ulong Address, ulong Length);

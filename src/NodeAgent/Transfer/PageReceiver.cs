@@ -1,0 +1,139 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Evacuator.NodeAgent.Memory;
+using Evacuator.NodeAgent.PageStore;
+
+namespace Evacuator.NodeAgent.Transfer;
+
+/// <summary>
+/// The destination's end of the memory stream: from the wire straight into the page stores' memory. One stream at a time.
+/// </summary>
+/// <param name="stores">by virtual pid; new ones are added</param>
+/// <param name="maxBytes">held pages beyond this are refused: the reservation bounds what a peer may make us keep</param>
+internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long maxBytes)
+{
+    public const int MaxDamaged = 4096;
+    private const int MaxProcesses = 100_000;
+
+    private readonly List<DamagedPages> _damaged = [];
+
+    /// <summary>Until the source closes the stream.</summary>
+    /// <exception cref="InvalidDataException">what arrives is not this protocol, or more than was reserved</exception>
+    public async Task ReceiveAsync(Stream stream, CancellationToken cancel)
+    {
+        byte[] head = new byte[PageFrame.HeadBytes + PageFrame.MaxRanges * 16];
+        while (true)
+        {
+            int first = await stream.ReadAtLeastAsync(head.AsMemory(0, PageFrame.HeadBytes), PageFrame.HeadBytes, throwOnEndOfStream: false, cancel);
+            if (first == 0)
+                return;
+            if (first < PageFrame.HeadBytes)
+                throw new EndOfStreamException("the memory stream ended inside a frame");
+            if (BinaryPrimitives.ReadUInt32LittleEndian(head) != PageFrame.Magic)
+                throw new InvalidDataException("not a memory stream");
+            int kind = BinaryPrimitives.ReadUInt16LittleEndian(head.AsSpan(4)), ranges = BinaryPrimitives.ReadUInt16LittleEndian(head.AsSpan(6));
+            int pid = BinaryPrimitives.ReadInt32LittleEndian(head.AsSpan(8)), data = BinaryPrimitives.ReadInt32LittleEndian(head.AsSpan(12));
+            if (ranges > PageFrame.MaxRanges || data is < 0 or > PageFrame.MaxData)
+                throw new InvalidDataException($"a frame with {ranges} ranges and {data} bytes");
+            await stream.ReadExactlyAsync(head.AsMemory(PageFrame.HeadBytes, ranges * 16), cancel);
+            if (PageFrame.HeadChecksum(head.AsSpan(0, PageFrame.HeadBytes + ranges * 16)) != BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(20)))
+                throw new InvalidDataException("the head of a frame was damaged on its way");
+            if (kind == PageFrame.RoundEnd)
+                await AcknowledgeAsync(stream, pid, cancel);
+            else if (kind == PageFrame.Batch)
+                await ReceiveBatchAsync(stream, head, ranges, pid, data, cancel);
+            else
+                throw new InvalidDataException($"a frame of kind {kind}");
+        }
+    }
+
+    private async Task ReceiveBatchAsync(Stream stream, byte[] head, int ranges, int pid, int data, CancellationToken cancel)
+    {
+        if (!stores.TryGetValue(pid, out ProcessPages? store))
+        {
+            if (stores.Count >= MaxProcesses)
+                throw new InvalidDataException($"more than {MaxProcesses} processes");
+            stores[pid] = store = ProcessPages.Create(pid);
+        }
+        uint checksum = 0;
+        long left = data;
+        List<(int Region, int Page, int Length, ulong Address)> arrived = [];
+        for (int i = 0; i < ranges; i++)
+        {
+            PageRange range = PageFrame.ReadRange(head.AsSpan(PageFrame.HeadBytes + i * 16));
+            if (range.Kind != PageRangeKind.Data)
+            {
+                store.Drop(range.Address, range.Length);
+                continue;
+            }
+            if (range.Length > (ulong)left)
+                throw new InvalidDataException("a frame whose ranges are longer than its data");
+            left -= (long)range.Length;
+            for (ulong at = range.Address; at < range.End;)
+            {
+                (nint bytes, int region, int page, int length) = store.Place(at, range.End - at);
+                using (UnmanagedBytes memory = new(bytes, length))
+                {
+                    await stream.ReadExactlyAsync(memory.Memory, cancel);
+                    checksum = ImageStream.Crc32C(checksum, memory.Memory.Span);
+                }
+                arrived.Add((region, page, length, at));
+                at += (ulong)length;
+            }
+        }
+        if (left != 0)
+            throw new InvalidDataException("a frame whose data is longer than its ranges");
+        bool whole = checksum == BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(16)) || data == 0;
+        foreach ((int region, int page, int length, ulong address) in arrived)
+        {
+            if (whole)
+            {
+                store.Keep(region, page, length);
+                continue;
+            }
+            // What was there before is overwritten: nothing is held until it comes again.
+            store.Drop(address, (ulong)length);
+            _damaged.Add(new DamagedPages(pid, address, (ulong)length));
+            if (_damaged.Count > MaxDamaged)
+                throw new InvalidDataException("the memory stream is damaged beyond repair");
+        }
+    }
+
+    private async Task AcknowledgeAsync(Stream stream, int round, CancellationToken cancel)
+    {
+        // Counted at the end of a round only: a page may be sent many times, and counting bits for every frame would cost more than the frame.
+        long held = stores.Values.Sum(store => store.Table.CountPages()) * (long)Interop.PageSize;
+        if (held > maxBytes)
+            throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved");
+        byte[] ack = new byte[PageFrame.AckBytes + _damaged.Count * 24];
+        BinaryPrimitives.WriteUInt32LittleEndian(ack, PageFrame.AckMagic);
+        BinaryPrimitives.WriteInt32LittleEndian(ack.AsSpan(4), round);
+        BinaryPrimitives.WriteInt32LittleEndian(ack.AsSpan(8), _damaged.Count);
+        for (int i = 0; i < _damaged.Count; i++)
+        {
+            Span<byte> entry = ack.AsSpan(PageFrame.AckBytes + i * 24);
+            BinaryPrimitives.WriteInt32LittleEndian(entry, _damaged[i].Pid);
+            BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], _damaged[i].Address);
+            BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], _damaged[i].Length);
+        }
+        _damaged.Clear();
+        await stream.WriteAsync(ack, cancel);
+        await stream.FlushAsync(cancel);
+    }
+
+    /// <summary>Native memory as <see cref="Memory{T}"/>, for the time of one read.</summary>
+    private sealed unsafe class UnmanagedBytes(nint bytes, int length) : MemoryManager<byte>
+    {
+        public override Span<byte> GetSpan() => new((void*)bytes, length);
+
+        public override MemoryHandle Pin(int elementIndex = 0) => new((byte*)bytes + elementIndex);
+
+        public override void Unpin()
+        {
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+        }
+    }
+}

@@ -1,0 +1,147 @@
+using System.IO.Pipelines;
+using Evacuator.NodeAgent.Memory;
+using Evacuator.NodeAgent.PageStore;
+using Evacuator.NodeAgent.Transfer;
+
+namespace Evacuator.NodeAgent.Tests.Transfer;
+
+/// <summary>Memory from a sender's batches into the receiver's stores, over a pipe in this process.</summary>
+public sealed class PageStreamTests : IDisposable
+{
+    private const ulong Page = 4096;
+    private readonly Dictionary<int, ProcessPages> _stores = [];
+    private readonly BatchBuffers _buffers = new(4);
+
+    public void Dispose()
+    {
+        foreach (ProcessPages store in _stores.Values)
+            store.Dispose();
+        _buffers.Dispose();
+    }
+
+    [Fact]
+    public async Task Rounds_DataZeroAndDropped_LeaveTheLastState()
+    {
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: null);
+        await SendAsync(sender, 1, [new PageRange(510 * Page, 4 * Page, PageRangeKind.Data), new PageRange(9000 * Page, 2 * Page, PageRangeKind.Data)], fill: 1);
+        await SendAsync(sender, 2, [new PageRange(510 * Page, Page, PageRangeKind.Data)], fill: 2);
+        Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        await SendAsync(sender, 1, [new PageRange(511 * Page, Page, PageRangeKind.Zero), new PageRange(512 * Page, Page, PageRangeKind.Data), new PageRange(9000 * Page, Page, PageRangeKind.Dropped)], fill: 3);
+        // A process that has ended: all of its address space.
+        await SendAsync(sender, 2, [new PageRange(0, (1UL << 47) - Page, PageRangeKind.Dropped)], fill: 0);
+        Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        await sender.DisposeAsync();
+        await receiving;
+
+        Assert.Equal([(510 * Page, 1UL), (512 * Page, 2UL), (9001 * Page, 1UL)], _stores[1].Runs());
+        Assert.Empty(_stores[2].Runs());
+        Assert.Equal(3, FirstByte(1, 512 * Page));
+        Assert.Equal(1, FirstByte(1, 513 * Page));
+    }
+
+    [Fact]
+    public async Task Data_DamagedOnItsWay_IsNamedAndNotKept()
+    {
+        // The 100th byte after the frame's head: somewhere in the first page.
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: PageFrame.HeadBytes + 16 + 100);
+        await SendAsync(sender, 7, [new PageRange(Page, Page, PageRangeKind.Data)], fill: 9);
+        IReadOnlyList<DamagedPages> damaged = await sender.EndRoundAsync(CancellationToken.None);
+        Assert.Equal([new DamagedPages(7, Page, Page)], damaged);
+        Assert.Empty(_stores[7].Runs());
+
+        await SendAsync(sender, 7, [new PageRange(Page, Page, PageRangeKind.Data)], fill: 9);
+        Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        await sender.DisposeAsync();
+        await receiving;
+        Assert.Equal([(Page, 1UL)], _stores[7].Runs());
+    }
+
+    [Fact]
+    public async Task Memory_MoreThanReserved_IsRefused()
+    {
+        (PageSender sender, Task receiving) = Connect((long)Page, damage: null);
+        await SendAsync(sender, 1, [new PageRange(Page, 2 * Page, PageRangeKind.Data)], fill: 1);
+
+        await Assert.ThrowsAnyAsync<IOException>(() => sender.EndRoundAsync(CancellationToken.None));
+        Assert.Contains("reserved", (await Assert.ThrowsAsync<InvalidDataException>(() => receiving)).Message);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(4)]
+    [InlineData(7)]
+    [InlineData(12)]
+    [InlineData(PageFrame.HeadBytes + 3)]
+    public async Task Head_AnyBitWrong_EndsTheStream(int at)
+    {
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: at);
+        await SendAsync(sender, 1, [new PageRange(Page, Page, PageRangeKind.Data)], fill: 1);
+        _ = sender.EndRoundAsync(CancellationToken.None).ContinueWith(task => task.Exception, TaskScheduler.Default);
+
+        Assert.True(await Record.ExceptionAsync(() => receiving) is InvalidDataException or EndOfStreamException);
+    }
+
+    private (PageSender, Task) Connect(long reserved, int? damage)
+    {
+        Pipe there = new(new PipeOptions(pauseWriterThreshold: 0)), back = new();
+        Stream source = new Duplex(back.Reader.AsStream(), there.Writer.AsStream(), damage), destination = new Duplex(there.Reader.AsStream(), back.Writer.AsStream(), null);
+        return (new PageSender(source), Receive());
+
+        async Task Receive()
+        {
+            await using (destination)
+                await new PageReceiver(_stores, reserved).ReceiveAsync(destination, CancellationToken.None);
+        }
+    }
+
+    private async Task SendAsync(PageSender sender, int pid, PageRange[] ranges, byte fill)
+    {
+        byte[] buffer = await _buffers.RentAsync(CancellationToken.None);
+        int length = ranges.Where(range => range.Kind == PageRangeKind.Data).Sum(range => (int)range.Length);
+        buffer.AsSpan(0, length).Fill(fill);
+        using PageBatch batch = new(_buffers, buffer, length, 100 + pid, pid, ranges);
+        await sender.SendAsync(batch, CancellationToken.None);
+    }
+
+    private unsafe byte FirstByte(int pid, ulong address)
+    {
+        ProcessPages store = _stores[pid];
+        return *store.Locate(store.Table.Find(address), (int)(address / Page % RegionTable.PagesPerRegion));
+    }
+
+    /// <summary>One end of the connection; may flip one bit of what is written through it.</summary>
+    private sealed class Duplex(Stream read, Stream write, int? damage) : Stream
+    {
+        private long _written;
+
+        public override bool CanRead => true;
+        public override bool CanWrite => true;
+        public override bool CanSeek => false;
+        public override long Length => throw new NotSupportedException();
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancel = default) => read.ReadAsync(buffer, cancel);
+
+        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancel = default)
+        {
+            byte[] copy = buffer.ToArray();
+            if (damage - _written is { } at && at >= 0 && at < copy.Length)
+                copy[at] ^= 1;
+            _written += copy.Length;
+            await write.WriteAsync(copy, cancel);
+        }
+
+        public override Task FlushAsync(CancellationToken cancel) => write.FlushAsync(cancel);
+        public override void Flush() => write.Flush();
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing)
+        {
+            read.Dispose();
+            write.Dispose();
+        }
+    }
+}
