@@ -31,6 +31,7 @@ internal static class BrainHost
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.AddServiceHosting(setup.Options);
+        setup.Logging?.Invoke(builder.Logging);
         AddParts(builder.Services, setup);
         Listen(builder.WebHost, setup);
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.RespectRequiredConstructorParameters = true);

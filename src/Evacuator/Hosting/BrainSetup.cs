@@ -43,4 +43,7 @@ internal sealed record BrainSetup
     public BrainTimings Timings { get; init; } = new();
 
     public Func<Checked<string>>? BmcPassword { get; init; }
+
+    /// <summary>Instead of the journal of systemd; null in the service.</summary>
+    public Action<Microsoft.Extensions.Logging.ILoggingBuilder>? Logging { get; init; }
 }

@@ -88,6 +88,14 @@ internal sealed class FakeAgent : IAsyncDisposable
         PoweredOff = false;
     }
 
+    /// <summary>As it was at the start, in the same boot.</summary>
+    public void Reset()
+    {
+        string boot = BootId;
+        Reboot();
+        BootId = boot;
+    }
+
     private void Map()
     {
         _app.MapGet(AgentRoutes.Host, () => Json(new HostReport

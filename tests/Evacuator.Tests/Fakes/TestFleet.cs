@@ -11,6 +11,7 @@ using Evacuator.Hosting;
 using Evacuator.Journal;
 using Evacuator.Power;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Logging;
 
 namespace Evacuator.Tests.Fakes;
 
@@ -151,6 +152,7 @@ internal sealed class TestNode
             BootId = new BootId(_bootIdFile),
             Timings = Timings,
             BmcPassword = () => new Checked<string>("secret"),
+            Logging = logging => logging.ClearProviders(),
         });
         await _app.StartAsync();
     }
@@ -173,6 +175,14 @@ internal sealed class TestNode
         Journal!.Dispose();
         _tls!.Dispose();
         _app = null;
+    }
+
+    /// <summary>Between rounds of a test: what the round before left unfinished (a host that "went down") is over.</summary>
+    public void EndOpenEvacuations()
+    {
+        foreach (EvacuationState open in Journal!.Evacuations().Where(evacuation => !evacuation.Phase.IsEnd()))
+            Journal.Write(open with { Phase = EvacuationPhase.Failed, Problem = "the round is over" }, []);
+        Journal.SetFact("admission-closed", null);
     }
 
     public async Task RestartAsync()
@@ -212,9 +222,17 @@ internal sealed class TestNode
         EvacuationReport? last = null;
         while (!limit.IsCancellationRequested)
         {
-            last = await ReportAsync(id);
-            if (until(last))
-                return last;
+            try
+            {
+                last = await ReportAsync(id);
+                if (until(last))
+                    return last;
+            }
+            catch (CliException e) when (e.ExitCode == CliExit.Refused)
+            {
+                // A witness hears of it only when it is asked to watch.
+            }
+
             await Task.Delay(5);
         }
 

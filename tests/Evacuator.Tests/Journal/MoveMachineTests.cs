@@ -1,0 +1,115 @@
+using Evacuator.Common.AgentApi;
+using Evacuator.Journal;
+using Evacuator.Tests.Fakes;
+using static Evacuator.Journal.MoveInput;
+using static Evacuator.Journal.MovePhase;
+
+namespace Evacuator.Tests.Journal;
+
+public sealed class MoveMachineTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 1, 2, 3, 4, 5, TimeSpan.Zero);
+    private static readonly Guid Id = Guid.NewGuid();
+
+    private static readonly Dictionary<string, MoveInput> Inputs = new()
+    {
+        ["try"] = new Try("node3", Guid.NewGuid()),
+        ["reserved"] = new Reserved("token"),
+        ["refused"] = new Refused([new Blocker(BlockerCode.NotEnoughMemory, "full")]),
+        ["none-left"] = new NoneLeft(),
+        ["copying"] = new Progress(Report(SourcePhase.Copying)),
+        ["released"] = new Progress(Report(SourcePhase.Released)),
+        ["moved"] = new Progress(Report(SourcePhase.Moved)),
+        ["stayed"] = new Progress(Report(SourcePhase.Stayed)),
+        ["name-taken"] = new Progress(Report(SourcePhase.Stayed) with { Blocker = new Blocker(BlockerCode.NameTaken, "taken") }),
+        ["io-uring"] = new Progress(Report(SourcePhase.Stayed) with { Blocker = new Blocker(BlockerCode.IoUring, "ring") }),
+        ["too-late-taken"] = new Progress(Report(SourcePhase.Stayed) with { Blocker = new Blocker(BlockerCode.NameTaken, "taken"), FreezeMs = 90 }),
+        ["other-move"] = new Progress(Report(SourcePhase.Moved) with { MoveId = Guid.NewGuid() }),
+        ["settled"] = new Settled(Unknown, "nobody knows"),
+        ["settled-badly"] = new Settled(Planned, "no end"),
+        ["cancel"] = new Cancel(),
+        ["vanished"] = new Vanished(),
+    };
+
+    public static TheoryData<string, bool, string> Table => new()
+    {
+        { "Planned", false, "try→Reserving none-left→Blocked cancel→Cancelled vanished→Gone" },
+        { "Reserving", false, "try→Reserving reserved→Moving refused→Planned settled→Unknown cancel→Cancelled" },
+        { "Moving", false, "copying→Moving released→Moving moved→Moved stayed→Stayed name-taken→Planned io-uring→Stayed too-late-taken→Stayed settled→Unknown" },
+        { "Moving", true, "copying→Moving released→Moving moved→Moved stayed→Cancelled name-taken→Cancelled io-uring→Cancelled too-late-taken→Cancelled settled→Unknown" },
+        { "Moved", false, "" },
+        { "Stayed", false, "" },
+        { "Blocked", false, "" },
+        { "Cancelled", false, "" },
+        { "Unknown", false, "" },
+        { "Gone", false, "" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Table))]
+    public void Step_EveryInput_LeadsWhereTheTableSaysOrIsRefused(string phase, bool cancelling, string expected)
+    {
+        MoveState state = State(Enum.Parse<MovePhase>(phase));
+        List<string> outcome = [];
+        foreach ((string name, MoveInput input) in Inputs)
+        {
+            StepResult<MoveState> step = MoveMachine.Step(state, input, Now, cancelling);
+            if (step.IsOk)
+                outcome.Add($"{name}→{step.Next.Phase}");
+            else
+                Assert.Contains(phase, step.Error, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(expected.Split(' ', StringSplitOptions.RemoveEmptyEntries).Order(), outcome.Order());
+    }
+
+    [Fact]
+    public void Step_TwoPeersRefuse_BlockedNamesBothWithTheirReasons()
+    {
+        MoveState state = State(Planned);
+        foreach ((string peer, BlockerCode code) in new[] { ("node2", BlockerCode.NameTaken), ("node3", BlockerCode.NotEnoughMemory) })
+        {
+            state = MoveMachine.Step(state, new Try(peer, Guid.NewGuid()), Now).Next!;
+            state = MoveMachine.Step(state, new Refused([new Blocker(code, "reason")]), Now).Next!;
+        }
+
+        state = MoveMachine.Step(state, new NoneLeft(), Now).Next!;
+
+        Assert.Equal(["node2: reason", "node3: reason"], state.Blockers.Select(blocker => blocker.Text));
+        Assert.Equal([BlockerCode.NameTaken, BlockerCode.NotEnoughMemory], state.Blockers.Select(blocker => blocker.Code));
+        Assert.Equal(Now, state.Ended);
+    }
+
+    [Theory]
+    [InlineData("moved")]
+    [InlineData("stayed")]
+    [InlineData("settled")]
+    public void Step_IntoAnEnd_ForgetsTheToken(string input) =>
+        Assert.Null(MoveMachine.Step(State(Moving), Inputs[input], Now).Next!.Token);
+
+    private static MoveState State(MovePhase phase) => new()
+    {
+        EvacuationId = Guid.NewGuid(),
+        Container = FakeRack.Container("c1"),
+        Order = 0,
+        Phase = phase,
+        MoveId = Id,
+        Destination = "node2",
+        Token = phase == Moving ? "token" : null,
+    };
+
+    private static MoveReport Report(SourcePhase phase) => new()
+    {
+        MoveId = Id,
+        EvacuationId = Guid.NewGuid(),
+        Container = "c1",
+        Destination = "node2",
+        Phase = phase,
+        Detail = "",
+        Started = Now,
+        Updated = Now,
+        BytesSent = 0,
+        Rounds = 0,
+        FreezeParts = new Dictionary<string, double>(),
+    };
+}
