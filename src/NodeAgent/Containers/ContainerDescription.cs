@@ -57,6 +57,9 @@ internal sealed record ContainerDescription
     /// <summary>lo in its network namespace, with addresses beyond the usual two; null where the namespace is not its own.</summary>
     public InterfaceDescription? Loopback { get; init; }
 
+    /// <summary>Which of its directories and files cannot be carried to another host, and why; empty when it can move.</summary>
+    public IReadOnlyList<Blocker> FileFaults { get; init; } = [];
+
     /// <summary>What its network has that cannot be carried to another host; empty when it can move.</summary>
     public IReadOnlyList<Blocker> NetworkFaults { get; init; } = [];
 

@@ -1,36 +1,192 @@
+using System.Text.RegularExpressions;
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Network;
+using Evacuator.NodeAgent.Processes;
 using Microsoft.Extensions.Logging;
 
 namespace Evacuator.NodeAgent.Containers;
 
 /// <summary>The containers of runc on this host: what its state directory and the kernel say about them.</summary>
-internal sealed class RuncRuntime(string runcRoot, NetworkHandover network, TimeProvider time, ILogger<RuncRuntime> logger, KernelPaths? paths = null)
+/// <remarks>
+/// runc keeps DIRECTORY/NAME/state.json; "runc list" reads the same files. Read directly, a look at ten containers costs a millisecond and no
+/// process, so that the brain may look every second.
+/// </remarks>
+internal sealed partial class RuncRuntime(string runcRoot, NetworkHandover network, TimeProvider time, ILogger<RuncRuntime> logger, KernelPaths? paths = null)
 {
+    internal const string Running = "running";
+    internal const string Paused = "paused";
+    internal const string Stopped = "stopped";
+    internal const string Created = "created";
+    internal const string Unreadable = "unreadable";
+
     private readonly KernelPaths _paths = paths ?? KernelPaths.Default;
+    private readonly ProcFiles _proc = new((paths ?? KernelPaths.Default).Proc);
+    private readonly Preflight _preflight = new(paths);
+    private readonly DiskUsage _disk = new(time);
 
     /// <summary>All containers that runc knows; one that cannot be read is listed with the state "unreadable".</summary>
-    public Task<IReadOnlyList<RuncContainer>> ListAsync(CancellationToken cancel) => throw new NotSupportedException($"{runcRoot} {time} {logger} {_paths}");
+    public Task<IReadOnlyList<RuncContainer>> ListAsync(CancellationToken cancel) => Task.Run(List, cancel);
 
     /// <exception cref="ContainerException">there is no such container, or it cannot be read</exception>
-    public Task<ContainerDescription> DescribeAsync(string name, CancellationToken cancel) => throw new NotSupportedException($"{network}");
+    public Task<ContainerDescription> DescribeAsync(string name, CancellationToken cancel) => Task.Run(() => Describe(name, withSettings: true), cancel);
 
-    /// <exception cref="ContainerException">there is no such container</exception>
-    public Task<ContainerReport> ReportAsync(string name, CancellationToken cancel) => throw new NotSupportedException();
+    /// <summary>Whether runc has a state for this name, be it running or stopped.</summary>
+    public Task<bool> ExistsAsync(string name, CancellationToken cancel) =>
+        Task.FromResult(IsName(name) && Directory.Exists(Path.Combine(runcRoot, name)));
 
-    public Task<IReadOnlyList<ContainerReport>> ReportAllAsync(CancellationToken cancel) => throw new NotSupportedException();
+    /// <summary>What runc accepts as an id: also what keeps it from leading out of the state directory.</summary>
+    internal static bool IsName(string name) => name.Length <= 128 && NamePattern().IsMatch(name) && name is not ("." or "..");
 
-    /// <summary>Whether runc has a state for this name, or its cgroup holds processes.</summary>
-    public Task<bool> ExistsAsync(string name, CancellationToken cancel) => throw new NotSupportedException();
+    [GeneratedRegex(@"^[A-Za-z0-9_+.-]+$")]
+    private static partial Regex NamePattern();
+
+    private IReadOnlyList<RuncContainer> List()
+    {
+        List<RuncContainer> containers = [];
+        foreach (string name in Names())
+        {
+            try
+            {
+                if (TryReadState(name) is { } state)
+                    containers.Add(new RuncContainer(name, StateOf(state), state.InitPid, state.Bundle));
+            }
+            catch (ContainerException e)
+            {
+                LogUnreadable(name, e.Message);
+                containers.Add(new RuncContainer(name, Unreadable, 0, ""));
+            }
+        }
+        return containers;
+    }
+
+    private IReadOnlyList<string> Names()
+    {
+        try
+        {
+            return [.. Directory.EnumerateDirectories(runcRoot).Select(Path.GetFileName).OfType<string>().Where(IsName).Order(StringComparer.Ordinal)];
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // runc makes it with the first container.
+            return [];
+        }
+    }
+
+    /// <summary>Null if there is no such container.</summary>
+    private RuncState? TryReadState(string name)
+    {
+        string path = Path.Combine(runcRoot, name, "state.json");
+        try
+        {
+            return RuncState.Parse(File.ReadAllBytes(path), path);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // Gone between listing and reading, or a directory that a killed runc left behind; the latter shows in ExistsAsync and the proof.
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ContainerException(BlockerCode.Unreadable, $"{path} cannot be read: {e.Message}", e);
+        }
+    }
+
+    private RuncState ReadState(string name) => (IsName(name) ? TryReadState(name) : null)
+        ?? throw new ContainerException(BlockerCode.NotRunning, $"there is no container {name} on this host");
+
+    private string StateOf(RuncState state)
+    {
+        if (_proc.Stat(state.InitPid) is not { IsZombie: false } init || init.StartTime != state.StartTime)
+            return Stopped;
+        // runc's init waits on this fifo until "runc start".
+        if (File.Exists(Path.Combine(runcRoot, state.Id, "exec.fifo")))
+            return Created;
+        return TryCgroupOf(state) is { } cgroup && CgroupTree.Event(_paths.CgroupDirectory(cgroup), "frozen") == true ? Paused : Running;
+    }
 
     /// <summary>
-    /// Ends a container for good: kills every process of its cgroup (also a frozen one), deletes runc's state, and verifies that nothing is
-    /// left. Without effect if it does not exist.
+    /// The cgroup that runc made, below the mount. The container's first process may be in a child of it (systemd in a container makes those),
+    /// so runc's own word comes first.
     /// </summary>
-    /// <param name="name">the container</param>
-    /// <param name="cgroupPath">its cgroup below the cgroup2 mount, for one whose runc state is gone or was never written; may be null</param>
-    /// <exception cref="ContainerException">something of it is left</exception>
-    public Task KillAndDeleteAsync(string name, string? cgroupPath, CancellationToken cancel) => throw new NotSupportedException();
+    private string? TryCgroupOf(RuncState state) =>
+        state.UnifiedCgroup is { } directory && HostPlaces.IsWithin(directory, _paths.Cgroup) && directory.Length > _paths.Cgroup.Length
+            ? directory[_paths.Cgroup.Length..]
+            : _proc.Stat(state.InitPid)?.StartTime == state.StartTime && _proc.Cgroup(state.InitPid) is { Length: > 1 } path ? path : null;
+
+    internal ContainerDescription Describe(string name, bool withSettings)
+    {
+        RuncState state = ReadState(name);
+        string status = StateOf(state);
+        string configPath = Path.Combine(state.Bundle, "config.json");
+        string json = ReadConfig(configPath);
+        OciConfig config = OciConfig.Parse(json, configPath);
+        string cgroup = TryCgroupOf(state) ?? (status == Stopped
+            ? "" : throw new ContainerException(BlockerCode.Unreadable, $"container {name} has no cgroup of its own in {_paths.Cgroup}: it cannot be frozen"));
+        // config.json may have been edited since the start: what runs is what state.json says.
+        string rootfs = state.Rootfs.TrimEnd('/');
+        TreePlan plan = TreePlan.Make(state.Bundle.TrimEnd('/'), rootfs, config, _proc.Mounts(Environment.ProcessId) ?? []);
+        ContainerDescription container = new()
+        {
+            Name = name, State = status, Bundle = state.Bundle, Rootfs = rootfs, ConfigJson = json, RuncRoot = runcRoot, SystemdCgroup = state.SystemdCgroup,
+            CgroupPath = cgroup, InitPid = state.InitPid, MemoryBytes = status == Stopped ? 0 : MemoryOf(cgroup, state.InitPid), Annotations = config.Annotations,
+            Network = !config.Namespaces.TryGetValue("network", out string? netns) ? NetworkKind.Host : netns is null ? NetworkKind.Isolated : NetworkKind.Named,
+            NetnsPath = netns, Trees = plan.Trees, HostPaths = plan.HostPaths, SharedPaths = plan.SharedPaths, FileFaults = plan.Faults,
+        };
+        return status == Stopped ? container : WithNetwork(container, withSettings);
+    }
+
+    private ContainerDescription WithNetwork(ContainerDescription container, bool withSettings)
+    {
+        try
+        {
+            return network.Capture(container, withSettings);
+        }
+        catch (NetworkException e)
+        {
+            throw new ContainerException(e.Blocker.Code, $"the network of container {container.Name} cannot be read: {e.Message}", e);
+        }
+    }
+
+    private static string ReadConfig(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ContainerException(BlockerCode.Unreadable, $"{path} cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Memory of its processes and what its own tmpfs mounts hold: both have to find room at the destination.</summary>
+    private long MemoryOf(string cgroup, int initPid)
+    {
+        long memory = CgroupTree.Processes(_paths.CgroupDirectory(cgroup)).Sum(_proc.ProportionalMemory);
+        foreach (MountLine mount in _proc.Mounts(initPid) ?? [])
+            if (mount.Type == "tmpfs")
+                memory += TmpfsUsage($"{_proc.Root}/{initPid}/root{mount.Point}");
+        return memory;
+    }
+
+    private static long TmpfsUsage(string path)
+    {
+        try
+        {
+            DriveInfo drive = new(path);
+            return drive.TotalSize - drive.TotalFreeSpace;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return 0;
+        }
+    }
+
+    [LoggerMessage(2100, LogLevel.Warning, "container {Name} cannot be read: {Reason}")]
+    private partial void LogUnreadable(string name, string reason);
+
+    [LoggerMessage(2101, LogLevel.Information, "container {Name} killed and deleted ({Processes} processes)")]
+    private partial void LogDeleted(string name, int processes);
 }
 
 /// <summary>A line of runc's list.</summary>

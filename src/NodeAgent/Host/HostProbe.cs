@@ -1,4 +1,6 @@
+using System.Globalization;
 using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Containers;
 
 namespace Evacuator.NodeAgent.Host;
 
@@ -9,7 +11,75 @@ namespace Evacuator.NodeAgent.Host;
 /// <param name="bundlesDirectory">whose file system's free space is reported</param>
 internal sealed class HostProbe(string node, string agentVersion, int protocolVersion, string bundlesDirectory, TimeProvider time)
 {
-    /// <summary>Cheap enough for every second: programs and kernel features are probed once and again every few minutes if one was missing.</summary>
-    public Task<HostReport> ReportAsync(bool inboundOpen, long memoryReserved, CancellationToken cancel) =>
-        throw new NotSupportedException($"{node} {agentVersion} {protocolVersion} {bundlesDirectory} {time}");
+    // Long enough to cost nothing, short enough that an operator who installs what was missing sees it while still looking.
+    private static readonly TimeSpan MissingAge = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan MetAge = TimeSpan.FromMinutes(10);
+
+    private readonly SemaphoreSlim _probing = new(1, 1);
+    private IReadOnlyList<Requirement>? _requirements;
+    private long _probedAt;
+
+    /// <summary>Cheap enough for every second: programs and kernel features are probed rarely, and again soon if one was missing.</summary>
+    public async Task<HostReport> ReportAsync(bool inboundOpen, long memoryReserved, CancellationToken cancel)
+    {
+        string memory = ProcFiles.ReadText("/proc/meminfo") ?? "";
+        string load = ProcFiles.ReadText("/proc/loadavg") ?? "";
+        return new HostReport
+        {
+            Node = node,
+            BootId = (ProcFiles.ReadText("/proc/sys/kernel/random/boot_id") ?? "").Trim(),
+            AgentVersion = agentVersion,
+            ProtocolVersion = protocolVersion,
+            Kernel = KernelRelease(),
+            MemoryTotal = Bytes(memory, "MemTotal"),
+            MemoryAvailable = Math.Max(0, Bytes(memory, "MemAvailable") - memoryReserved),
+            MemoryReserved = memoryReserved,
+            DiskAvailable = DiskAvailable(bundlesDirectory),
+            Cpus = Environment.ProcessorCount,
+            LoadAverage = double.TryParse(load.Split(' ')[0], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) ? value : 0,
+            InboundOpen = inboundOpen,
+            Requirements = await RequirementsAsync(cancel),
+        };
+    }
+
+    internal static string KernelRelease() => (ProcFiles.ReadText("/proc/sys/kernel/osrelease") ?? "").Trim();
+
+    /// <summary>"MemTotal:       24689908 kB"; 0 without such a line.</summary>
+    internal static long Bytes(string meminfo, string name) =>
+        ProcFiles.Field(meminfo, name) is { } field && long.TryParse(field.Split(' ')[0], NumberStyles.None, CultureInfo.InvariantCulture, out long kib) ? kib * 1024 : 0;
+
+    private static long DiskAvailable(string directory)
+    {
+        // The directory may not exist before the first container: then its nearest parent says what there is.
+        string? existing = directory;
+        while (existing is not null && !Directory.Exists(existing))
+            existing = Path.GetDirectoryName(existing);
+        try
+        {
+            return new DriveInfo(existing ?? "/").AvailableFreeSpace;
+        }
+        catch (IOException)
+        {
+            return 0;
+        }
+    }
+
+    private async Task<IReadOnlyList<Requirement>> RequirementsAsync(CancellationToken cancel)
+    {
+        await _probing.WaitAsync(cancel);
+        try
+        {
+            TimeSpan age = time.GetElapsedTime(_probedAt);
+            if (_requirements is null || age > (_requirements.All(r => r.Met) ? MetAge : MissingAge))
+            {
+                _requirements = await HostRequirements.ProbeAsync(cancel);
+                _probedAt = time.GetTimestamp();
+            }
+            return _requirements;
+        }
+        finally
+        {
+            _probing.Release();
+        }
+    }
 }

@@ -66,6 +66,9 @@ internal static partial class Interop
         [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
         internal static partial nint Syscall(nint number, nint first);
 
+        [LibraryImport("libc", EntryPoint = "getxattr", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+        internal static partial nint GetXattr(string path, string name, byte* value, nuint size);
+
         /// <summary>statx(2) of a path; false with errno in <see cref="Marshal.GetLastPInvokeError"/>.</summary>
         internal static bool TryStat(string path, out Statx result, bool follow = true)
         {

@@ -1,0 +1,77 @@
+using System.Collections.Concurrent;
+using System.Net;
+using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Network;
+
+namespace Evacuator.NodeAgent.Containers;
+
+internal sealed partial class RuncRuntime
+{
+    // Memory and open files of a container are walked at most this often, however often the brain asks.
+    private static readonly TimeSpan ReportAge = TimeSpan.FromSeconds(3);
+
+    private readonly ConcurrentDictionary<string, (long At, string State, ContainerReport Report)> _reports = new();
+
+    /// <summary>With everything that keeps it from moving; at most three seconds old.</summary>
+    /// <exception cref="ContainerException">there is no such container</exception>
+    public Task<ContainerReport> ReportAsync(string name, CancellationToken cancel) => Task.Run(() => Report(name, cancel), cancel);
+
+    /// <summary>All containers; one that cannot be read is in it with the reason as its blocker.</summary>
+    public Task<IReadOnlyList<ContainerReport>> ReportAllAsync(CancellationToken cancel) => Task.Run<IReadOnlyList<ContainerReport>>(async () =>
+    {
+        List<ContainerReport> reports = [];
+        IReadOnlyList<RuncContainer> containers = List();
+        foreach (string gone in _reports.Keys.Except(containers.Select(c => c.Name)))
+            _reports.TryRemove(gone, out _);
+        foreach (RuncContainer container in containers)
+        {
+            try
+            {
+                reports.Add(await Report(container.Name, cancel));
+            }
+            catch (ContainerException e)
+            {
+                // Between the list and here it may have ended; then there is nothing to report.
+                if (Directory.Exists(Path.Combine(runcRoot, container.Name)))
+                    reports.Add(Unknown(container, e.Blocker));
+            }
+        }
+        return reports;
+    }, cancel);
+
+    private async Task<ContainerReport> Report(string name, CancellationToken cancel)
+    {
+        RuncState state = ReadState(name);
+        string status = StateOf(state);
+        if (_reports.TryGetValue(name, out (long At, string State, ContainerReport Report) known) && known.State == status
+            && known.Report.Pid == state.InitPid && time.GetElapsedTime(known.At) < ReportAge)
+            return known.Report;
+
+        ContainerDescription container = Describe(name, withSettings: false);
+        IReadOnlyList<int> processes = container.CgroupPath.Length > 1 ? CgroupTree.Processes(_paths.CgroupDirectory(container.CgroupPath)) : [];
+        ContainerReport report = new()
+        {
+            Name = name, Runtime = "runc", State = container.State, Pid = container.State == Stopped ? 0 : container.InitPid, Bundle = container.Bundle,
+            Rootfs = container.Rootfs, MemoryBytes = container.MemoryBytes,
+            DiskBytes = await _disk.MeasureAsync(name, [.. container.Trees.Select(tree => tree.Path)], cancel),
+            Processes = processes.Count, Threads = processes.Sum(pid => _proc.Stat(pid)?.Threads ?? 0),
+            Addresses =
+            [
+                .. container.Interfaces.SelectMany(link => link.Addresses)
+                    .Where(address => IPAddress.Parse(address.Address) is { IsIPv6LinkLocal: false }).Select(address => $"{address.Address}/{address.PrefixLength}"),
+            ],
+            Macs = [.. container.Interfaces.Select(link => link.Mac)],
+            Bridges = [.. container.Interfaces.Select(link => link.Bridge).OfType<string>().Distinct()],
+            Annotations = container.Annotations,
+            Blockers = _preflight.Check(container),
+        };
+        _reports[name] = (time.GetTimestamp(), container.State, report);
+        return report;
+    }
+
+    private static ContainerReport Unknown(RuncContainer container, Blocker blocker) => new()
+    {
+        Name = container.Name, Runtime = "runc", State = container.State, Pid = container.Pid, Bundle = container.Bundle, Rootfs = "", MemoryBytes = 0,
+        DiskBytes = 0, Processes = 0, Threads = 0, Addresses = [], Macs = [], Bridges = [], Annotations = new Dictionary<string, string>(), Blockers = [blocker],
+    };
+}
