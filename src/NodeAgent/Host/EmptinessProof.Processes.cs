@@ -52,7 +52,9 @@ internal sealed partial class EmptinessProof
         return null;
     }
 
-    [GeneratedRegex(@"^(docker-|libpod-|runc-|crun-|cri-containerd-|crio-|nerdctl-|containerd-|podman-|lxc\.|machine-|buildkit-).*|^(kubepods|machine)(-.*)?\.slice$|^kubepods.*|^lxc$|^docker$|^libpod_parent$")]
+    [GeneratedRegex(
+        @"^(docker|libpod|runc|crun|cri-containerd|crio|nerdctl|machine|buildkit)-.*(?<!\.service|\.slice|\.socket|\.timer)$"
+        + @"|^(kubepods|machine)(-.*)?\.slice$|^kubepods|^lxc(\.|$)|^docker$|^libpod_parent$")]
     private static partial Regex ContainerPattern();
 
     [GeneratedRegex(@"\.(service|scope|slice|socket|mount|swap|automount|timer|path|target|device)$")]
