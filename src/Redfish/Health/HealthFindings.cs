@@ -103,8 +103,8 @@ internal sealed class HealthFindings
     public HealthReading Build(DateTimeOffset now, int requests)
     {
         List<Signal> signals = [];
-        foreach (List<Part> group in Merged())
-            signals.AddRange(SignalsOf(group, now));
+        foreach ((string identity, List<Part> group) in Merged())
+            signals.AddRange(SignalsOf(identity, group, now));
         ExplainRollups();
         List<AreaReading> areas = [.. _areas.Select(pair => Judge(pair.Key, pair.Value))];
         List<ComponentReading> components = [.. _parts.Values.Where(part => !part.IsGroup).Select(Describe)];
@@ -125,27 +125,33 @@ internal sealed class HealthFindings
     private static ComponentReading Describe(Part part) =>
         new(part.Kind, part.Name, part.Location, part.Uri, part.State, part.Health, part.Presence != Presence.NotCounted);
 
-    private IEnumerable<List<Part>> Merged()
+    private IEnumerable<(string Identity, List<Part> Parts)> Merged()
     {
         Dictionary<string, List<Part>> groups = [];
+        HashSet<(string Group, string Body)> items = [];
         foreach (Part part in _parts.Values)
         {
-            string key = GroupKey(part);
-            if (!groups.TryGetValue(key, out List<Part>? group))
-                groups.Add(key, group = []);
-            group.Add(part);
+            string group = GroupKey(part);
+            // Two items of one array are two parts, also where the service calls both the same.
+            if (part.Uri.Contains('#'))
+                for (int same = 2; !items.Add((group, RedfishUri.Key(part.Uri))); same++)
+                    group = $"{GroupKey(part)} ({same})";
+            if (!groups.TryGetValue(group, out List<Part>? parts))
+                groups.Add(group, parts = []);
+            parts.Add(part);
         }
-        return groups.Values;
+        return groups.Select(pair => (pair.Key, pair.Value));
     }
 
     // A drive appears under Storage and under Chassis, a supply, fan or temperature in the deprecated resource and in its successor.
     private static string GroupKey(Part part) => part.Kind switch
     {
         ComponentKind.Drive or ComponentKind.PowerSupply or ComponentKind.NetworkAdapter or ComponentKind.PcieDevice when part.Location.SerialNumber is { } serial =>
-            $"{part.Kind} serial {serial.ToLowerInvariant()}",
-        ComponentKind.Drive => $"{part.Kind} {part.Name.ToLowerInvariant()} {RedfishUri.LastSegment(RedfishUri.Key(part.Uri))}",
+            $"serial {serial.ToLowerInvariant()}",
+        ComponentKind.Drive when !part.Uri.Contains('#') => $"{part.Name.ToLowerInvariant()} {RedfishUri.LastSegment(RedfishUri.Key(part.Uri))}",
         ComponentKind.PowerSupply or ComponentKind.Fan or ComponentKind.Temperature or ComponentKind.Power or ComponentKind.Sensor =>
-            $"{part.Kind} {ChassisOf(part.Uri)} {part.Name.ToLowerInvariant()}",
+            $"{ChassisOf(part.Uri)} {part.Name.ToLowerInvariant()}",
+        _ when part.Uri.Contains('#') => $"{RedfishUri.Key(part.Uri)}#{part.Name.ToLowerInvariant()}",
         _ => Identity(part.Uri),
     };
 
@@ -159,7 +165,7 @@ internal sealed class HealthFindings
         return end < 0 ? key : key[..end];
     }
 
-    private IEnumerable<Signal> SignalsOf(List<Part> group, DateTimeOffset now)
+    private IEnumerable<Signal> SignalsOf(string identity, List<Part> group, DateTimeOffset now)
     {
         // Without a serial number the URIs cannot both be right about the slot: one that says Absent wins (GB300 shows an empty slot as Enabled elsewhere).
         bool isOne = group[0].Kind == ComponentKind.Drive && group[0].Location.SerialNumber is null;
@@ -182,6 +188,7 @@ internal sealed class HealthFindings
                 told.MessageId, told.Text, now, now)
             {
                 Area = part.Area,
+                Identity = identity,
                 Part = part.Uri,
                 AlsoAt = [.. group.Select(each => each.Uri).Where(uri => uri != part.Uri)],
             };

@@ -25,12 +25,13 @@ public sealed record Signal(ComponentKind Component, string Name, ComponentLocat
     public IReadOnlyList<string> AlsoAt { get; init; } = [];
 
     /// <summary>
-    /// What makes it the same signal in the next reading: the part and the kind. Drives and supplies are known by their serial number, for they move between bays and
-    /// appear at several URIs; what stays where it is (a DIMM socket may hold a filler for a serial number) by its URI.
+    /// What the part is known by in the next reading. Drives, supplies and cards by their serial number, for they move between bays and appear at several URIs; what
+    /// stays where it is by its URI (a DIMM's serial number may be a filler), and an item of an array by its name, for its place in the array may change.
     /// </summary>
-    public string Key => Location.SerialNumber is not null && Component is (ComponentKind.Drive or ComponentKind.PowerSupply or ComponentKind.NetworkAdapter or ComponentKind.PcieDevice)
-        ? $"{Component}/{Location.SerialNumber}/{Kind}"
-        : $"{Component}/{Part.TrimEnd('/').ToLowerInvariant()}/{Kind}";
+    public string Identity { get; init; } = Evidence;
+
+    /// <summary>What makes it the same signal in the next reading: the part and the kind.</summary>
+    public string Key => $"{Component}/{Identity}/{Kind}";
 
     /// <summary>The part's own URI where the evidence is another resource's (MemoryMetrics).</summary>
     public string Part { get; init; } = Evidence;

@@ -113,6 +113,7 @@ public static class SignalTracker
             {
                 Area = HealthAreas.Of(counter.Part.Kind),
                 Part = counter.Part.Evidence + CounterMark,
+                Identity = counter.Part.Evidence + CounterMark,
             };
             if (seen.Add(signal.Key))
                 signals[signal.Key] = Seen(signals.GetValueOrDefault(signal.Key), signal, now, changes);
@@ -159,6 +160,7 @@ public static class SignalTracker
         {
             Area = HealthAreas.Of(meaning.Component),
             Part = message.Origin is { } origin ? $"{origin}#{message.Place}" : evidence,
+            Identity = $"{evidence}#{message.Place}",
         };
     }
 

@@ -14,6 +14,10 @@ public sealed partial class RedfishResource
 {
     private readonly JsonElement _element;
 
+    // Made at the first lookup: a walk asks each resource for some thirty properties, most of which it does not have.
+    private Dictionary<string, JsonElement>? _properties;
+    private bool _hasTwins;
+
     private RedfishResource(JsonElement element, string uri, string? etag = null)
     {
         _element = element;
@@ -175,13 +179,31 @@ public sealed partial class RedfishResource
     private JsonElement? Find(ReadOnlySpan<string> path)
     {
         JsonElement current = _element;
-        foreach (string name in path)
+        for (int depth = 0; depth < path.Length; depth++)
         {
-            if (Find(current, name) is not { } next)
+            if ((depth == 0 ? FindOwn(path[0]) : Find(current, path[depth])) is not { } next)
                 return null;
             current = next;
         }
         return current.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined ? null : current;
+    }
+
+    private JsonElement? FindOwn(string name)
+    {
+        Dictionary<string, JsonElement> properties = _properties ??= Index();
+        if (_hasTwins)
+            return Find(_element, name);
+        return properties.TryGetValue(name, out JsonElement value) ? value : null;
+    }
+
+    private Dictionary<string, JsonElement> Index()
+    {
+        Dictionary<string, JsonElement> properties = new(StringComparer.OrdinalIgnoreCase);
+        if (_element.ValueKind == JsonValueKind.Object)
+            foreach (JsonProperty property in _element.EnumerateObject())
+                if (property.Value.ValueKind != JsonValueKind.Null && NameOf(property) is { } name && !properties.TryAdd(name, property.Value))
+                    _hasTwins = true;
+        return properties;
     }
 
     // HPE sends "MessageID" and "MessageId" side by side, so an exact name wins over one in another case, and a value over null.
