@@ -13,6 +13,8 @@ package_path() {
     if [ -z "$newest" ] && [ -x "$LAB_DIR/../packaging/deb/build.sh" ]; then
         "$LAB_DIR/../packaging/deb/build.sh" >&2 || die "the package could not be built"
         newest=$(package_newest)
+    elif [ -n "$newest" ] && package_is_old "$newest"; then
+        say "$(basename "$newest") is older than the sources; packaging/deb/build.sh makes a new one"
     fi
     printf '%s\n' "$newest"
 }
@@ -20,6 +22,12 @@ package_path() {
 package_newest() {
     [ -d "$LAB_DIR/../artifacts" ] || return 0
     find "$LAB_DIR/../artifacts" -maxdepth 1 -name 'evacuator_*_amd64.deb' -printf '%T@ %p\n' | sort -n | sed -n '$s/^[^ ]* //p'
+}
+
+package_is_old() {
+    local newer
+    newer=$(find "$LAB_DIR"/../{src,systemd,packaging} -type d \( -name bin -o -name obj \) -prune -o -type f -newer "$1" -print -quit)
+    [ -n "$newer" ]
 }
 
 # package_layer DEB BASE: prints the path of an overlay layer that holds what apt changes in the base tree to install it.

@@ -2,7 +2,7 @@
 # What this machine must have before a rack can stand on it.
 
 HOST_TOOLS=(mmdebstrap:mmdebstrap systemd-nspawn:systemd-container ip:iproute2 nsenter:util-linux jq:jq curl:curl
-    gcc:gcc flock:util-linux setsid:util-linux)
+    gcc:gcc flock:util-linux setsid:util-linux column:bsdextrautils)
 
 # Installs the tools that are missing, by apt.
 host_prepare() {
@@ -11,7 +11,9 @@ host_prepare() {
     for entry in "${HOST_TOOLS[@]}"; do
         command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
     done
-    [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
+    # The keyring of a Debian 12 that was not kept up to date does not know Debian 13 yet.
+    [ -f /usr/share/keyrings/debian-archive-trixie-stable.gpg ] || missing+=(debian-archive-keyring)
+    [ -f "/usr/lib/$(uname -m)-linux-gnu/libc.a" ] || missing+=(libc6-dev)
     if [ ${#missing[@]} -gt 0 ]; then
         say "installing ${missing[*]}"
         { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install "${missing[@]}"; } >&2

@@ -10,7 +10,7 @@ rack_up() {
     lock_rack
     host_prepare
     rack_clear
-    trap rack_interrupted INT TERM
+    trap rack_interrupted INT TERM HUP
 
     layers=$(tree_base)
     [ -n "$bare" ] || package=$(package_path)
@@ -28,12 +28,12 @@ rack_up() {
     for node in $(node_names); do node_wait_ready "$node"; done
 
     if [ -n "$package" ]; then fleet_join; else say "no package: the nodes are bare"; fi
-    trap - INT TERM
+    trap - INT TERM HUP
     say "rack '$LAB' is up: $count nodes in $((SECONDS - started)) s${package:+, with $(basename "$package")}"
 }
 
 rack_interrupted() {
-    trap - INT TERM
+    trap '' INT TERM HUP
     say "interrupted: taking down what was begun"
     rack_clear
     exit 130
