@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace Evacuator.Common.Hosting;
 
 /// <summary>What both services have in common: journal, systemd's notifications and watchdog, and an exit code that tells the truth.</summary>
-public static partial class ServiceHosting
+public static class ServiceHosting
 {
     /// <summary>
     /// Registers TimeProvider, SystemdNotify, journal logging and the watchdog. Loops whose life the watchdog depends on are registered as
@@ -36,29 +36,25 @@ public static partial class ServiceHosting
     /// </summary>
     public static async Task<int> RunServiceAsync(this WebApplication app, string readyStatus)
     {
-        ILogger log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceHosting).FullName!);
         SystemdNotify notify = app.Services.GetRequiredService<SystemdNotify>();
         app.Lifetime.ApplicationStarted.Register(() => notify.Ready(readyStatus));
         app.Lifetime.ApplicationStopping.Register(() => notify.Stopping());
         IHostedService[] hosted = [.. app.Services.GetServices<IHostedService>()];
-        await using (app)
+        try
         {
-            try
+            await using (app)
             {
                 await app.StartAsync();
                 await app.WaitForShutdownAsync();
+                // The host has logged the exception of a loop that died, and has stopped for it.
+                return hosted.OfType<BackgroundService>().Any(service => service.ExecuteTask is { IsFaulted: true }) ? ExitCodes.Failure : ExitCodes.Success;
             }
-            catch (Exception e) when (e is not OutOfMemoryException)
-            {
-                LogFailed(log, e.Message, e);
-                return ExitCodes.Failure;
-            }
-
-            // The host has logged the exception of a loop that died and has stopped for it.
-            return hosted.OfType<BackgroundService>().Any(service => service.ExecuteTask is { IsFaulted: true }) ? ExitCodes.Failure : ExitCodes.Success;
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            // Start, stop or the disposal of a service. The logger may be gone by now, standard error is not.
+            await Console.Error.WriteLineAsync($"{(JournalFormat.IsJournal ? "<2>" : "")}the service failed: {JournalFormat.OneLine(e.ToString())}");
+            return ExitCodes.Failure;
         }
     }
-
-    [LoggerMessage(EventId = 120, Level = LogLevel.Critical, Message = "the service failed: {Reason}")]
-    private static partial void LogFailed(ILogger logger, string reason, Exception exception);
 }
