@@ -8,7 +8,10 @@ internal sealed class Backoff(TimeSpan first, TimeSpan last, Random random)
     public TimeSpan Next()
     {
         TimeSpan full = first * Math.Pow(2, Math.Min(_steps++, 20));
-        return (full < last ? full : last) * (0.75 + random.NextDouble() / 4);
+        double jitter;
+        lock (random)
+            jitter = random.NextDouble();
+        return (full < last ? full : last) * (0.75 + jitter / 4);
     }
 
     public void Reset() => _steps = 0;

@@ -27,7 +27,7 @@ public sealed partial class BmcListener
     /// <param name="client">The BMC; shared with other readers.</param>
     /// <param name="options">How to listen.</param>
     /// <param name="time">Clock of all waits.</param>
-    /// <param name="random">Source of jitter; used by one thread at a time.</param>
+    /// <param name="random">Source of jitter; may be shared.</param>
     public BmcListener(BmcClient client, BmcListenerOptions options, TimeProvider time, Random random)
     {
         _client = client;

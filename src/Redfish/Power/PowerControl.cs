@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Evacuator.Redfish.Health;
 using Evacuator.Redfish.Resources;
 using Evacuator.Redfish.Session;
 
@@ -142,7 +143,7 @@ public sealed partial class PowerControl
 
     /// <summary>Why this System is not the machine that is meant; null when it is, or when nothing is known to compare.</summary>
     private string? Mismatch(RedfishResource system) =>
-        _uuid is null || system.Text("UUID") is not { } found || MachineUuid.Same(_uuid, found)
+        _uuid is null || system.Text("UUID") is not { } found || SystemMatch.SameUuid(_uuid, found)
             ? null
             : $"{_machine.SystemUri} is another machine: its UUID is {found}, expected {_uuid}; nothing is done";
 

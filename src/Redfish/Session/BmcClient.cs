@@ -24,7 +24,7 @@ public sealed partial class BmcClient : IResourceReader, IAsyncDisposable
 
     /// <param name="options">Must have no <see cref="BmcOptions.Problems"/>.</param>
     /// <param name="time">Clock for time limits and waits.</param>
-    /// <param name="random">Source of jitter; used under a lock.</param>
+    /// <param name="random">Source of jitter; may be shared between clients.</param>
     public BmcClient(BmcOptions options, TimeProvider time, Random random)
     {
         if (options.Problems() is { Count: > 0 } problems)

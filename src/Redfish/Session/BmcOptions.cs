@@ -52,7 +52,7 @@ public sealed record BmcOptions
         if (Fingerprint is not null && Session.Fingerprint.Normalise(Fingerprint) is null)
             problems.Add($"'{Fingerprint}' is not a SHA-256 fingerprint: 64 hex digits, colons allowed");
         if (User is not null && Password is null)
-            problems.Add($"user {User} of {Url} has no password");
+            problems.Add($"user {User} of {(Url.IsAbsoluteUri ? Url.Host : Url)} has no password");
         if (MaxConcurrency is < 1 or > 4)
             problems.Add($"{MaxConcurrency} requests at a time: must be 1 to 4");
         if (MaxBodyBytes is < 4096 or > 256 * 1024 * 1024)

@@ -3,8 +3,6 @@ namespace Evacuator.Redfish.Session;
 /// <summary>When a request is worth repeating and after how long; numbers in, decision out.</summary>
 internal sealed class RetryRule(BmcTimeouts timeouts, Random random)
 {
-    private readonly Lock _lock = new();
-
     /// <summary>The wait before the next attempt; null when there is to be none.</summary>
     /// <param name="attempt">Attempts made, 1 or more.</param>
     /// <param name="error">What the last one came to.</param>
@@ -24,7 +22,8 @@ internal sealed class RetryRule(BmcTimeouts timeouts, Random random)
         if (retryAfter > timeouts.MaxRetryAfter)
             return null;
         double jitter;
-        lock (_lock)
+        // The same source may serve several clients, and it is not safe for that by itself.
+        lock (random)
             jitter = random.NextDouble();
         // Half fixed, half random: neighbours that lost the same BMC at once do not come back at once.
         TimeSpan wait = timeouts.RetryBase * (1 << Math.Min(attempt - 1, 6)) * (0.5 + jitter / 2);

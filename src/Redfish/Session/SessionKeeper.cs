@@ -232,7 +232,8 @@ internal sealed class SessionKeeper : IDisposable
         if (_sessionsUri is { } known)
             return ([known], null);
         BmcExchange root = await _transport.SendAsync(new BmcRequest(HttpMethod.Get, BmcClient.RootUri), CancellationToken.None).ConfigureAwait(false);
-        if (root.Status == 0)
+        // A password goes only to a service that answers as one: not where the root leads elsewhere, wants TLS first, or is in trouble.
+        if (root.Status == 0 || root.Error is BmcError.RedirectedElsewhere or BmcError.NoTrust or BmcError.Overloaded or BmcError.ServerFailed)
             return ([], LoginResult.Failed(root.Error, root.Message, root.RetryAfter));
         List<string> uris = [];
         if (root.Succeeded && RedfishResource.TryParse(root.Body, BmcClient.RootUri, root.ETag, out _) is { } resource)

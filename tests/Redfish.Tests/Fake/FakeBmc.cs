@@ -61,15 +61,19 @@ internal sealed class FakeBmc : IAsyncDisposable
     /// <summary>Called for PATCH after the normal merge, and for POST to actions.</summary>
     public Func<HttpContext, JsonObject?, Task<bool>>? OnChange { get; set; }
 
-    public static async Task<FakeBmc> StartAsync(Uri? at = null)
+    /// <param name="at">Port to listen on; null takes any.</param>
+    /// <param name="certificate">With its key; null makes a self-signed one without any usable name, as factories do.</param>
+    /// <param name="plain">HTTP without TLS.</param>
+    public static async Task<FakeBmc> StartAsync(Uri? at = null, X509Certificate2? certificate = null, bool plain = false)
     {
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new("CN=fake-bmc", key, HashAlgorithmName.SHA256);
-        using X509Certificate2 made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(30));
-        X509Certificate2 certificate = X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pfx), null);
+        certificate ??= SelfSigned();
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, at?.Port ?? 0, listen => listen.UseHttps(certificate)));
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, at?.Port ?? 0, listen =>
+        {
+            if (!plain)
+                listen.UseHttps(certificate);
+        }));
         WebApplication app = builder.Build();
         FakeBmc bmc = new(app, Evacuator.Redfish.Session.Fingerprint.Of(certificate));
         app.Run(bmc.ServeAsync);
@@ -77,6 +81,14 @@ internal sealed class FakeBmc : IAsyncDisposable
         await app.StartAsync();
         bmc.Url = new Uri(app.Urls.First());
         return bmc;
+    }
+
+    private static X509Certificate2 SelfSigned()
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        CertificateRequest request = new("CN=fake-bmc", key, HashAlgorithmName.SHA256);
+        using X509Certificate2 made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(30));
+        return X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pfx), null);
     }
 
     public BmcOptions Options => new()

@@ -156,7 +156,7 @@ public sealed class BmcClientTests
             // The rest never comes. (Closing here could discard what was sent before it was read.)
             await Task.Delay(-1, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
         });
-        await using (BmcClient client = bmc.Client(change: o => o with { Timeouts = o.Timeouts with { Request = TimeSpan.FromSeconds(3) } }))
+        await using (BmcClient client = bmc.Client(change: o => o with { Timeouts = o.Timeouts with { Request = TimeSpan.FromSeconds(5) } }))
             Assert.True((await client.ConnectAsync(None)).Succeeded);
         Assert.Equal(1, bmc.Logins);
         Assert.Empty(bmc.Sessions);
@@ -343,10 +343,24 @@ public sealed class BmcClientTests
     public async Task Read_Stalled_EndsByTimeLimit()
     {
         await using FakeBmc bmc = await FakeBmc.StartAsync();
-        bmc.AddFault("GET", FakeBmc.SystemUri, context => Task.Delay(-1, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default), times: 100);
-        await using BmcClient client = bmc.Client(change: o => o with { Timeouts = o.Timeouts with { Request = TimeSpan.FromMilliseconds(300) } });
-        ReadResult read = await client.ReadAsync(FakeBmc.SystemUri, None);
-        Assert.Equal(ReadOutcome.Timeout, read.Outcome);
+        using SemaphoreSlim arrived = new(0);
+        bmc.AddFault("GET", FakeBmc.SystemUri, context =>
+        {
+            arrived.Release();
+            return Task.Delay(-1, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
+        }, times: 100);
+        ManualTime time = new();
+        await using BmcClient client = bmc.Client(time);
+        Task<ReadResult> reading = client.ReadAsync(FakeBmc.SystemUri, None);
+        await using (time.PassWaits(TimeSpan.FromSeconds(9)))
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                await arrived.WaitAsync();
+                time.Advance(TimeSpan.FromSeconds(61));
+            }
+            Assert.Equal(ReadOutcome.Timeout, (await reading).Outcome);
+        }
         Assert.Equal(2, bmc.CountOf($"GET {FakeBmc.SystemUri}"));
     }
 
