@@ -53,6 +53,8 @@ internal sealed class RedfishBmcs(string stateDirectory, TimeProvider time, Rand
             CaFile = access.CaPem.Length > 0 ? AuthorityFile(access.CaPem) : null,
             SystemId = access.System.Length > 0 ? access.System : null,
             SystemUuid = access.Uuid.Length > 0 ? access.Uuid : null,
+            // A session that a crash leaves open takes one of few places at the BMC; the next start deletes it.
+            StateFolder = stateDirectory,
         };
         problem = string.Join("; ", options.Problems());
         return problem.Length == 0 ? options : null;
