@@ -87,6 +87,8 @@ public sealed partial class HealthWalk
         }
         if (await FollowAsync(HealthArea.Power, chassis, "Power") is { } power)
             LegacyPower(power);
+        foreach (RedfishResource battery in chassis.Items("Oem", "Hpe", "SmartStorageBattery").Concat(chassis.Items("Oem", "Hp", "SmartStorageBattery")))
+            Leaf(HealthArea.Power, ComponentKind.Battery, battery);
         foreach (string link in chassis.Links("Links", "PoweredBy").Where(link => _findings.At(link) is null))
             if (await ReadAsync(HealthArea.Power, link) is { } source)
             {

@@ -74,6 +74,8 @@ public sealed partial class HealthWalk
     {
         Part part = _findings.Observe(HealthArea.System, ComponentKind.System, system, out _, isRollup: true);
         _findings.Rollup(null, system);
+        if (system.Text("PowerState")?.Equals("Off", StringComparison.OrdinalIgnoreCase) == true)
+            _findings.Warn($"{system.Uri}: the system is off; many services then say nothing about its parts");
         Conditions(system, part);
         HpeAggregate(system, part);
         await MemoryAsync(system);
@@ -124,7 +126,7 @@ public sealed partial class HealthWalk
     {
         _reader.Area = area;
         List<RedfishResource> members = [];
-        foreach (RedfishResource item in owner.Items(path))
+        foreach (RedfishResource item in owner.ItemsOrLinks(path))
         {
             RedfishResource? resource = item;
             if (!CollectionReader.IsExpanded(item))
@@ -138,7 +140,7 @@ public sealed partial class HealthWalk
             }
             CollectionResult collection = await CollectionReader.ReadAsync(_reader, resource, null, _cancel);
             members.AddRange(collection.Members);
-            if (resource.Items("Members").Count > 0)
+            if (resource.ItemsOrLinks("Members").Count > 0)
                 _findings.ListsMembers(area);
             foreach (string warning in collection.Warnings)
                 _findings.Warn(warning);

@@ -41,7 +41,7 @@ public static class CollectionReader
         RedfishResource page = firstPage;
         for (int pages = 1; ; pages++)
         {
-            foreach (RedfishResource member in page.Items("Members"))
+            foreach (RedfishResource member in page.ItemsOrLinks("Members"))
             {
                 if (members.Count >= limits.MaxMembers)
                 {

@@ -42,6 +42,10 @@ public sealed partial class RedfishResource
     public static RedfishResource? From(JsonElement element, string uri) =>
         element.ValueKind == JsonValueKind.Object ? new RedfishResource(element, uri) : null;
 
+    /// <summary>A bare link, as a member of a collection that lists plain strings.</summary>
+    internal static RedfishResource LinkTo(string uri) =>
+        new(JsonSerializer.SerializeToElement(new Dictionary<string, string> { ["@odata.id"] = uri }), uri);
+
     private static JsonElement? ParseElement(ReadOnlySpan<byte> body, out string problem)
     {
         problem = "";

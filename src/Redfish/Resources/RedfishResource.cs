@@ -168,6 +168,10 @@ public sealed partial class RedfishResource
         return links;
     }
 
+    /// <summary>The objects of an array as <see cref="Items"/> gives them, with plain strings that are links among them made into bare links.</summary>
+    public IReadOnlyList<RedfishResource> ItemsOrLinks(params ReadOnlySpan<string> path) =>
+        Items(path) is { Count: > 0 } items ? items : [.. Links(path).Select(LinkTo)];
+
     public override string ToString() => $"{Uri} ({TypeName})";
 
     private string Pointer(ReadOnlySpan<string> path)

@@ -314,6 +314,26 @@ public sealed class HealthWalkTests
         Assert.Empty((await tree.WalkAsync()).Signals);
     }
 
+    [Fact]
+    public async Task Walk_LinksArePlainStrings_AreFollowed()
+    {
+        ModelTree tree = ModelTree.Healthy()
+            .Set(ModelTree.System, "Memory", $"\"{ModelTree.System}/Memory\"")
+            .Set(ModelTree.Storage, "Drives", $"[\"{ModelTree.Drive}\"]")
+            .Status(ModelTree.Dimm, "Enabled", "Critical")
+            .Set(ModelTree.Drive, "FailurePredicted", "true");
+        Assert.Equal(["Memory Failed Critical present", "Drive PredictedFailure Warning predicted"], (await tree.WalkAsync()).Signals.Select(Text));
+    }
+
+    [Fact]
+    public async Task Walk_TwoUnnamedItemsOfOneArray_AreTwoParts()
+    {
+        string fan = """{"Name":"Fan","Status":{"State":"Enabled","Health":"Critical"} }""";
+        ModelTree tree = ModelTree.Healthy().Set(ModelTree.Chassis, "Thermal", $$"""{"Id":"Thermal","Fans":[{{fan}},{{fan}}]}""");
+        HealthReading reading = await tree.WalkAsync();
+        Assert.Equal(2, reading.Signals.Select(signal => signal.Key).Distinct().Count());
+    }
+
     private static ModelTree WithFaults(string log, string entry) => ModelTree.Healthy()
         .Set(ModelTree.Manager, "LogServices", $$"""{"@odata.id":"{{ModelTree.Manager}}/LogServices"}""")
         .Collection(ModelTree.Manager + "/LogServices", log)

@@ -23,6 +23,54 @@ public sealed class MutationTests
     [Fact]
     public Task Walk_DamagedModelTree_NeitherThrowsNorInvents() => DamageAsync(Nuisances().Reader(), ModelTree.System, "model", 1000);
 
+    /// <summary>Damage to the resources by which a host finds itself: never an exception, never another machine.</summary>
+    [SharedDataTheory]
+    [MemberData(nameof(Names))]
+    public async Task Find_DamagedGivenTree_NeitherThrowsNorMistakes(string name)
+    {
+        TreeReader tree = TreeTests.Tree(name);
+        SystemMatch whole = await SystemMatch.FindAsync(tree, HostIdentity.Unknown, null, CancellationToken.None);
+        HostIdentity host = new(whole.System?.Text("UUID"), whole.System?.Text("SerialNumber"));
+        string[] read = [.. tree.Reads.Keys.Where(tree.Keys.Contains).Order(StringComparer.Ordinal)];
+        ParsedTree parsed = new(tree);
+        Random random = new(20260302);
+        MutationKind[] kinds = Enum.GetValues<MutationKind>();
+        for (int mutant = 0; mutant < 300; mutant++)
+        {
+            string key = read[random.Next(read.Length)];
+            MutationKind kind = kinds[random.Next(kinds.Length)];
+            parsed.Damage(key, Mutation.Apply(Encoding.UTF8.GetString(tree.Body(key).Span), kind, random));
+            SystemMatch damaged = await SystemMatch.FindAsync(parsed, host, null, CancellationToken.None);
+            if (Mutation.OnlyRemoves(kind) && damaged.Outcome == MatchOutcome.Unique)
+                Assert.Equal(whole.System!.Id ?? "", damaged.System!.Id ?? whole.System.Id ?? "");
+        }
+    }
+
+    /// <summary>Flipped, lost and repeated bytes: a body is read or refused, and what was read can be asked anything.</summary>
+    [Fact]
+    public void Parse_DamagedBytes_NeverThrows()
+    {
+        TreeReader tree = Nuisances().Reader();
+        Random random = new(20260303);
+        string[] keys = [.. tree.Keys.Order(StringComparer.Ordinal)];
+        for (int mutant = 0; mutant < 20_000; mutant++)
+        {
+            byte[] body = tree.Body(keys[random.Next(keys.Length)]).ToArray();
+            for (int flips = random.Next(1, 8); flips > 0; flips--)
+                body[random.Next(body.Length)] = random.Next(3) == 0 ? (byte)"{}[]\",:\\u\0"[random.Next(10)] : (byte)random.Next(256);
+            if (RedfishResource.TryParse(body, "/x", null, out _) is not { } resource)
+                continue;
+            foreach (string name in resource.PropertyNames.ToArray())
+            {
+                _ = resource.Text(name);
+                _ = resource.Number(name);
+                _ = resource.Flag(name);
+                _ = resource.Links(name);
+                _ = resource.Items(name).Select(item => item.Uri).Count();
+            }
+        }
+    }
+
     /// <summary>The model tree with everything in it that looks bad and is none, and a little that is.</summary>
     private static ModelTree Nuisances() => ModelTree.Healthy()
         .Status(ModelTree.System, "Enabled", "Critical")

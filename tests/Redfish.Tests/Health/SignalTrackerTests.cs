@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Evacuator.Redfish.Health;
 using Evacuator.Redfish.Resources;
 
@@ -200,6 +201,19 @@ public sealed class SignalTrackerTests
         Later(10);
         await ReadAsync(ModelTree.Healthy().Fail(ModelTree.Dimm, ReadOutcome.Timeout));
         Assert.Equal((Start, Start.AddMinutes(10)), (_state.LastComplete, _state.LastReading));
+    }
+
+    [Fact]
+    public async Task State_WrittenAndReadBack_GoesOnAsBefore()
+    {
+        await ReadAsync(SickDrive());
+        Send("OpenBMC.0.1.CPUError", null, "CPU 7");
+        _state = JsonSerializer.Deserialize<TrackerState>(JsonSerializer.Serialize(_state))!;
+        Assert.Empty(await ReadAsync(SickDrive()));
+        Assert.Equal(2, _state.Signals.Count);
+        Assert.Equal(2, _state.Signals.Values.Single(tracked => !tracked.IsOnlyAnnounced).Reads);
+        await ReadAsync(ModelTree.Healthy());
+        Assert.Equal(SignalChangeKind.Cleared, Assert.Single(await ReadAsync(ModelTree.Healthy())).Kind);
     }
 
     private static ModelTree SickDrive() => ModelTree.Healthy().Set(ModelTree.Drive, "FailurePredicted", "true");

@@ -86,6 +86,13 @@ public sealed class CollectionReaderTests
     }
 
     [Fact]
+    public async Task Read_MembersArePlainStrings_AreRead()
+    {
+        TreeReader tree = new TreeReader().Put("/c", """{"Members":["/c/1"]}""").Put("/c/1", """{"Name":"one"}""");
+        Assert.Equal("one", Assert.Single((await ReadAsync(tree)).Members).Name);
+    }
+
+    [Fact]
     public async Task Read_EntriesWithoutIds_AreAllTaken()
     {
         TreeReader tree = new TreeReader().Put("/c", """{"Members":[{"Message":"a"},{"Message":"a"}]}""");
