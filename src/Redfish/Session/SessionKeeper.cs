@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using Evacuator.Redfish.Resources;
@@ -11,9 +10,6 @@ namespace Evacuator.Redfish.Session;
 /// </summary>
 internal sealed class SessionKeeper : IDisposable
 {
-    private static readonly TimeSpan FirstHoldOff = TimeSpan.FromMinutes(5);
-    private static readonly TimeSpan LastHoldOff = TimeSpan.FromHours(1);
-
     // A token younger than this that is refused was not forgotten: logging in again would only fill the session table.
     private static readonly TimeSpan TokenGrace = TimeSpan.FromSeconds(30);
 
@@ -30,8 +26,8 @@ internal sealed class SessionKeeper : IDisposable
     private LoginResult? _current;
     private bool _proven;
     private string? _sessionsUri;
-    private volatile HoldOff? _holdOff;
-    private byte[] _passwordHash = [];
+    private readonly LoginHoldOff _holdOff;
+    private volatile string _holdOffKey = "";
     private bool _closed;
     private int _generation;
 
@@ -40,6 +36,7 @@ internal sealed class SessionKeeper : IDisposable
         _transport = transport;
         _options = options;
         _time = time;
+        _holdOff = LoginHoldOff.For(time);
         _file = SessionFile.Open(options.User is null ? null : options.StateFolder, options.Url, options.User ?? "");
     }
 
@@ -86,8 +83,9 @@ internal sealed class SessionKeeper : IDisposable
         {
             if (!ReferenceEquals(_current, used))
                 return;
+            if (!_proven)
+                _holdOff.Forget(_holdOffKey);
             _proven = true;
-            _holdOff = null;
         }
     }
 
@@ -106,7 +104,7 @@ internal sealed class SessionKeeper : IDisposable
             {
                 // Each request is a login here: the next one must not try again.
                 _current = null;
-                Hold(_passwordHash, LoginResult.Failed(BmcError.CredentialsRefused, $"user {_options.User} or its password is refused by {_options.Url.Authority}"));
+                _holdOff.Note(_holdOffKey, LoginResult.Failed(BmcError.CredentialsRefused, $"user {_options.User} or its password is refused by {_options.Url.Authority}"));
                 return false;
             }
             if (used.Credential.Token is null || (!_proven && _time.GetElapsedTime(used.Since) < TokenGrace))
@@ -146,13 +144,9 @@ internal sealed class SessionKeeper : IDisposable
     private async Task<LoginResult> LoginAsync()
     {
         string password = await _options.Password!(CancellationToken.None).ConfigureAwait(false);
-        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(password));
-        _passwordHash = hash;
-        if (_holdOff is { } held && held.PasswordHash.AsSpan().SequenceEqual(hash) && _time.GetElapsedTime(held.Since) is var waited && waited < held.Length)
-        {
-            return LoginResult.Failed(held.Result.Error,
-                $"{held.Result.Message} (tried {waited.TotalMinutes:0} min ago; not tried again for {(held.Length - waited).TotalMinutes:0} min or until the password changes, so that the account is not locked)");
-        }
+        _holdOffKey = LoginHoldOff.KeyOf(_options.Url, _options.User!, password);
+        if (_holdOff.Held(_holdOffKey) is { } held)
+            return held;
 
         LoginResult result = await TryAllUrisAsync(password).ConfigureAwait(false);
         if (result.Error == BmcError.SessionTableFull && _file.Sessions.Count > 0)
@@ -162,16 +156,10 @@ internal sealed class SessionKeeper : IDisposable
             result = await TryAllUrisAsync(password).ConfigureAwait(false);
         }
         if (result.Error is BmcError.CredentialsRefused or BmcError.PasswordChangeRequired)
-            Hold(hash, result);
+            _holdOff.Note(_holdOffKey, result);
         if (result.Error == BmcError.None && result.Credential.Token is not null)
             await DeleteSessionsAsync([.. _file.Sessions.Where(s => s != result.SessionUri)], result.Credential).ConfigureAwait(false);
         return result;
-    }
-
-    private void Hold(byte[] passwordHash, LoginResult result)
-    {
-        TimeSpan length = _holdOff is { } before && before.PasswordHash.AsSpan().SequenceEqual(passwordHash) ? Min(before.Length * 2, LastHoldOff) : FirstHoldOff;
-        _holdOff = new HoldOff(passwordHash, _time.GetTimestamp(), length, result);
     }
 
     private async Task<LoginResult> TryAllUrisAsync(string password)
@@ -317,12 +305,8 @@ internal sealed class SessionKeeper : IDisposable
 
     private string BasicOf(string password) => Convert.ToBase64String(Encoding.UTF8.GetBytes($"{_options.User}:{password}"));
 
-    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
-
     /// <summary>Gives the file free and deletes nothing at the BMC.</summary>
     public void Dispose() => _file.Dispose();
-
-    private sealed record HoldOff(byte[] PasswordHash, long Since, TimeSpan Length, LoginResult Result);
 }
 
 /// <summary>What a login came to. <c>Since</c> is a timestamp of the clock in use.</summary>

@@ -127,6 +127,11 @@ public sealed class BmcClientTests
             Assert.Equal(BmcError.CredentialsRefused, (await client.GetAsync(FakeBmc.SystemUri, None)).Error);
         Assert.Equal(2, bmc.CountOf($"POST {FakeBmc.SessionsUri}"));
 
+        // Another client of this process knows it too.
+        await using (BmcClient other = bmc.Client(time, o => o with { Password = _ => ValueTask.FromResult(password) }))
+            Assert.Equal(BmcError.CredentialsRefused, (await other.ConnectAsync(None)).Error);
+        Assert.Equal(2, bmc.CountOf($"POST {FakeBmc.SessionsUri}"));
+
         password = FakeBmc.Password;
         Assert.True((await client.GetAsync(FakeBmc.SystemUri, None)).Succeeded);
     }
