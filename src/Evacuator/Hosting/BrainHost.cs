@@ -59,6 +59,8 @@ internal static class BrainHost
             provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(new OwnBmc(setup.Options.Bmc, setup.BmcPassword ?? (() => Secrets.BmcPassword(setup.Options))));
         services.AddSingleton(provider => setup.Bmcs(provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(setup.Signals);
+        services.AddSingleton<BmcHealth>();
         services.AddSingleton(new WitnessSecrets(setup.RuntimeDirectory));
         services.AddSingleton<Admission>();
         services.AddSingleton<PowerHandover>();
@@ -66,13 +68,11 @@ internal static class BrainHost
         services.AddSingleton<Reservations>();
         services.AddSingleton<StatusBuilder>();
         services.AddHeartbeat<NodeWatch>(TimeSpan.FromMinutes(3));
-        // One read of a struggling BMC with its retries may take three minutes, and a look is several reads.
-        services.AddHeartbeat<BmcHealth>(TimeSpan.FromMinutes(30));
 
         AddLoop<EvacuationService>(services);
         AddLoop<WitnessService>(services);
         AddLoop<NodeWatch>(services);
-        AddLoop<BmcHealth>(services);
+        AddLoop<SignalWatch>(services);
         services.AddSingleton<IProgressCheck>(provider => provider.GetRequiredService<EvacuationService>());
     }
 

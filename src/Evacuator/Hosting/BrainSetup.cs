@@ -4,6 +4,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
+using Evacuator.Health;
 using Evacuator.Journal;
 using Evacuator.Power;
 
@@ -24,6 +25,9 @@ internal sealed record BrainSetup
 
     /// <summary>Management controllers; the argument is the service's clock.</summary>
     public required Func<TimeProvider, IBmcs> Bmcs { get; init; }
+
+    /// <summary>What the own management controller says about this host's health.</summary>
+    public required Func<IServiceProvider, ISignalSource> Signals { get; init; }
 
     /// <summary>On tmpfs, private to the service.</summary>
     public required string RuntimeDirectory { get; init; }

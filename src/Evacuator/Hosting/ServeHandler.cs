@@ -1,9 +1,11 @@
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Common.Hosting;
+using Evacuator.Health;
 using Evacuator.Journal;
 using Evacuator.Power;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Evacuator.Hosting;
 
@@ -68,6 +70,8 @@ internal static class ServeHandler
             Tls = tls.Value!,
             Journal = journal!,
             Bmcs = time => new RedfishBmcs(journal!.IsFallback ? runtime : state, time, new Random()),
+            Signals = services => new RedfishSignalSource(
+                services.GetRequiredService<OwnBmc>(), (RedfishBmcs)services.GetRequiredService<IBmcs>(), options.Bmc, services.GetRequiredService<TimeProvider>(), new Random()),
             RuntimeDirectory = runtime,
             SocketPath = Path.Combine(runtime, Path.GetFileName(Api.ApiRoutes.SocketPath)),
             SocketGroup = Accounts.GroupId(Accounts.Service) is null ? null : Accounts.Service,

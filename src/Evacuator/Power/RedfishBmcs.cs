@@ -1,8 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
 using Evacuator.Fleet;
+using Evacuator.Redfish.Health;
 using Evacuator.Redfish.Power;
-using Evacuator.Redfish.Resources;
 using Evacuator.Redfish.Session;
 
 namespace Evacuator.Power;
@@ -13,20 +13,32 @@ internal sealed class RedfishBmcs(string stateDirectory, TimeProvider time, Rand
 {
     public async Task<BmcOpening> OpenAsync(BmcAccess access, CancellationToken token)
     {
+        BmcLogin login = await ConnectAsync(access, token).ConfigureAwait(false);
+        return login.Client is { } client
+            ? new BmcOpening(new RedfishBmc(client, login.Scope!.Systems[0], access.Uuid.Length > 0 ? access.Uuid : null, time), "")
+            : new BmcOpening(null, login.Problem);
+    }
+
+    /// <summary>
+    /// Connects, logs in and finds the host's system. One controller may serve several machines, and powering the wrong one off would be the end of somebody's day:
+    /// the id or the UUID has to name it, unless there is only one.
+    /// </summary>
+    public async Task<BmcLogin> ConnectAsync(BmcAccess access, CancellationToken token)
+    {
         if (TryOptions(access, out string problem) is not { } options)
-            return new BmcOpening(null, problem);
-        BmcClient client = new(options, time, random);
+            return new BmcLogin(null, null, problem);
+        BmcClient? client = new(options, time, random);
         try
         {
             BmcReply root = await client.ConnectAsync(token).ConfigureAwait(false);
             if (!root.Succeeded)
-                return new BmcOpening(null, root.Message);
-            (string? system, string why) = await FindSystemAsync(client, root.Resource!, access, token).ConfigureAwait(false);
-            if (system is null)
-                return new BmcOpening(null, why);
-            RedfishBmc bmc = new(client, system, access.Uuid.Length > 0 ? access.Uuid : null, time);
-            client = null!;
-            return new BmcOpening(bmc, "");
+                return new BmcLogin(null, null, root.Message);
+            SystemMatch match = await SystemMatch.FindAsync(client, new HostIdentity(options.SystemUuid, null), options.SystemId, token).ConfigureAwait(false);
+            if (match.Scope is not { } scope)
+                return new BmcLogin(null, null, $"{access.Url}: {match.Reason}: set [bmc] system or uuid to this host's");
+            BmcLogin login = new(client, scope, "");
+            client = null;
+            return login;
         }
         finally
         {
@@ -58,27 +70,6 @@ internal sealed class RedfishBmcs(string stateDirectory, TimeProvider time, Rand
         };
         problem = string.Join("; ", options.Problems());
         return problem.Length == 0 ? options : null;
-    }
-
-    /// <summary>
-    /// One controller may serve several machines, and powering the wrong one off would be the end of somebody's day: the id or the UUID has to name it, unless
-    /// there is only one that has a power state.
-    /// </summary>
-    private static async Task<(string? Uri, string Why)> FindSystemAsync(BmcClient client, RedfishResource root, BmcAccess access, CancellationToken token)
-    {
-        if (root.Link("Systems") is not { } systems)
-            return (null, $"{access.Url} shows no systems");
-        CollectionResult collection = await CollectionReader.ReadAsync(client, systems, null, token).ConfigureAwait(false);
-        if (collection.Outcome != ReadOutcome.Found)
-            return (null, $"the systems of {access.Url} cannot be read: {string.Join("; ", collection.Warnings)}");
-        List<RedfishResource> candidates = [.. collection.Members.Where(member => member.Has("PowerState"))];
-        if (access.System.Length > 0)
-            candidates = [.. candidates.Where(member => string.Equals(member.Id, access.System, StringComparison.OrdinalIgnoreCase))];
-        else if (access.Uuid.Length > 0 && candidates.Count > 1)
-            candidates = [.. candidates.Where(member => string.Equals(member.Text("UUID"), access.Uuid, StringComparison.OrdinalIgnoreCase))];
-        return candidates.Count == 1
-            ? (candidates[0].Uri, "")
-            : (null, $"{access.Url} has {candidates.Count} systems that could be this host ({string.Join(", ", collection.Members.Select(member => member.Id))}): set [bmc] system to the right one");
     }
 
     private string AuthorityFile(string pem)
@@ -125,3 +116,8 @@ internal sealed class RedfishBmcs(string stateDirectory, TimeProvider time, Rand
         public ValueTask DisposeAsync() => client.DisposeAsync();
     }
 }
+
+/// <param name="Client">null when it could not be opened; the caller disposes it</param>
+/// <param name="Scope">the host's system and what belongs to it</param>
+/// <param name="Problem">why it could not be opened; empty when it was</param>
+internal sealed record BmcLogin(BmcClient? Client, HealthScope? Scope, string Problem);

@@ -116,6 +116,8 @@ internal sealed class TestNode
 
     public FakeAgent Agent { get; }
 
+    public FakeSignals Signals { get; } = new();
+
     public string Name => _peer.Name;
 
     public string SocketPath => Path.Combine(_folder, "evacuator.sock");
@@ -144,6 +146,7 @@ internal sealed class TestNode
             Tls = _tls,
             Journal = Journal,
             Bmcs = _ => _rack.Bmcs,
+            Signals = _ => Signals,
             RuntimeDirectory = Path.Combine(_folder, "run"),
             SocketPath = SocketPath,
             SocketGroup = null,
