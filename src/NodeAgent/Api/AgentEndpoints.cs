@@ -40,25 +40,7 @@ internal static partial class AgentEndpoints
         local.MapPost(AgentRoutes.PowerOff, PowerOff);
     }
 
-    private static async Task<IResult> ContainersAsync(RuncRuntime runtime, Preflight preflight, CancellationToken cancel)
-    {
-        List<ContainerReport> reports = [];
-        foreach (ContainerReport report in await runtime.ReportAllAsync(cancel))
-            reports.Add(report.State == "running" ? report with { Blockers = [.. report.Blockers, .. await BlockersAsync(report.Name, runtime, preflight, cancel)] } : report);
-        return Json(reports);
-    }
-
-    private static async Task<IReadOnlyList<Blocker>> BlockersAsync(string name, RuncRuntime runtime, Preflight preflight, CancellationToken cancel)
-    {
-        try
-        {
-            return preflight.Check(await runtime.DescribeAsync(name, cancel));
-        }
-        catch (ContainerException e)
-        {
-            return [e.Blocker];
-        }
-    }
+    private static async Task<IResult> ContainersAsync(RuncRuntime runtime, CancellationToken cancel) => Json(await runtime.ReportAllAsync(cancel));
 
     private static IResult Start(MoveRequest request, MoveRegistry moves)
     {

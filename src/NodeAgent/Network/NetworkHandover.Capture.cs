@@ -19,8 +19,16 @@ internal sealed partial class NetworkHandover
     public Task<ContainerDescription> RefreshNeighboursAsync(ContainerDescription container, CancellationToken cancel) =>
         HasOwnNetwork(container) ? Task.Run(() => RefreshNeighbours(container), cancel) : Task.FromResult(container);
 
-    /// <summary>Like <see cref="CaptureAsync"/>, at once; the settings are the slow part (some hundred small files) and may be left out.</summary>
+    /// <summary>Like <see cref="CaptureAsync"/>, at once; the settings are the slow part (some hundred small files), which only a move needs.</summary>
     internal ContainerDescription Capture(ContainerDescription container, bool withSettings)
+    {
+        ContainerDescription captured = Read(container, withSettings);
+        if (withSettings)
+            Rehearse(captured);
+        return captured;
+    }
+
+    private ContainerDescription Read(ContainerDescription container, bool withSettings)
     {
         if (container.Network == NetworkKind.Host)
             return container;

@@ -94,6 +94,7 @@ internal sealed partial class NetworkHandover
             foreach (RouteDescription route in container.DevicelessRoutes)
                 routes.AddRoute(0, route);
             WriteSettings(space, container, IsAddressGeneration);
+            Rehearse(prepared);
         }
         catch
         {

@@ -52,6 +52,25 @@ internal sealed partial class NetworkHandover
         LogConnected(container.Name, Announce(announcer), (long)time.GetElapsedTime(start).TotalMicroseconds);
     }
 
+    /// <summary>
+    /// Walks the code of the freeze without effect: run for the first time inside of it, compiling it took 13 ms of a disconnect that else
+    /// takes 0.1, and 107 ms of a reconnect that else takes 0.6.
+    /// </summary>
+    private void Rehearse(ContainerDescription container)
+    {
+        if (!HasOwnNetwork(container) || container.NetworkFaults.Count > 0)
+            return;
+        const int nobody = int.MaxValue;
+        using (OpenAnnouncer(container))
+            OnHost(host =>
+            {
+                foreach (InterfaceDescription link in container.Interfaces)
+                    HostEnd(host, link);
+                host.TrySetPortState(nobody, RouteSocket.BR_STATE_FORWARDING);
+            });
+        new Announcer(container.Name, []).Send();
+    }
+
     private static LinkInfo HostEnd(RouteSocket host, InterfaceDescription link)
     {
         if (link.HostName is null)
