@@ -30,7 +30,7 @@ internal static class TreeReceiver
         {
             await Duplex.JoinAsync(
                 peer, peer, peer.Dispose,
-                server.StandardInput.BaseStream, server.StandardOutput.BaseStream, server.StandardInput.Close,
+                server.StandardOutput.BaseStream, server.StandardInput.BaseStream, server.StandardInput.Close,
                 count: null, cancel);
             await server.WaitForExitAsync(cancel);
             await errors;
