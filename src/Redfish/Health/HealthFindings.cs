@@ -131,37 +131,45 @@ internal sealed class HealthFindings
         HashSet<(string Group, string Body)> items = [];
         foreach (Part part in _parts.Values)
         {
-            string group = GroupKey(part);
+            string group = $"{part.Kind} {GroupKey(part)}";
             // Two items of one array are two parts, also where the service calls both the same.
             if (part.Uri.Contains('#'))
                 for (int same = 2; !items.Add((group, RedfishUri.Key(part.Uri))); same++)
-                    group = $"{GroupKey(part)} ({same})";
+                    group = $"{part.Kind} {GroupKey(part)} ({same})";
             if (!groups.TryGetValue(group, out List<Part>? parts))
                 groups.Add(group, parts = []);
             parts.Add(part);
         }
-        return groups.Select(pair => (pair.Key, pair.Value));
+        return groups.Select(pair => (pair.Key[(pair.Key.IndexOf(' ') + 1)..], pair.Value));
     }
 
     // A drive appears under Storage and under Chassis, a supply, fan or temperature in the deprecated resource and in its successor.
     private static string GroupKey(Part part) => part.Kind switch
     {
-        ComponentKind.Drive or ComponentKind.PowerSupply or ComponentKind.NetworkAdapter or ComponentKind.PcieDevice when part.Location.SerialNumber is { } serial =>
+        ComponentKind.Drive or ComponentKind.PowerSupply or ComponentKind.NetworkAdapter or ComponentKind.PcieDevice
+            or ComponentKind.StorageController when part.Location.SerialNumber is { } serial =>
             $"serial {serial.ToLowerInvariant()}",
         ComponentKind.Drive when !part.Uri.Contains('#') => $"{part.Name.ToLowerInvariant()} {RedfishUri.LastSegment(RedfishUri.Key(part.Uri))}",
         ComponentKind.PowerSupply or ComponentKind.Fan or ComponentKind.Temperature or ComponentKind.Power or ComponentKind.Sensor =>
             $"{ChassisOf(part.Uri)} {part.Name.ToLowerInvariant()}",
+        // Inline in the storage resource and again in its Controllers collection, under one number.
+        ComponentKind.StorageController => $"{StorageOf(part.Uri)} {part.Name.ToLowerInvariant()} {RedfishUri.LastSegment(part.Uri)}",
         _ when part.Uri.Contains('#') => $"{RedfishUri.Key(part.Uri)}#{part.Name.ToLowerInvariant()}",
         _ => Identity(part.Uri),
     };
 
-    private static string ChassisOf(string uri)
+    private static string ChassisOf(string uri) => UpTo(uri, "/chassis/");
+
+    private static string StorageOf(string uri) => UpTo(uri, "/storage/");
+
+    /// <summary>The URI up to the id behind the given collection; all of it where that is not in it.</summary>
+    private static string UpTo(string uri, string collection)
     {
         string key = RedfishUri.Key(uri);
-        int at = key.IndexOf("/chassis/", StringComparison.Ordinal);
+        int at = key.IndexOf(collection, StringComparison.Ordinal);
         if (at < 0)
             return key;
-        int end = key.IndexOf('/', at + "/chassis/".Length);
+        int end = key.IndexOf('/', at + collection.Length);
         return end < 0 ? key : key[..end];
     }
 
@@ -179,6 +187,9 @@ internal sealed class HealthFindings
         if (group.SelectMany(part => part.Counting.Select(finding => (part, finding))).ToList() is not { Count: > 0 } found)
             yield break;
         ComponentLocation location = group.Skip(1).Aggregate(found[0].part.Location, (known, part) => known.FilledFrom(part.Location));
+        // Dell's ids (Disk.Bay.3:Enclosure.Internal.0-1) are what the label says; a bare number is not.
+        if (location.Place is null && group.Select(part => part.Id).FirstOrDefault(id => id is not null && id.Any(char.IsAsciiLetter) && id.Any(char.IsAsciiDigit)) is { } id)
+            location = location with { Place = id };
         foreach (IGrouping<SignalKind, (Part part, Finding finding)> same in found.GroupBy(each => each.finding.Kind))
         {
             (Part part, Finding first) = same.First();

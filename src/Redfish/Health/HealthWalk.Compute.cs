@@ -27,11 +27,21 @@ public sealed partial class HealthWalk
                 part.Presence = Presence.NotCounted;
             Status(part, memory);
             HpeMemory(part, memory);
+            NvidiaMemory(part, memory);
             if (part.Presence != Presence.NotCounted)
                 await MemoryMetricsAsync(part, memory);
         }
         if (system.Child("MemorySummary") is { } summary)
             _findings.Rollup(HealthArea.Memory, summary);
+    }
+
+    // High-bandwidth memory of a GPU: a row that could not be remapped is lost, one that waits for a reset is the forerunner.
+    private static void NvidiaMemory(Part part, RedfishResource memory)
+    {
+        if (memory.Flag("Oem", "Nvidia", "RowRemappingFailed") == true)
+            part.Raise(SignalKind.UncorrectableError, SignalSeverity.Critical, "RowRemappingFailed", isExplicit: true);
+        if (memory.Flag("Oem", "Nvidia", "RowRemappingPending") == true)
+            part.Raise(SignalKind.CorrectableErrorThreshold, SignalSeverity.Warning, "RowRemappingPending", predicted: true, isExplicit: true);
     }
 
     private async Task MemoryMetricsAsync(Part part, RedfishResource memory)

@@ -12,14 +12,18 @@ public sealed partial class HealthWalk
     /// <summary>A message that says something about a part that the walk may meet only later.</summary>
     private sealed record Claim(MessageMeaning Meaning, string? MessageId, string? Origin, string Evidence, string? Place, string Text);
 
-    private async Task ManagersAsync(List<RedfishResource> systems)
+    private async Task ManagersAsync(RedfishResource? root, List<RedfishResource> systems, bool isOnlyMachine)
     {
+        List<RedfishResource> managers = [];
         foreach (RedfishResource system in systems)
-            foreach (RedfishResource manager in await MembersAsync(HealthArea.Managers, system, "Links", "ManagedBy"))
-            {
-                _ = Leaf(HealthArea.Managers, ComponentKind.Manager, manager);
-                await ActiveFaultsAsync(manager);
-            }
+            managers.AddRange(await MembersAsync(HealthArea.Managers, system, "Links", "ManagedBy"));
+        if (managers.Count == 0 && isOnlyMachine && root is not null)
+            managers.AddRange(await MembersAsync(HealthArea.Managers, root, "Managers"));
+        foreach (RedfishResource manager in managers)
+        {
+            _ = Leaf(HealthArea.Managers, ComponentKind.Manager, manager);
+            await ActiveFaultsAsync(manager);
+        }
     }
 
     private async Task ActiveFaultsAsync(RedfishResource owner)

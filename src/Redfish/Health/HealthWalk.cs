@@ -63,7 +63,7 @@ public sealed partial class HealthWalk
         foreach (RedfishResource each in chassis)
             await ChassisAsync(each);
         // 5.
-        await ManagersAsync(systems);
+        await ManagersAsync(root, systems, scope.IsOnlyMachine);
         foreach (RedfishResource owner in systems.Concat(chassis))
             await ActiveFaultsAsync(owner);
         // 6.

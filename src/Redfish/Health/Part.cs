@@ -16,6 +16,7 @@ internal sealed class Part
         Uri = resource.Uri;
         Name = resource.Name ?? resource.Id ?? resource.Text("MemberId") ?? RedfishUri.LastSegment(resource.Uri);
         Location = location;
+        Id = resource.Id;
         State = resource.Text("Status", "State");
         Presence = Presences.Of(resource, location.SerialNumber);
         Health = SignalSeverities.Parse(resource.Text("Status", "Health"));
@@ -40,6 +41,8 @@ internal sealed class Part
     public string Uri { get; }
 
     public string Name { get; }
+
+    public string? Id { get; }
 
     public ComponentLocation Location { get; }
 

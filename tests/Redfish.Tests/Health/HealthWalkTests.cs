@@ -34,6 +34,8 @@ public sealed class HealthWalkTests
     [InlineData(ModelTree.Metrics, "HealthData", """{"DataLossDetected":true}""", "Memory DataLoss Critical present")]
     [InlineData(ModelTree.Dimm, "Oem", """{"Hpe":{"DIMMStatus":"DegradedCorrectableErrors"}}""", "Memory CorrectableErrorThreshold Warning predicted")]
     [InlineData(ModelTree.Dimm, "Status", """{"State":"Enabled","Health":"Critical"}""", "Memory Failed Critical present")]
+    [InlineData(ModelTree.Dimm, "Oem", """{"Nvidia":{"RowRemappingFailed":true}}""", "Memory UncorrectableError Critical present")]
+    [InlineData(ModelTree.Dimm, "Oem", """{"Nvidia":{"RowRemappingPending":true}}""", "Memory CorrectableErrorThreshold Warning predicted")]
     [InlineData(ModelTree.Cpu, "Status", """{"State":"Enabled","Health":"Warning"}""", "Processor Degraded Warning present")]
     [InlineData(ModelTree.Supply, "Status", """{"State":"Enabled","Health":"Critical"}""", "PowerSupply Failed Critical present")]
     [InlineData(ModelTree.Supply, "LineInputStatus", "\"LossOfInput\"", "PowerSupply InputPowerLost Warning present")]
@@ -312,6 +314,25 @@ public sealed class HealthWalkTests
             .Set(ModelTree.Chassis, "Links/Contains", """[{"@odata.id":"/redfish/v1/Chassis/Node1"}]""")
             .Put("/redfish/v1/Chassis/Node1", """{"Id":"Node1","Links":{"ComputerSystems":[{"@odata.id":"/redfish/v1/Systems/2"}],"ContainedBy":{"@odata.id":"/redfish/v1/Chassis/1"} },"Thermal":{"Fans":[{"Name":"Fan N","Status":{"State":"Enabled","Health":"Critical"} }]} }""");
         Assert.Empty((await tree.WalkAsync()).Signals);
+    }
+
+    [Fact]
+    public async Task Walk_ControllerInlineAndInItsCollection_IsOneSignal()
+    {
+        string sick = """ "Name":"Controller","Status":{"State":"Enabled","Health":"Warning"} """;
+        ModelTree tree = ModelTree.Healthy()
+            .Set(ModelTree.Storage, "StorageControllers", $$"""[{"@odata.id":"{{ModelTree.Storage}}#/StorageControllers/0","MemberId":"0",{{sick}}}]""")
+            .Set(ModelTree.Storage, "Controllers", $$"""{"@odata.id":"{{ModelTree.Storage}}/Controllers"}""")
+            .Collection(ModelTree.Storage + "/Controllers", "0")
+            .Put(ModelTree.Storage + "/Controllers/0", $$"""{"Id":"0",{{sick}}}""");
+        Assert.Equal("StorageController Degraded Warning present", Text(Assert.Single((await tree.WalkAsync()).Signals)));
+    }
+
+    [Fact]
+    public async Task Walk_PartWithoutAPlace_IsFoundByAnIdThatNamesOne()
+    {
+        ModelTree tree = ModelTree.Healthy().Put(ModelTree.Drive, """{"Id":"Disk.Bay.3:Enclosure.Internal.0-1","Name":"SSD 3","Model":"X","SerialNumber":"S9","FailurePredicted":true}""");
+        Assert.Equal("Disk.Bay.3:Enclosure.Internal.0-1", Assert.Single((await tree.WalkAsync()).Signals).Location.Place);
     }
 
     [Fact]

@@ -141,6 +141,15 @@ public sealed class MessageTableTests
         Assert.Empty(wrong);
     }
 
+    [SharedDataFact]
+    public void Classify_EveryPushedSample_IsKnown()
+    {
+        string[] files = Directory.GetFiles(Path.Combine(Prerequisites.SharedRedfish!, "events", "push"), "*.json");
+        string[] ids = [.. files.SelectMany(file => Regex.Matches(File.ReadAllText(file), "\"MessageI[dD]\"\\s*:\\s*\"([^\"]+)\"").Select(match => match.Groups[1].Value)).Distinct()];
+        Assert.True(ids.Length >= 8);
+        Assert.DoesNotContain(ids, id => MessageTable.Classify(id).Effect == MessageEffect.Unknown);
+    }
+
     private static HashSet<string> RegistryKeys() =>
         [.. RegistrySeverities().Select(pair => MessageIds.Normalize(pair.Key)!.ToString())];
 
