@@ -64,25 +64,30 @@ bmc_reset() {
         --data "{\"ResetType\":\"$type\"}" "https://$(node_bmc_address "$node")$target" || die "the BMC of $node refused $type"
 }
 
+BMC_USAGE="usage: lab bmc NODE power on|off|soft|state | state | led | event FILE | patch URI JSON | get URI"
+
 bmc_act() {
-    [ $# -ge 3 ] || die "usage: lab bmc NODE power on|off|soft|state | event FILE | patch URI JSON | get URI"
+    [ $# -ge 2 ] || die "$BMC_USAGE"
     local node=$1
     node_check "$node"
     [ -S "$RUN/bmc/$node/control.sock" ] || die "the BMC of $node is not there; see $RUN/bmc/$node/log"
-    case $2:$3 in
+    case $2:${3:-} in
         power:on) bmc_reset "$node" On ;;
         power:off) bmc_reset "$node" ForceOff ;;
         power:soft) bmc_reset "$node" GracefulShutdown ;;
-        power:state) bmc_control "$node" GET "$(bmc_system "$node")" | jq -r .PowerState ;;
-        event:*)
+        power:state | state:) bmc_control "$node" GET "$(bmc_system "$node")" | jq -r .PowerState ;;
+        # One word for both ways in which BMCs tell of the locator LED.
+        led:) bmc_control "$node" GET "$(bmc_system "$node")" |
+            jq -r 'if .LocationIndicatorActive // (.IndicatorLED // "Off" | . != "Off") then "on" else "off" end' ;;
+        event:?*)
             [ -f "$3" ] || die "no such file: $3"
             bmc_control "$node" POST /event "$3"
             ;;
-        patch:*)
-            [ $# -eq 4 ] || die "usage: lab bmc NODE patch URI JSON"
+        patch:?*)
+            [ $# -eq 4 ] || die "$BMC_USAGE"
             bmc_control "$node" PATCH "$3" <(printf '%s' "$4") >/dev/null
             ;;
-        get:*) bmc_control "$node" GET "$3" | jq . ;;
-        *) die "usage: lab bmc NODE power on|off|soft|state | event FILE | patch URI JSON | get URI" ;;
+        get:?*) bmc_control "$node" GET "$3" | jq . ;;
+        *) die "$BMC_USAGE" ;;
     esac
 }
