@@ -37,7 +37,7 @@ bmc_up() {
 bmc_command() { printf 'EVACUATOR_LAB=%q %q %q %q' "$LAB" "$LAB_DIR/lab" "$1" "$2"; }
 
 bmc_wait() {
-    local deadline=$((SECONDS + 30))
+    local deadline=$((SECONDS + 60))
     until [ -s "$RUN/bmc/$1/fingerprint" ]; do
         [ $SECONDS -lt $deadline ] || die "the BMC of $1 does not start: $(tail -n 5 "$RUN/bmc/$1/log" 2>/dev/null)"
         sleep 0.1

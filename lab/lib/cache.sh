@@ -19,7 +19,7 @@ cached() {
     mkdir -p "$CACHE"
     if [ ! -e "$path" ]; then
         exec 8>"$CACHE/lock"
-        flock 8
+        flock -n 8 || { say "waiting for what another rack is building" && flock 8; }
         if [ ! -e "$path" ]; then
             cache_clean_partial
             tmp=$(mktemp -d "$CACHE/tmp.XXXXXX")
