@@ -15,6 +15,9 @@ namespace Evacuator.Hosting;
 internal sealed partial class NodeWatch(
     AgentClient agent, PeerDirectory peers, Admission admission, BrainTimings timings, TimeProvider time, Heartbeat<NodeWatch> heartbeat, ILogger<NodeWatch> log) : BackgroundService
 {
+    private static readonly TimeSpan RecentContainers = TimeSpan.FromSeconds(30);
+
+    private volatile ContainerList? _recent;
     private volatile AgentView _agentView = new(null, "not asked so far", time.GetUtcNow());
 
     public AgentView AgentView => _agentView;
@@ -34,6 +37,27 @@ internal sealed partial class NodeWatch(
         }
 
         return _agentView;
+    }
+
+    /// <summary>
+    /// The containers as of the last half minute: every peer asks every few seconds, and a listing with its checks costs the agent a walk through /proc. Null if the
+    /// agent does not answer.
+    /// </summary>
+    public async Task<IReadOnlyList<ContainerReport>?> RecentContainersAsync(CancellationToken token)
+    {
+        ContainerList? recent = _recent;
+        if (recent is not null && time.GetUtcNow() - recent.At < RecentContainers)
+            return recent.Containers;
+        try
+        {
+            IReadOnlyList<ContainerReport> containers = await agent.GetContainersAsync(token).ConfigureAwait(false);
+            _recent = new ContainerList(containers, time.GetUtcNow());
+            return containers;
+        }
+        catch (AgentException)
+        {
+            return null;
+        }
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -72,6 +96,8 @@ internal sealed partial class NodeWatch(
             await Task.Delay(timings.PeerPoll, time, stop).ConfigureAwait(false);
         }
     }
+
+    private sealed record ContainerList(IReadOnlyList<ContainerReport> Containers, DateTimeOffset At);
 
     [LoggerMessage(EventId = 280, Level = LogLevel.Information, Message = "evacuator-agent was open although this node is closed ({Reason}): closed again")]
     private static partial void LogClosedAgain(ILogger logger, string reason);

@@ -48,30 +48,18 @@ internal static class PeerEndpoints
 
     private static string Caller(HttpContext context) => FleetTls.IdentityOf(context).Node;
 
-    private static async Task<IResult> CapacityAsync(EvacuatorOptions options, NodeWatch watch, AgentClient agent, Reservations reservations, CancellationToken token)
+    private static async Task<IResult> CapacityAsync(EvacuatorOptions options, NodeWatch watch, Reservations reservations, CancellationToken token)
     {
         AgentView view = await watch.LookAsync(token).ConfigureAwait(false);
-        List<string> spread = [];
-        if (view.Host is not null)
-        {
-            try
-            {
-                spread = [.. (await agent.GetContainersAsync(token).ConfigureAwait(false)).Select(container => ContainerPolicy.Of(container).Spread).OfType<string>().Distinct()];
-            }
-            catch (AgentException)
-            {
-                // Without the list the spread rule cannot be kept: better no answer about the host than a wrong one.
-                view = view with { Host = null };
-            }
-        }
-
+        IReadOnlyList<ContainerReport>? containers = view.Host is null ? null : await watch.RecentContainersAsync(token).ConfigureAwait(false);
         return Json(new PeerCapacity
         {
             Node = options.Node.Name,
             Version = ProgramVersion.Text,
-            Host = view.Host,
+            // Without the list the spread rule cannot be kept: better no answer about the host than a wrong one.
+            Host = containers is null ? null : view.Host,
             Closed = reservations.WhyClosed(),
-            SpreadGroups = spread,
+            SpreadGroups = [.. (containers ?? []).Select(container => ContainerPolicy.Of(container).Spread).OfType<string>().Distinct()],
         });
     }
 

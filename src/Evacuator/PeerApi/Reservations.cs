@@ -5,6 +5,7 @@ using Evacuator.Agent;
 using Evacuator.Common.AgentApi;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
+using Evacuator.Placement;
 
 namespace Evacuator.PeerApi;
 
@@ -30,6 +31,9 @@ internal sealed class Reservations(AgentClient agent, EvacuationService evacuati
             return new ReservationReply(true, known.Token, []);
         if (_open.Count >= MaxOpen)
             return Refuse(BlockerCode.Reserved, $"{MaxOpen} reservations are open here already");
+
+        if (await WhyNotSpreadAsync(request.Container, token).ConfigureAwait(false) is { } together)
+            return together;
 
         string secret = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(TokenBytes));
         try
@@ -86,6 +90,22 @@ internal sealed class Reservations(AgentClient agent, EvacuationService evacuati
         if (evacuations.Active is { } active)
             return $"is being emptied itself since {active.State.Started:u}: {active.State.Trigger.Reason}";
         return admission.Closed is { } closed ? $"takes no containers since {closed.Since:u} ({closed.Reason}) until \"evacuator reopen\" there" : null;
+    }
+
+    /// <summary>The planner knew what ran here when it asked; two nodes that are emptied at once could bring two members of a group together.</summary>
+    private async Task<ReservationReply?> WhyNotSpreadAsync(ContainerReport container, CancellationToken token)
+    {
+        if (ContainerPolicy.Of(container).Spread is not { } group)
+            return null;
+        try
+        {
+            ContainerReport? member = (await agent.GetContainersAsync(token).ConfigureAwait(false)).FirstOrDefault(other => ContainerPolicy.Of(other).Spread == group);
+            return member is null ? null : Refuse(BlockerCode.Reserved, $"{member.Name} of the group {group} (evacuator.spread) runs here already");
+        }
+        catch (AgentException e)
+        {
+            return Refuse(BlockerCode.PeerUnreachable, e.Message);
+        }
     }
 
     private static ReservationReply Refuse(BlockerCode code, string text) => new(false, null, [new Blocker(code, text)]);
