@@ -43,7 +43,7 @@ internal sealed class LogPoller(IResourceReader reader, string entriesUri)
         // 2. Fewer entries than before means cleared: what is there now came after that, whatever its number.
         double? count = page.Number("Members@odata.count");
         bool cleared = _primed && count < _count;
-        _count = count ?? _count;
+        _count = count;
         if (cleared)
         {
             _known.Clear();
@@ -55,6 +55,7 @@ internal sealed class LogPoller(IResourceReader reader, string entriesUri)
                 if (read.Resource is null)
                     return new LogLook(false, [], true, $"{entriesUri}: {read.Message}");
                 page = read.Resource;
+                _count = page.Number("Members@odata.count");
             }
         }
 
@@ -90,8 +91,11 @@ internal sealed class LogPoller(IResourceReader reader, string entriesUri)
                 break;
             }
             page = read.Resource;
-            if (!newestFirst)
-                _tail = next;
+            if (newestFirst)
+                continue;
+            // The next look begins here, so it is this page's count that it compares: pages of one log may disagree.
+            _tail = next;
+            _count = page.Number("Members@odata.count");
         }
 
         // 4. The baseline tells nothing.
