@@ -96,6 +96,7 @@ public sealed class FleetTls : IDisposable
         ServerCertificateContext = _context,
         ClientCertificateRequired = true,
         EnabledSslProtocols = SslProtocols.Tls13,
+        AllowTlsResume = false, // Every connection shows its certificate anew.
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
         CertificateChainPolicy = FleetTrust.Policy(_authority, _time.GetUtcNow()),
         RemoteCertificateValidationCallback = (_, certificate, _, _) => Accept(certificate, node: null),
@@ -107,6 +108,7 @@ public sealed class FleetTls : IDisposable
         TargetHost = node,
         ClientCertificateContext = _context,
         EnabledSslProtocols = SslProtocols.Tls13,
+        AllowTlsResume = false, // Every connection shows its certificate anew.
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
         CertificateChainPolicy = FleetTrust.Policy(_authority, _time.GetUtcNow()),
         RemoteCertificateValidationCallback = (_, certificate, _, _) => Accept(certificate, node),
