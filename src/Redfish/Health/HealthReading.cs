@@ -66,16 +66,21 @@ public sealed record ErrorCounter(ComponentReading Part, string Name, bool Uncor
 public sealed record HealthReading(DateTimeOffset TakenAt, IReadOnlyList<Signal> Signals, IReadOnlyList<AreaReading> Areas,
     IReadOnlyList<ComponentReading> Components, IReadOnlyList<ErrorCounter> Counters, IReadOnlySet<string> Unread, IReadOnlyList<string> Warnings, int Requests)
 {
+    /// <summary>
+    /// For a reading of some parts only, what it covers by <see cref="Resources.RedfishUri.Key"/>: it says nothing of anything else. Null for a whole walk.
+    /// </summary>
+    public IReadOnlySet<string>? Covered { get; init; }
+
     public AreaReading this[HealthArea area] => Areas.First(each => each.Area == area);
 
     /// <summary>Whether no area is in doubt and at least one part said how it is. Only then may the absence of signals be called health.</summary>
-    public bool IsComplete => KnowsAnything && Areas.All(area => area.State != AreaState.CannotTell);
+    public bool IsComplete => Covered is null && KnowsAnything && Areas.All(area => area.State != AreaState.CannotTell);
 
     /// <summary>
     /// Whether nothing is in doubt about what containers live on: the system, memory, processors, storage, power and cooling. An adapter that says nothing of itself,
     /// or a PCIe device that answers 404, does not count here.
     /// </summary>
-    public bool KnowsEssentials => KnowsAnything && Areas.All(area => area.State != AreaState.CannotTell
+    public bool KnowsEssentials => Covered is null && KnowsAnything && Areas.All(area => area.State != AreaState.CannotTell
         || area.Area is HealthArea.Sensors or HealthArea.Pcie or HealthArea.Network or HealthArea.Managers or HealthArea.Faults);
 
     /// <summary>Whether at least one part of the machine said how it is: not only the BMC, and not only a sum over parts that were not seen.</summary>

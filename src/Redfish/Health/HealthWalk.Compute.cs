@@ -18,21 +18,24 @@ public sealed partial class HealthWalk
     private async Task MemoryAsync(RedfishResource system)
     {
         foreach (RedfishResource memory in await MembersAsync(HealthArea.Memory, system, "Memory"))
-        {
-            Part part = _findings.Observe(HealthArea.Memory, ComponentKind.Memory, memory, out bool isNew);
-            if (!isNew)
-                continue;
-            // An empty socket on services that do not say Absent.
-            if (memory.Number("CapacityMiB") == 0 && part.Location.SerialNumber is null)
-                part.Presence = Presence.NotCounted;
-            Status(part, memory);
-            HpeMemory(part, memory);
-            NvidiaMemory(part, memory);
-            if (part.Presence != Presence.NotCounted)
-                await MemoryMetricsAsync(part, memory);
-        }
+            await MemoryModuleAsync(memory);
         if (system.Child("MemorySummary") is { } summary)
             _findings.Rollup(HealthArea.Memory, summary);
+    }
+
+    private async Task MemoryModuleAsync(RedfishResource memory)
+    {
+        Part part = _findings.Observe(HealthArea.Memory, ComponentKind.Memory, memory, out bool isNew);
+        if (!isNew)
+            return;
+        // An empty socket on services that do not say Absent.
+        if (memory.Number("CapacityMiB") == 0 && part.Location.SerialNumber is null)
+            part.Presence = Presence.NotCounted;
+        Status(part, memory);
+        HpeMemory(part, memory);
+        NvidiaMemory(part, memory);
+        if (part.Presence != Presence.NotCounted)
+            await MemoryMetricsAsync(part, memory);
     }
 
     // High-bandwidth memory of a GPU: a row that could not be remapped is lost, one that waits for a reset is the forerunner.

@@ -49,11 +49,7 @@ public sealed partial class HealthWalk
         {
             Controller(controller);
             foreach (RedfishResource drive in await MembersAsync(HealthArea.Storage, controller, "Links", "PhysicalDrives"))
-            {
                 Drive(drive);
-                if (_findings.At(drive.Uri) is { } part && drive.Texts("DiskDriveStatusReasons").Any(reason => reason.Contains("Predict", StringComparison.OrdinalIgnoreCase)))
-                    part.Raise(SignalKind.PredictedFailure, SignalSeverity.Warning, "DiskDriveStatusReasons predict failure", predicted: true, isExplicit: true);
-            }
             foreach (RedfishResource volume in await MembersAsync(HealthArea.Storage, controller, "Links", "LogicalDrives"))
                 Leaf(HealthArea.Storage, ComponentKind.Volume, volume);
         }

@@ -79,7 +79,7 @@ public sealed partial class HealthWalk
         for (int at = 0; at < _claims.Count && at < 1000; at++)
         {
             Claim claim = _claims[at];
-            Part? part = claim.Origin is { } origin ? _findings.At(origin) ?? await JudgeOriginAsync(origin, claim.Meaning) : null;
+            Part? part = claim.Origin is { } origin ? _findings.At(origin) ?? await JudgeAsync(origin, HealthAreas.Of(claim.Meaning.Component)) : null;
             if (claim.Meaning.Effect != MessageEffect.Raises)
                 continue;
             if (part is { IsRollup: false })
@@ -100,43 +100,50 @@ public sealed partial class HealthWalk
         part.Raise(claim.Meaning.Kind, claim.Meaning.Severity, claim.Text, claim.Meaning.Predicted, evidence: claim.Evidence, messageId: claim.MessageId);
     }
 
-    private async Task<Part?> JudgeOriginAsync(string origin, MessageMeaning meaning)
+    /// <summary>Reads a resource that was named by a message, and judges it as the walk would have; null when it is no part or could not be read.</summary>
+    private async Task<Part?> JudgeAsync(string uri, HealthArea area)
     {
-        if (origin.Contains('#') || await ReadAsync(HealthAreas.Of(meaning.Component), origin) is not { } resource)
+        if (await ReadAsync(area, uri) is not { } resource)
             return null;
         switch (resource.TypeName)
         {
-            case "Drive":
-                Drive(resource);
-                break;
-            case "Sensor":
-                Sensor(resource);
-                break;
-            case "PowerSupply":
-                Supply(resource);
-                break;
-            case "LeakDetector":
-                LeakDetector(resource);
+            case "Memory":
+                await MemoryModuleAsync(resource);
                 break;
             case "Processor":
                 await ProcessorAsync(resource);
                 break;
+            case "Drive" or "HpeSmartStorageDiskDrive":
+                Drive(resource);
+                break;
             case "StorageController":
                 Controller(resource);
                 break;
+            case "PowerSupply":
+                Supply(resource);
+                break;
+            case "Power":
+                LegacyPower(resource);
+                break;
+            case "Thermal":
+                LegacyThermal(resource);
+                break;
+            case "Sensor":
+                Sensor(resource);
+                break;
+            case "LeakDetector":
+                LeakDetector(resource);
+                break;
             case "ComputerSystem" or "Chassis":
                 return _findings.Observe(HealthArea.System, resource.TypeName == "Chassis" ? ComponentKind.Chassis : ComponentKind.System, resource, out _, isRollup: true);
-            default:
-                if (KindOfType(resource.TypeName) is not { } kind)
-                    return null;
+            case var type when KindOfType(type) is { } kind:
                 return Leaf(HealthAreas.Of(kind), kind, resource);
         }
-        return _findings.At(resource.Uri);
+        return _findings.At(uri) ?? _findings.At(resource.Uri);
     }
 
     private static ComponentKind? KindOfType(string type) => type switch
     {
-        "Memory" => ComponentKind.Memory,
         "Volume" => ComponentKind.Volume,
         "Fan" => ComponentKind.Fan,
         "Pump" => ComponentKind.Coolant,

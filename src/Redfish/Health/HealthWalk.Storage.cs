@@ -59,11 +59,9 @@ public sealed partial class HealthWalk
         if (!isNew)
             return;
         _enclosures.UnionWith(drive.Links("Links", "Chassis"));
+        // An empty bay can claim anything: Enabled, Critical and a predicted failure were all seen.
         if (part.Location is { SerialNumber: null, Model: null })
-        {
-            // An empty bay can claim anything: Enabled, Critical and a predicted failure were all seen.
             part.Presence = Presence.NotCounted;
-        }
         Status(part, drive);
         SignalSeverity severity = part.Health == SignalSeverity.Critical ? SignalSeverity.Critical : SignalSeverity.Warning;
         if (drive.Flag("FailurePredicted") == true)
@@ -78,6 +76,9 @@ public sealed partial class HealthWalk
                 break;
         }
         DellDrive(part, drive, severity);
+        // HPE's own drive resource of iLO 4 and 5.
+        if (drive.Texts("DiskDriveStatusReasons").Any(reason => reason.Contains("Predict", StringComparison.OrdinalIgnoreCase)))
+            part.Raise(SignalKind.PredictedFailure, severity, "DiskDriveStatusReasons predict failure", predicted: true, isExplicit: true);
         if (IsFlash(drive))
         {
             Wear(part, "PredictedMediaLifeLeftPercent", drive.Number("PredictedMediaLifeLeftPercent"), drive.Uri);

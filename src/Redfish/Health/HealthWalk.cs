@@ -44,6 +44,27 @@ public sealed partial class HealthWalk
         return walk._findings.Build(clock.GetUtcNow(), walk._reader.Requests);
     }
 
+    /// <summary>
+    /// Reads some parts only, after an event about them: a request or two each instead of a whole walk. What it does not cover, it says nothing about.
+    /// </summary>
+    /// <param name="reader">Where resources come from.</param>
+    /// <param name="uris">The parts: a URI that names no part (a system, a log entry) is left to the next whole walk.</param>
+    /// <param name="options">Bounds and thresholds; null for the defaults.</param>
+    /// <param name="clock">Ours.</param>
+    /// <param name="cancel">Ends it with an exception.</param>
+    public static async Task<HealthReading> RereadAsync(IResourceReader reader, IEnumerable<string> uris, HealthWalkOptions? options, TimeProvider clock,
+        CancellationToken cancel)
+    {
+        HealthWalk walk = new(reader, options ?? HealthWalkOptions.Default, cancel);
+        foreach (string uri in uris)
+            await walk.JudgeAsync(uri, HealthArea.System);
+        await walk.SettleClaimsAsync();
+        HealthReading reading = walk._findings.Build(clock.GetUtcNow(), walk._reader.Requests);
+        // A system or chassis was only looked at, not walked.
+        IEnumerable<ComponentReading> parts = reading.Components.Where(part => part.Kind is not (ComponentKind.System or ComponentKind.Chassis));
+        return reading with { Covered = parts.Select(part => RedfishUri.Key(part.Evidence)).ToHashSet() };
+    }
+
     private async Task WalkAsync(HealthScope scope)
     {
         // 1.

@@ -30,7 +30,7 @@ public static class SignalTracker
         ImmutableDictionary<string, double> counters = Count(state.Counters, reading, signals, seen, now, changes);
         foreach (TrackedSignal tracked in signals.Values.Where(each => !seen.Contains(each.Signal.Key)).ToList())
             NotSeen(signals, tracked, reading, options, now, changes);
-        TrackerState after = new(signals.ToImmutable(), counters, now, reading.KnowsEssentials ? now : state.LastComplete);
+        TrackerState after = new(signals.ToImmutable(), counters, reading.Covered is null ? now : state.LastReading, reading.KnowsEssentials ? now : state.LastComplete);
         return new TrackerStep(after, changes, false);
     }
 
@@ -88,6 +88,8 @@ public static class SignalTracker
         if (reading[signal.Area].State != AreaState.Known)
             return false;
         string[] uris = [signal.Part, signal.Evidence, .. signal.AlsoAt];
+        if (reading.Covered is { } covered && !covered.Contains(RedfishUri.Key(signal.Part)))
+            return false;
         if (uris.Any(uri => reading.Unread.Contains(RedfishUri.Key(uri))))
             return false;
         ComponentReading? part = reading.Components.FirstOrDefault(each => each.Evidence == signal.Part);

@@ -27,6 +27,7 @@ public sealed class HealthWalkTests
     [InlineData(ModelTree.Drive, "PredictedMediaLifeLeftPercent", "\"3\"", "Drive MediaWear Critical predicted")]
     [InlineData(ModelTree.Drive, "Oem", """{"Dell":{"DellPhysicalDisk":{"PredictiveFailureState":"SmartAlertPresent"}}}""", "Drive PredictedFailure Warning predicted")]
     [InlineData(ModelTree.Drive, "Oem", """{"Supermicro":{"PercentageDriveLifeUsed":98}}""", "Drive MediaWear Critical predicted")]
+    [InlineData(ModelTree.Drive, "DiskDriveStatusReasons", "[\"PredictiveFail\"]", "Drive PredictedFailure Warning predicted")]
     [InlineData(ModelTree.Metrics, "HealthData", """{"AlarmTrips":{"CorrectableECCError":true}}""", "Memory CorrectableErrorThreshold Warning predicted")]
     [InlineData(ModelTree.Metrics, "HealthData", """{"AlarmTrips":{"UncorrectableECCError":true}}""", "Memory UncorrectableError Critical present")]
     [InlineData(ModelTree.Metrics, "HealthData", """{"AlarmTrips":{"AddressParityError":true}}""", "Memory UncorrectableError Critical present")]
@@ -333,6 +334,21 @@ public sealed class HealthWalkTests
     {
         ModelTree tree = ModelTree.Healthy().Put(ModelTree.Drive, """{"Id":"Disk.Bay.3:Enclosure.Internal.0-1","Name":"SSD 3","Model":"X","SerialNumber":"S9","FailurePredicted":true}""");
         Assert.Equal("Disk.Bay.3:Enclosure.Internal.0-1", Assert.Single((await tree.WalkAsync()).Signals).Location.Place);
+    }
+
+    [Fact]
+    public async Task Walk_SmartArrayOfOldHpe_IsWalked()
+    {
+        string smart = ModelTree.System + "/SmartStorage";
+        ModelTree tree = ModelTree.Healthy()
+            .Set(ModelTree.System, "Oem", $$$"""{"Hpe":{"Links":{"SmartStorage":{"@odata.id":"{{{smart}}}"} } } }""")
+            .Put(smart, $$$"""{"Links":{"ArrayControllers":{"@odata.id":"{{{smart}}}/ArrayControllers"} },"Status":{"Health":"Warning"} }""")
+            .Collection(smart + "/ArrayControllers", "0")
+            .Put(smart + "/ArrayControllers/0", $$$"""{"Id":"0","Name":"P408i","Status":{"State":"Enabled","Health":"OK"},"Links":{"PhysicalDrives":{"@odata.id":"{{{smart}}}/ArrayControllers/0/DiskDrives"} } }""")
+            .Collection(smart + "/ArrayControllers/0/DiskDrives", "3")
+            .Put(smart + "/ArrayControllers/0/DiskDrives/3", """{"@odata.type":"#HpeSmartStorageDiskDrive.v2_1_0.HpeSmartStorageDiskDrive","Id":"3","Name":"HpeSmartStorageDiskDrive","Location":"1I:1:4","Model":"EG0600","SerialNumber":"KW1","DiskDriveStatusReasons":["PredictiveFail"],"Status":{"State":"Enabled","Health":"OK"} }""");
+        Signal signal = Assert.Single((await tree.WalkAsync()).Signals);
+        Assert.Equal(("Drive PredictedFailure Warning predicted", "1I:1:4"), (Text(signal), signal.Location.Place));
     }
 
     [Fact]

@@ -216,18 +216,49 @@ public sealed class SignalTrackerTests
         Assert.Equal(SignalChangeKind.Cleared, Assert.Single(await ReadAsync(ModelTree.Healthy())).Kind);
     }
 
+    [Fact]
+    public async Task Reread_OfOnePart_ShowsItInTwoRequestsAndClearsNothingElse()
+    {
+        ModelTree both = SickDrive().Status(ModelTree.Supply, "Enabled", "Critical").Set(ModelTree.Metrics, "HealthData/AlarmTrips/CorrectableECCError", "true");
+        await ReadAsync(SickDrive().Status(ModelTree.Supply, "Enabled", "Critical"));
+        HealthReading reread = await HealthWalk.RereadAsync(both.Reader(), [ModelTree.Dimm], null, TimeProvider.System, CancellationToken.None);
+        Assert.Equal(2, reread.Requests);
+        Assert.Equal(SignalKind.CorrectableErrorThreshold, Assert.Single(Apply(reread)).Signal.Signal.Kind);
+        Assert.Equal(3, _state.Signals.Count);
+
+        ModelTree healthy = ModelTree.Healthy();
+        for (int round = 0; round < 3; round++)
+            Apply(await HealthWalk.RereadAsync(healthy.Reader(), [ModelTree.Dimm, ModelTree.Supply], null, TimeProvider.System, CancellationToken.None));
+        Assert.Equal(ComponentKind.Drive, Assert.Single(_state.Signals.Values).Signal.Component);
+        Assert.Equal(Start, _state.LastReading);
+    }
+
+    [Theory]
+    [InlineData("/redfish/v1/nowhere")]
+    [InlineData(ModelTree.System)]
+    [InlineData(ModelTree.System + "/Memory")]
+    public async Task Reread_OfWhatIsNoPart_SaysNothing(string uri)
+    {
+        await ReadAsync(SickDrive());
+        for (int round = 0; round < 3; round++)
+            Assert.Empty(Apply(await HealthWalk.RereadAsync(ModelTree.Healthy().Reader(), [uri], null, TimeProvider.System, CancellationToken.None)));
+        Assert.Single(_state.Signals);
+    }
+
+    private IReadOnlyList<SignalChange> Apply(HealthReading reading)
+    {
+        TrackerStep step = SignalTracker.Apply(_state, reading, Options, _now);
+        _state = step.State;
+        return step.Changes;
+    }
+
     private static ModelTree SickDrive() => ModelTree.Healthy().Set(ModelTree.Drive, "FailurePredicted", "true");
 
     private static ModelTree Errors(int count) => ModelTree.Healthy().Set(ModelTree.Metrics, "LifeTime/UncorrectableECCErrorCount", count.ToString());
 
     private void Later(int minutes) => _now = _now.AddMinutes(minutes);
 
-    private async Task<IReadOnlyList<SignalChange>> ReadAsync(ModelTree tree)
-    {
-        TrackerStep step = SignalTracker.Apply(_state, await tree.WalkAsync(), Options, _now);
-        _state = step.State;
-        return step.Changes;
-    }
+    private async Task<IReadOnlyList<SignalChange>> ReadAsync(ModelTree tree) => Apply(await tree.WalkAsync());
 
     private TrackerStep Send(string id, string? origin, string? place = null)
     {
