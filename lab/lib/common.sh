@@ -51,7 +51,7 @@ remove_cgroup() {
     echo 1 >"$cgroup/cgroup.kill"
     while grep -q '^populated 1' "$cgroup/cgroup.events"; do
         tries=$((tries + 1))
-        [ $tries -lt 200 ] || die "processes in $cgroup do not die: $(find "$cgroup" -name cgroup.procs -exec cat {} + | tr '\n' ' ')"
+        [ $tries -lt 1200 ] || die "processes in $cgroup do not die: $(find "$cgroup" -name cgroup.procs -exec cat {} + | tr '\n' ' ')"
         sleep 0.05
     done
     find "$cgroup" -depth -type d -exec rmdir {} +
