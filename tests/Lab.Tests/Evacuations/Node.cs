@@ -1,0 +1,123 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Evacuator.Lab.Tests.Rack;
+
+namespace Evacuator.Lab.Tests.Evacuations;
+
+/// <summary>One host of the rack, driven as its root would.</summary>
+internal sealed class Node(LabCommand lab, string name, string address)
+{
+    private const string FaultPoint = "/run/evacuator-agent/fault-point";
+
+    public static TimeSpan Patience { get; } = TimeSpan.FromSeconds(90);
+
+    public string Name => name;
+
+    public string Address => address;
+
+    public override string ToString() => name;
+
+    public Task<LabResult> TryAsync(params string[] command) => lab.RunAsync(["exec", name, "--", .. command]);
+
+    /// <summary>Runs a shell script in the node; fails the test unless it ends with 0.</summary>
+    public async Task<string> ShAsync(string script, params string[] arguments)
+    {
+        LabResult result = await TryAsync(["sh", "-euc", script, "sh", .. arguments]);
+        Assert.True(result.ExitCode == 0, $"{name}: '{script}' ended with {result.ExitCode}: {result.Output}{result.Error}");
+        return result.Output.TrimEnd('\n');
+    }
+
+    public Task<LabResult> EvacuatorAsync(params string[] arguments) => TryAsync(["evacuator", .. arguments]);
+
+    /// <summary>Makes the agent die, or wait, when a move reaches the point.</summary>
+    public Task ArmAsync(string action, string point) =>
+        ShAsync($"rm -f {FaultPoint}.reached; printf '%s %s' \"$1\" \"$2\" >{FaultPoint}.new; mv {FaultPoint}.new {FaultPoint}", action, point);
+
+    /// <summary>Waits until the agent waits at the point armed with "pause".</summary>
+    public Task ReachedAsync() => UntilAsync($"[ -e {FaultPoint}.reached ]", "its agent never came to the armed point");
+
+    /// <summary>Waits until the agent has died at the point armed with "kill".</summary>
+    public Task DiedAsync() => UntilAsync($"! [ -e {FaultPoint} ]", "its agent never came to the point at which it is to die");
+
+    public Task LetGoAsync() => ShAsync($"rm -f {FaultPoint}");
+
+    public Task KillAsync(string unit) => ShAsync("systemctl kill --kill-whom=main -s KILL \"$1\"", unit);
+
+    public Task LinkAsync(string state) => Checked(lab.RunAsync("link", name, state));
+
+    /// <summary>Writes a drop-in of the configuration, which is gone after the test.</summary>
+    public Task ConfigureAsync(string text) =>
+        ShAsync("f=/etc/evacuator/evacuator.conf.d/90-test.conf; printf '%s' \"$1\" >$f; chmod 644 $f", text);
+
+    /// <summary>Restarts both services; they must come up.</summary>
+    public async Task RestartAsync()
+    {
+        await ShAsync("systemctl reset-failed evacuator-agent evacuator 2>/dev/null || true; systemctl restart evacuator-agent evacuator; systemctl is-active --quiet evacuator-agent evacuator");
+    }
+
+    /// <summary>Waits, in the node, for a shell condition.</summary>
+    public async Task UntilAsync(string condition, string failure)
+    {
+        LabResult result = await TryAsync("sh", "-uc", $"for i in $(seq {(int)(Patience.TotalSeconds * 20)}); do if {condition}; then exit 0; fi; sleep 0.05; done; exit 1");
+        Assert.True(result.ExitCode == 0, $"{name}: {failure}");
+    }
+
+    public async Task<JsonElement> StatusAsync()
+    {
+        LabResult result = await EvacuatorAsync("status", "--json");
+        Assert.True(result.ExitCode == 0, $"{name}: evacuator status ended with {result.ExitCode}: {result.Error}");
+        return Parse(result.Output);
+    }
+
+    /// <summary>Waits until <c>evacuator status --json</c> is as wanted.</summary>
+    public async Task<JsonElement> StatusUntilAsync(Func<JsonElement, bool> wanted, string failure)
+    {
+        long start = Stopwatch.GetTimestamp();
+        LabResult result;
+        do
+        {
+            result = await EvacuatorAsync("status", "--json");
+            if (result.ExitCode == 0 && Parse(result.Output) is var status && wanted(status))
+                return status;
+            await Task.Delay(200);
+        }
+        while (Stopwatch.GetElapsedTime(start) < Patience);
+        Assert.Fail($"{name}: {failure}: {result.Output}{result.Error}");
+        return default;
+    }
+
+    /// <summary>Starts an evacuation and returns at once.</summary>
+    public async Task<Evacuation> EvacuateAsync(params string[] options)
+    {
+        LabResult result = await EvacuatorAsync(["start", "--reason", "a test", "--json", .. options]);
+        Assert.True(result.ExitCode == 0, $"{name}: evacuator start ended with {result.ExitCode}: {result.Output}{result.Error}");
+        return new Evacuation(this, Parse(result.Output).GetProperty("id").GetGuid());
+    }
+
+    /// <summary>What this node has of a container, a line for each thing; empty if there is nothing.</summary>
+    /// <remarks>Asked of runc and the kernel, of nothing of ours.</remarks>
+    public async Task<IReadOnlyList<string>> TracesAsync(string container)
+    {
+        string output = await ShAsync("""
+            n=$1
+            g=/sys/fs/cgroup/containers/$n
+            if runc list -q | grep -qx "$n"; then
+                status=$(runc state "$n" | sed -n 's/.*"status": "\(.*\)".*/\1/p')
+                if [ "$status" = running ] && [ "$(cat $g/cgroup.freeze)" = 0 ]; then echo "runs"; else echo "runc: $status, freeze $(cat $g/cgroup.freeze)"; fi
+            fi
+            ! [ -e /run/netns/$n ] || echo "netns /run/netns/$n"
+            ! ip link show ve-$n >/dev/null 2>&1 || echo "interface ve-$n"
+            ! [ -d $g ] || echo "cgroup $g"
+            ! [ -e /srv/containers/$n ] || echo "bundle /srv/containers/$n"
+            """, container);
+        return output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    }
+
+    public static JsonElement Parse(string json) => JsonDocument.Parse(json).RootElement.Clone();
+
+    public async Task<string> JournalAsync(DateTimeOffset since) => (await TryAsync("journalctl", "--no-pager", "-o", "short-precise", "-n", "60",
+        "--since", since.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture), "-u", "evacuator", "-u", "evacuator-agent")).Output;
+
+    private static async Task Checked(Task<LabResult> result) => _ = (await result).Text;
+}
