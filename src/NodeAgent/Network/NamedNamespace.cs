@@ -16,7 +16,12 @@ internal static class NamedNamespace
     internal static void Create(string path)
     {
         string directory = Path.GetDirectoryName(path)!;
-        Directory.CreateDirectory(directory);
+        if (!Directory.Exists(directory))
+        {
+            Directory.CreateDirectory(directory);
+            // As "ip netns" makes it, whatever our umask: others list it too.
+            File.SetUnixFileMode(directory, (UnixFileMode)0b111_101_101);
+        }
         Share(directory);
         try
         {
