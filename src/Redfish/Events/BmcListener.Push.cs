@@ -16,7 +16,11 @@ public sealed partial class BmcListener
         // Even an unreadable body shows that the way is open.
         _pushArrived = true;
         if (_testExpected && payload.Records.Count > 0 && payload.Records.All(r => r.IsTest))
+        {
+            // Ours, once: a later one is somebody else's and worth showing.
+            _testExpected = false;
             return payload.Records.Count;
+        }
         Take(payload, ListenMode.Push);
         if (State.Mode == ListenMode.Push)
             Hearing(ListenMode.Push, State.Reason);

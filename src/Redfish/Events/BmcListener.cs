@@ -88,7 +88,14 @@ public sealed partial class BmcListener
                 }
                 if (_push is not null && offer.Service is not null)
                 {
-                    reason = await PushAsync(offer, reason, cancel).ConfigureAwait(false) ?? reason;
+                    string? ended = await PushAsync(offer, reason, cancel).ConfigureAwait(false);
+                    if (ended is null)
+                    {
+                        // The stream is tried again; events must not come both ways for ever.
+                        await _push.DeleteAsync(cancel).ConfigureAwait(false);
+                        continue;
+                    }
+                    reason = ended;
                     better = true;
                 }
                 await PollAsync(better ? reason : offer.Reason, _options.RetryBetterAfter, cancel).ConfigureAwait(false);

@@ -169,6 +169,16 @@ public sealed class BmcListenerTests
     }
 
     [Fact]
+    public async Task Push_StreamWasRefused_IsLeftForTheStreamOnceThatWorks()
+    {
+        await using ListenerRun run = await ListenerRun.StartAsync(Quick with { RetryBetterAfter = Soon * 10 }, new Fault { Kind = FaultKind.SseEnds }, push: true);
+        await run.UntilAsync(s => s is { Mode: ListenMode.Push, Hearing: true });
+        run.Bmc.ClearFaults();
+        await run.UntilAsync(s => s is { Mode: ListenMode.Sse, Hearing: true });
+        Assert.Empty(run.Bmc.Subscriptions);
+    }
+
+    [Fact]
     public async Task Poll_NothingElseOffered_FindsWhatIsNewInTheLogs()
     {
         await using ListenerRun run = await ListenerRun.StartAsync(Quick, stream: false);
