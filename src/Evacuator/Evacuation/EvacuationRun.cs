@@ -99,9 +99,15 @@ internal sealed partial class EvacuationRun
     // 1
     private async Task CloseAsync(CancellationToken token)
     {
-        string reason = $"evacuation {_ledger.State.Id:D}: {_ledger.State.Trigger.Reason}";
-        await AgentAsync(t => _services.Admission.CloseAsync(reason, t), "the node is closed to new containers", token).ConfigureAwait(false);
+        await KeepClosedAsync(token).ConfigureAwait(false);
         Advance(new EvacuationInput.AdmissionClosed());
+    }
+
+    /// <summary>Also later on: an agent that was restarted is open, and an open node is not proven empty.</summary>
+    private Task KeepClosedAsync(CancellationToken token)
+    {
+        string reason = $"evacuation {_ledger.State.Id:D}: {_ledger.State.Trigger.Reason}";
+        return AgentAsync(t => _services.Admission.CloseAsync(reason, t), "the node is closed to new containers", token);
     }
 
     // 2
@@ -172,6 +178,7 @@ internal sealed partial class EvacuationRun
     private async Task ProveAsync(CancellationToken token)
     {
         EvacuationSnapshot snapshot = _ledger.Snapshot;
+        await KeepClosedAsync(token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport> containers = await AgentAsync(_services.Agent.GetContainersAsync, "the proof of emptiness", token).ConfigureAwait(false);
 
         // Started by hand, or by something that does not know that the node is being emptied.
@@ -237,6 +244,7 @@ internal sealed partial class EvacuationRun
         EmptinessReport? left;
         try
         {
+            await KeepClosedAsync(stop).ConfigureAwait(false);
             PowerOffRequest request = new(state.Id, state.Trigger.Reason);
             left = await AgentAsync(t => _services.Agent.PowerOffAsync(request, t), "the host shuts down", stop).ConfigureAwait(false);
         }

@@ -38,23 +38,24 @@ internal static class ReportBuilder
     /// <summary>The report that a witness gives for a node that is off: what the node told it, completed with what it saw itself.</summary>
     public static EvacuationReport Complete(WitnessState witness, string ownNode)
     {
-        EvacuationReport report = witness.Report;
+        EvacuationReport report = witness.Report with { Power = witness.Report.Power with { Witness = ownNode }, Led = witness.Led ?? witness.Report.Led };
         if (witness.Phase == WitnessPhase.VerifiedOff)
         {
             return report with
             {
                 State = EvacuationPhase.Done,
-                Summary = string.Create(CultureInfo.InvariantCulture, $"done: {report.Node} is empty and off, as {ownNode} saw on its BMC at {witness.LastRead:u}"),
+                Summary = string.Create(CultureInfo.InvariantCulture, $"{report.Node} is empty and off, as {ownNode} saw on its BMC at {witness.LastRead:u}"),
                 Ended = witness.Ended,
                 TotalSeconds = Math.Round(((witness.Ended ?? witness.Started) - report.Started).TotalSeconds, 1),
                 Waiting = null,
                 Power = report.Power with { State = witness.LastPowerState, VerifiedBy = ownNode, VerifiedAt = witness.LastRead, Forced = witness.Forced is not null },
-                Led = witness.Led ?? report.Led,
             };
         }
 
         return report with
         {
+            // What the node told was said while it looked for a witness; it has gone on since.
+            State = witness.Phase == WitnessPhase.Withdrawn ? report.State : EvacuationPhase.PoweringOff,
             Summary = witness.Phase switch
             {
                 WitnessPhase.Watching => $"{report.Node} is going down; {ownNode} watches its BMC. {witness.Detail}",
@@ -106,11 +107,11 @@ internal static class ReportBuilder
             EvacuationPhase.Proving => $"{count}; proving that nothing is left",
             EvacuationPhase.ArrangingPowerOff => $"{count}, nothing is left; looking for a peer that watches the power-off",
             EvacuationPhase.PoweringOff => $"{count}, nothing is left; going down, {state.Witness} watches",
-            EvacuationPhase.Done when state.Power is { } power => $"done: {count}, {state.Node} was {power.State} as {power.VerifiedBy} saw on its BMC",
-            EvacuationPhase.Done => $"done: {count}, nothing is left on {state.Node}; it is on and takes no container until \"evacuator reopen\"",
-            EvacuationPhase.Failed => $"failed: {count}; {state.Problem}",
-            EvacuationPhase.Cancelling => $"being cancelled by {state.CancelledBy}: {count} before that",
-            EvacuationPhase.Cancelled => $"cancelled by {state.CancelledBy}: {count} before that and stay where they are now; the others run here",
+            EvacuationPhase.Done when state.Power is { } power => $"{count}, {state.Node} was {power.State} as {power.VerifiedBy} saw on its BMC",
+            EvacuationPhase.Done => $"{count}, nothing is left on {state.Node}; it is on and takes no container until \"evacuator reopen\"",
+            EvacuationPhase.Failed => $"{count}; {state.Problem}",
+            EvacuationPhase.Cancelling => $"by {state.CancelledBy}: {count} before that",
+            EvacuationPhase.Cancelled => $"by {state.CancelledBy}; {count} before that and stay where they are now; the others run here",
             _ => state.Phase.ToString(),
         };
     }

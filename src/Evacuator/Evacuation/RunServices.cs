@@ -14,9 +14,3 @@ internal sealed record RunServices(
 {
     public PlacementPolicy Placement => new(Options.Move.MemoryReservePercent, Options.Move.FreezeBudget);
 }
-
-/// <summary>Tells a restart of the service from a reboot of the host.</summary>
-internal sealed class BootId(string path = "/proc/sys/kernel/random/boot_id")
-{
-    public string Value { get; } = File.ReadAllText(path).Trim();
-}

@@ -42,7 +42,7 @@ internal sealed record BrainSetup
     /// <summary>Where peers connect; null: on all addresses.</summary>
     public IPAddress? ListenAddress { get; init; }
 
-    public BootId BootId { get; init; } = new();
+    public required BootId BootId { get; init; }
 
     public BrainTimings Timings { get; init; } = new();
 

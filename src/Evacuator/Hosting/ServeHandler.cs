@@ -1,6 +1,7 @@
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Common.Hosting;
+using Evacuator.Evacuation;
 using Evacuator.Health;
 using Evacuator.Journal;
 using Evacuator.Power;
@@ -73,6 +74,7 @@ internal static class ServeHandler
             Signals = services => new RedfishSignalSource(
                 services.GetRequiredService<OwnBmc>(), (RedfishBmcs)services.GetRequiredService<IBmcs>(), options.Bmc, services.GetRequiredService<TimeProvider>(), new Random()),
             RuntimeDirectory = runtime,
+            BootId = BootId.Find(runtime),
             SocketPath = Path.Combine(runtime, Path.GetFileName(Api.ApiRoutes.SocketPath)),
             SocketGroup = Accounts.GroupId(Accounts.Service) is null ? null : Accounts.Service,
         };

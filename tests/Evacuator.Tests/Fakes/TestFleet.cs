@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Http.Json;
 using System.Net.Sockets;
 using Evacuator.Api;
 using Evacuator.Cli;
@@ -129,7 +128,7 @@ internal sealed class TestNode
     /// <summary>Called before (false) and after (true) each write to the journal; what it throws is a crash.</summary>
     public Action<bool>? FaultPoint { get; set; }
 
-    public WebApplication App => _app ?? throw new InvalidOperationException($"{Name} is not running");
+    public FleetTls Tls => _tls ?? throw new InvalidOperationException($"{Name} is not running");
 
     public async Task StartAsync()
     {
@@ -152,7 +151,7 @@ internal sealed class TestNode
             SocketGroup = null,
             AgentSocketPath = Path.Combine(_folder, "agent.sock"),
             ListenAddress = IPAddress.Parse(_peer.Address),
-            BootId = new BootId(_bootIdFile),
+            BootId = BootId.Find(Path.Combine(_folder, "run"), _bootIdFile),
             Timings = Timings,
             BmcPassword = () => new Checked<string>("secret"),
             Logging = logging => logging.ClearProviders(),
@@ -199,7 +198,8 @@ internal sealed class TestNode
     {
         await StopAsync();
         Agent.Reboot();
-        File.WriteAllText(_bootIdFile, "boot-2\n");
+        // The kernel outlives the host, as in a lab of containers: only tmpfs tells.
+        Directory.Delete(Path.Combine(_folder, "run"), recursive: true);
         await StartAsync();
     }
 
