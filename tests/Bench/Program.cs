@@ -4,6 +4,7 @@ using Evacuator.Bench;
 return args switch
 {
     ["attach-loop", var pid, .. var rest] => AttachLoop.Run(int.Parse(pid), rest is [var count] ? int.Parse(count) : int.MaxValue),
+    ["rounds", var pid, var count] => await Rounds.RunAsync(int.Parse(pid), int.Parse(count)),
     _ => Usage(),
 };
 

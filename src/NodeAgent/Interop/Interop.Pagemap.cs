@@ -5,21 +5,21 @@ internal static unsafe partial class Interop
     [KernelConstants("linux/fs.h")]
     public static class Pagemap
     {
-        public const ulong PAGEMAP_SCAN = 0xC0606610;
-        public const ulong PM_SCAN_WP_MATCHING = 1;
-        public const ulong PM_SCAN_CHECK_WPASYNC = 2;
-        public const ulong PAGE_IS_WPALLOWED = 1 << 0;
-        public const ulong PAGE_IS_WRITTEN = 1 << 1;
-        public const ulong PAGE_IS_FILE = 1 << 2;
-        public const ulong PAGE_IS_PRESENT = 1 << 3;
-        public const ulong PAGE_IS_SWAPPED = 1 << 4;
-        public const ulong PAGE_IS_PFNZERO = 1 << 5;
+        [Since("6.7")] public const ulong PAGEMAP_SCAN = 0xC0606610;
+        [Since("6.7")] public const ulong PM_SCAN_WP_MATCHING = 1;
+        [Since("6.7")] public const ulong PM_SCAN_CHECK_WPASYNC = 2;
+        [Since("6.7")] public const ulong PAGE_IS_WPALLOWED = 1 << 0;
+        [Since("6.7")] public const ulong PAGE_IS_WRITTEN = 1 << 1;
+        [Since("6.7")] public const ulong PAGE_IS_FILE = 1 << 2;
+        [Since("6.7")] public const ulong PAGE_IS_PRESENT = 1 << 3;
+        [Since("6.7")] public const ulong PAGE_IS_SWAPPED = 1 << 4;
+        [Since("6.7")] public const ulong PAGE_IS_PFNZERO = 1 << 5;
 
         /// <summary>Guard pages of MADV_GUARD_INSTALL, kernel 6.15: they report as swapped too, hold nothing and cannot be read.</summary>
-        public const ulong PAGE_IS_GUARD = 1 << 8;
+        [Since("6.15")] public const ulong PAGE_IS_GUARD = 1 << 8;
     }
 
-    [KernelStruct("struct pm_scan_arg", "linux/fs.h")]
+    [KernelStruct("struct pm_scan_arg", "linux/fs.h", Guard = "PAGEMAP_SCAN")]
     public struct pm_scan_arg
     {
         public ulong size;
@@ -36,7 +36,7 @@ internal static unsafe partial class Interop
         public ulong return_mask;
     }
 
-    [KernelStruct("struct page_region", "linux/fs.h")]
+    [KernelStruct("struct page_region", "linux/fs.h", Guard = "PAGEMAP_SCAN")]
     public struct page_region
     {
         public ulong start;

@@ -52,7 +52,6 @@ internal static unsafe partial class Interop
         public const int WNOHANG = 1;
         public const int WSTOPPED = 2;
         public const int WEXITED = 4;
-        public const int WNOWAIT = 0x01000000;
         public const int __WALL = 0x40000000;
         public const int CLD_TRAPPED = 4;
     }

@@ -68,7 +68,7 @@ internal static unsafe partial class Interop
         public ulong oldmask;
         public ulong cr2;
         public ulong fpstate;
-        [KernelName("reserved1")] public fixed ulong reserved1[8];
+        public fixed ulong reserved1[8];
     }
 
     [KernelStruct("stack_t", "asm/signal.h")]
@@ -79,7 +79,7 @@ internal static unsafe partial class Interop
         public ulong ss_size;
     }
 
-    [KernelStruct("struct ucontext", "asm/ucontext.h")]
+    [KernelStruct("struct ucontext", "asm/sigcontext.h asm/signal.h asm/ucontext.h")]
     public struct UContext
     {
         public ulong uc_flags;
@@ -107,7 +107,7 @@ internal static unsafe partial class Interop
         public const uint FP_XSTATE_MAGIC2 = 0x46505845;
     }
 
-    [KernelConstants("asm/ucontext.h")]
+    [KernelConstants("asm/sigcontext.h asm/signal.h asm/ucontext.h")]
     public static class ContextFlag
     {
         public const ulong UC_FP_XSTATE = 1;

@@ -26,8 +26,8 @@ internal static unsafe partial class Interop
         public const ulong UFFDIO_REGISTER_MODE_WP = 2;
         public const ulong UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1 << 0;
         public const ulong UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 1 << 12;
-        public const ulong UFFD_FEATURE_WP_UNPOPULATED = 1 << 13;
-        public const ulong UFFD_FEATURE_WP_ASYNC = 1 << 15;
+        [Since("6.4")] public const ulong UFFD_FEATURE_WP_UNPOPULATED = 1 << 13;
+        [Since("6.7")] public const ulong UFFD_FEATURE_WP_ASYNC = 1 << 15;
     }
 
     [KernelConstants("fcntl.h")]

@@ -39,31 +39,34 @@ internal static unsafe partial class Interop
         public const int ENOSYS = 38;
     }
 
-    /// <summary>A struct that the kernel reads or writes. <paramref name="type"/> is its C name, declared in <paramref name="header"/>.</summary>
+    /// <summary>A struct that the kernel reads or writes. <paramref name="type"/> is its C name, declared in the headers named (separated by spaces).</summary>
     [AttributeUsage(AttributeTargets.Struct)]
-    internal sealed class KernelStructAttribute(string type, string header) : Attribute
+    internal sealed class KernelStructAttribute(string type, string headers) : Attribute
     {
         public string Type => type;
 
-        public string Header => header;
+        public string Headers => headers;
+
+        /// <summary>A macro that headers old enough not to have the struct do not have either.</summary>
+        public string? Guard { get; init; }
     }
 
-    /// <summary>Constants that have the same names in <paramref name="header"/>. <see cref="Expression"/> on a field gives the C text where the name alone is not enough.</summary>
+    /// <summary>Constants that have the same names in the headers.</summary>
     [AttributeUsage(AttributeTargets.Class)]
-    internal sealed class KernelConstantsAttribute(string header) : Attribute
+    internal sealed class KernelConstantsAttribute(string headers) : Attribute
     {
-        public string Header => header;
+        public string Headers => headers;
     }
 
-    /// <summary>A constant or field whose C spelling differs from its name here.</summary>
+    /// <summary>A constant that headers older than the kernel named do not have.</summary>
     [AttributeUsage(AttributeTargets.Field)]
-    internal sealed class KernelNameAttribute(string expression) : Attribute
+    internal sealed class SinceAttribute(string kernel) : Attribute
     {
-        public string Expression => expression;
+        public string Kernel => kernel;
     }
 
-    /// <summary>A constant that no installed header declares; <paramref name="reason"/> says where it comes from and what proves it instead.</summary>
-    [AttributeUsage(AttributeTargets.Field | AttributeTargets.Struct)]
+    /// <summary>A constant that no header exports; <paramref name="reason"/> says where it comes from and what proves it instead.</summary>
+    [AttributeUsage(AttributeTargets.Field)]
     internal sealed class KernelInternalAttribute(string reason) : Attribute
     {
         public string Reason => reason;

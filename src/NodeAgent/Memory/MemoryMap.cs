@@ -93,12 +93,20 @@ internal readonly record struct MemoryMapping(ulong Start, ulong End, MappingKin
         return locked;
     }
 
-    /// <summary>Parses a whole maps file, in ascending order of addresses, into a list that is kept between calls.</summary>
+    /// <summary>
+    /// Parses a whole maps file, in ascending order of addresses, into a list that is kept between calls. The kernel writes it page by page, so the file of a running process can name
+    /// a mapping again that grew downwards or was merged meanwhile: the part already named is cut off.
+    /// </summary>
     public static void ParseAll(ReadOnlySpan<byte> text, List<MemoryMapping> mappings)
     {
         mappings.Clear();
+        ulong named = 0;
         foreach (Range range in text.Split((byte)'\n'))
-            if (TryParse(text[range], out MemoryMapping mapping))
-                mappings.Add(mapping);
+        {
+            if (!TryParse(text[range], out MemoryMapping mapping) || mapping.End <= named)
+                continue;
+            mappings.Add(mapping.Start < named ? mapping with { Start = named } : mapping);
+            named = mapping.End;
+        }
     }
 }

@@ -83,6 +83,10 @@ internal sealed unsafe class PageScanner : IDisposable
     /// <summary>Whether every mapping in the range is write-protected asynchronously, by us or anybody. Cost is per mapping, not per page.</summary>
     public bool IsTracked(SafeFileHandle pagemap, MemoryRange range) => Scan(pagemap, range.Start, range.End, Tracked, out _, out _) == 0;
 
+    /// <summary>Whether any mapping of the process is protected, by whomever.</summary>
+    public bool IsAnythingTracked(SafeFileHandle pagemap, MemoryRange range) =>
+        Scan(pagemap, range.Start, range.End, new ScanQuery(0, 0, PAGE_IS_WPALLOWED, 0, PAGE_IS_WPALLOWED, PagesPerCall: 1), out ReadOnlySpan<Interop.page_region> regions, out _) == 0 && !regions.IsEmpty;
+
     /// <summary>Bytes that match, over a range of any size.</summary>
     public ulong Count(SafeFileHandle pagemap, MemoryRange range, ScanQuery query)
     {

@@ -187,7 +187,7 @@ internal sealed partial class ProcessTracker
         RangeSet owned = new();
         if (_sharesMemory)
             return owned;
-        if (_isNew && IsTracked && IsTrackedByOthers(scanner))
+        if (_isNew && IsTracked && scanner.IsAnythingTracked(_pagemap!, new MemoryRange(0, AddressSpaceEnd)))
             Lose("its memory is write-protected by somebody else: another tracker, or a userfaultfd of its own");
         _isNew = false;
         int first = 0;
@@ -230,14 +230,6 @@ internal sealed partial class ProcessTracker
             // Any other error (unmapped meanwhile, no memory): the scan will find it untracked and sort it out.
         }
         AddPiece(owned, range, tracked, frozen);
-    }
-
-    private bool IsTrackedByOthers(PageScanner scanner)
-    {
-        foreach (MemoryMapping mapping in _mappings)
-            if (mapping.Kind == MappingKind.PrivateAnonymous && scanner.IsTracked(_pagemap!, new MemoryRange(mapping.Start, mapping.End)))
-                return true;
-        return false;
     }
 
     private void AddPiece(RangeSet owned, MemoryRange range, bool tracked, bool frozen)

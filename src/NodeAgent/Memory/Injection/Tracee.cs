@@ -22,12 +22,10 @@ internal sealed unsafe class Tracee
 
     private readonly TimeProvider _time;
     private readonly int _tid;
-    private readonly bool _isOurChild;
 
-    private Tracee(int tid, bool isOurChild, TimeProvider time)
+    private Tracee(int tid, TimeProvider time)
     {
         _tid = tid;
-        _isOurChild = isOurChild;
         _time = time;
     }
 
@@ -40,7 +38,7 @@ internal sealed unsafe class Tracee
         if (result < 0 && Interop.LastError == Interop.Errno.EPERM && status.SeccompMode == 0)
             result = Interop.PTrace(Interop.Ptrace.PTRACE_SEIZE, tid, 0, Interop.Ptrace.PTRACE_O_TRACESYSGOOD);
         error = result < 0 ? Interop.LastError : 0;
-        return result < 0 ? null : new Tracee(tid, status.ParentPid == Environment.ProcessId, time);
+        return result < 0 ? null : new Tracee(tid, time);
     }
 
     public bool Interrupt() => Request(Interop.Ptrace.PTRACE_INTERRUPT);
@@ -116,16 +114,11 @@ internal sealed unsafe class Tracee
         {
             Interop.siginfo_chld info = default;
             const int Any = Interop.Wait.WSTOPPED | Interop.Wait.WEXITED | Interop.Wait.__WALL | Interop.Wait.WNOHANG;
-            if (Interop.WaitId(Interop.Wait.P_PID, _tid, &info, Any | Interop.Wait.WNOWAIT) < 0 && Interop.LastError != Interop.Errno.EINTR)
+            if (Interop.WaitId(Interop.Wait.P_PID, _tid, &info, Any) < 0 && Interop.LastError != Interop.Errno.EINTR)
                 return new Stop(StopKind.Gone, 0);
+            // Taking the end of a traced stranger is what lets its real parent see it.
             if (info.si_pid == _tid)
-            {
-                bool stopped = info.si_code == Interop.Wait.CLD_TRAPPED;
-                // The end of a child of our own is its parent's to collect; that of a stranger has to be taken by its tracer before its parent sees it.
-                if (stopped || !_isOurChild)
-                    Interop.WaitId(Interop.Wait.P_PID, _tid, &info, Any);
-                return stopped ? Classify(info.si_status) : new Stop(StopKind.Gone, 0);
-            }
+                return info.si_code == Interop.Wait.CLD_TRAPPED ? Classify(info.si_status) : new Stop(StopKind.Gone, 0);
             if (_time.GetElapsedTime(began) > limit)
                 return new Stop(StopKind.Timeout, 0);
             if (attempt < YieldsBeforeSleeping)

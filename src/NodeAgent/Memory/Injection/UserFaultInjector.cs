@@ -54,6 +54,8 @@ internal sealed class UserFaultInjector(TimeProvider time)
                 return End(InjectionOutcome.Gone, "the process has ended");
             if (status.TracerPid != 0)
                 return End(InjectionOutcome.Traced, $"process {status.TracerPid} traces it; detach the debugger");
+            if (status.ParentPid == Environment.ProcessId)
+                return End(InjectionOutcome.Unsupported, "it is a child of this process, whose runtime waits for its children and would take their stops");
             if (status.ShadowStack)
                 return End(InjectionOutcome.Unsupported, "it runs with a user shadow stack");
             int length = ProcFiles.ReadInto($"/proc/{pid}/maps", ref text);

@@ -1,0 +1,19 @@
+namespace Evacuator.NodeAgent.Memory.Convergence;
+
+/// <summary>What the length of a freeze depends on.</summary>
+/// <param name="Processes">In the container.</param>
+/// <param name="Threads">All of them.</param>
+/// <param name="Mappings">Lines of all maps files: CRIU walks each.</param>
+/// <param name="TrackedBytes">All memory the tracker owns: the last scan walks its page tables.</param>
+/// <param name="ResidualBytes">To be sent while frozen: written since the last round, and whole processes that are not tracked.</param>
+/// <param name="UntrackedBytes">To be written by CRIU while frozen.</param>
+/// <param name="BytesPerSecond">What the wire takes for this container.</param>
+internal sealed record FreezeShape(int Processes, int Threads, int Mappings, ulong TrackedBytes, ulong ResidualBytes, ulong UntrackedBytes, double BytesPerSecond)
+{
+    /// <param name="residualBytes">What is expected to be dirty when the container freezes; the round's own finding is the best guess while it writes evenly.</param>
+    public static FreezeShape From(RoundStatistics round, ulong residualBytes, double bytesPerSecond) =>
+        new(round.Processes, round.Threads, round.Mappings, round.TrackedBytes, residualBytes, round.UntrackedBytes, bytesPerSecond);
+}
+
+/// <summary>One freeze as it was, to learn from.</summary>
+internal sealed record FreezeSample(FreezeShape Shape, TimeSpan Frozen);
