@@ -5,11 +5,12 @@ return args switch
 {
     ["attach-loop", var pid, .. var rest] => AttachLoop.Run(int.Parse(pid), rest is [var count] ? int.Parse(count) : int.MaxValue),
     ["rounds", var pid, var count] => await Rounds.RunAsync(int.Parse(pid), int.Parse(count)),
+    ["memory", var mebibytes, var rate] => await MemoryBench.RunAsync(int.Parse(mebibytes), int.Parse(rate)),
     _ => Usage(),
 };
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: Bench attach-loop PID [COUNT]");
+    Console.Error.WriteLine("usage: Bench memory MIB MIB_PER_SECOND | rounds PID COUNT | attach-loop PID [COUNT]");
     return 2;
 }

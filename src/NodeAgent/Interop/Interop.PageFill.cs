@@ -53,6 +53,7 @@ internal static unsafe partial class Interop
         public ulong arg2;
     }
 
+    [KernelConstants("sys/mman.h fcntl.h")]
     public static class FileMemory
     {
         public const uint MFD_CLOEXEC = 1;
