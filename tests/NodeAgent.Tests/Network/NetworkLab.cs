@@ -19,13 +19,22 @@ public sealed class NetworkLab : IDisposable
     {
         Source = Host("src", "10.77.0.1/24");
         Destination = Host("dst", "10.77.0.2/24");
-        Ip($"link add up0 netns {Source.Name} type veth peer name up0 netns {Destination.Name}");
-        foreach (LabHost host in (LabHost[])[Source, Destination])
+        try
         {
-            Ip($"-n {host.Name} link set up0 master br0");
-            Ip($"-n {host.Name} link set up0 up");
+            Ip($"link add up0 netns {Source.Name} type veth peer name up0 netns {Destination.Name}");
+            foreach (LabHost host in (LabHost[])[Source, Destination])
+            {
+                Ip($"-n {host.Name} link set up0 master br0");
+                Ip($"-n {host.Name} link set up0 up");
+            }
+            WaitForCable();
         }
-        WaitForCable();
+        catch
+        {
+            // A constructor that fails leaves nobody to dispose.
+            Dispose();
+            throw;
+        }
     }
 
     internal LabHost Source { get; }
