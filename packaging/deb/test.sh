@@ -11,10 +11,13 @@
 set -uo pipefail
 
 package=$(readlink -f "${1:?test.sh PACKAGE.deb}")
-[ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || { echo "needs root on a host that systemd has booted" >&2; exit 2; }
+if [ "$(id -u)" != 0 ] || [ ! -d /run/systemd/system ]; then
+    echo "needs root on a host that systemd has booted" >&2
+    exit 2
+fi
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER=
 work=$(mktemp -d)
-container=package-test
+container="package-test"
 failures=0
 checks=0
 trap 'runc delete -f $container >/dev/null 2>&1; rm -rf "$work"' EXIT
