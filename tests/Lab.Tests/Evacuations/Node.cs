@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Evacuator.Lab.Tests.Rack;
 
 namespace Evacuator.Lab.Tests.Evacuations;
@@ -50,11 +51,40 @@ internal sealed class Node(LabCommand lab, string name, string address)
     public Task ConfigureAsync(string text) =>
         ShAsync("f=/etc/evacuator/evacuator.conf.d/90-test.conf; printf '%s' \"$1\" >$f; chmod 644 $f", text);
 
-    /// <summary>Restarts both services; they must come up.</summary>
-    public async Task RestartAsync()
+    /// <summary>Takes a file away until the end of the test.</summary>
+    public Task PutAsideAsync(string path) => ShAsync("mkdir -p \"/root/aside$(dirname \"$1\")\"; mv \"$1\" \"/root/aside$1\"", path);
+
+    /// <summary>
+    /// Gives the node no more free memory than this until the end of the test. The nodes share this machine's memory; a small one is one whose
+    /// kernel says so, as in system containers that show their own limit in /proc/meminfo.
+    /// </summary>
+    public Task ShrinkAsync(int mebibytes) =>
+        ShAsync("sed \"s/^MemAvailable:.*/MemAvailable: $(($1 * 1024)) kB/\" /proc/meminfo >/run/meminfo; mount --bind /run/meminfo /proc/meminfo", $"{mebibytes}");
+
+    public Task GrowAsync() => ShAsync("! mountpoint -q /proc/meminfo || umount /proc/meminfo");
+
+    /// <summary>The node's disk, as this machine sees it.</summary>
+    public string Path(string inside) => $"/var/lib/evacuator-lab/{lab.Rack}/{name}/root{inside}";
+
+    /// <summary>Starts a container by hand from a copy of another's bundle, its OCI configuration changed.</summary>
+    public async Task RunChangedAsync(string bundleOnThisMachine, string container, Action<JsonObject> change)
     {
-        await ShAsync("systemctl reset-failed evacuator-agent evacuator 2>/dev/null || true; systemctl restart evacuator-agent evacuator; systemctl is-active --quiet evacuator-agent evacuator");
+        string bundle = $"/root/bundles/{container}";
+        await ShAsync("mkdir -p /root/bundles");
+        await Checked(lab.RunAsync("copy", bundleOnThisMachine, $"{name}:{bundle}"));
+        JsonObject configuration = JsonNode.Parse(await ShAsync($"cat {bundle}/config.json"))!.AsObject();
+        change(configuration);
+        configuration["hostname"] = container;
+        configuration["linux"]!["cgroupsPath"] = $"/containers/{container}";
+        await Checked(lab.RunWithInputAsync(configuration.ToJsonString(), "exec", name, "--", "sh", "-euc", $"cat >{bundle}/config.json"));
+        await ShAsync($"runc run --detach --bundle {bundle} {container} </dev/null >/dev/null 2>&1");
     }
+
+    public async Task<string> PowerAsync() => (await lab.RunAsync("bmc", name, "state")).Text;
+
+    /// <summary>Restarts both services; they must come up.</summary>
+    public Task RestartAsync() => ShAsync(
+        "systemctl reset-failed evacuator-agent evacuator 2>/dev/null || true; systemctl restart evacuator-agent evacuator; systemctl is-active --quiet evacuator-agent evacuator");
 
     /// <summary>Waits, in the node, for a shell condition.</summary>
     public async Task UntilAsync(string condition, string failure)

@@ -85,6 +85,7 @@ internal sealed class Scene(ProductRack rack)
         // Services first, so that no move is under way when the containers go.
         await Task.WhenAll(rack.Nodes.Select(node => node.ShAsync("""
             rm -f /run/evacuator-agent/fault-point
+            ! mountpoint -q /proc/meminfo || umount /proc/meminfo
             if [ -e /root/aside ]; then
                 (cd /root/aside && find . -type f -o -type l | while read -r f; do mv "$f" "/$f"; done)
                 rm -r /root/aside
@@ -104,7 +105,7 @@ internal sealed class Scene(ProductRack rack)
                 runc delete --force "$n" 2>/dev/null || true
                 ip link delete "ve-$n" 2>/dev/null || true
                 ip netns delete "$n" 2>/dev/null || true
-                rm -rf --one-file-system "/srv/containers/$n" "/srv/containers/$n.evacuated"
+                rm -rf --one-file-system "/srv/containers/$n" "/srv/containers/$n.evacuated" "/root/bundles/$n"
             done
             """, names)));
     }

@@ -1,0 +1,94 @@
+using System.Text.Json.Nodes;
+using Evacuator.Testing;
+
+namespace Evacuator.Lab.Tests.Evacuations;
+
+/// <summary>
+/// A peer that cannot take a container says so before anything is frozen, the report has its reason, and a peer that can take it gets it.
+/// </summary>
+[Collection(RackCollection.Name)]
+public sealed class RefusedTests(ProductRack rack)
+{
+    [LabFact]
+    public Task Peers_LackMemory_RefusedWithThatReasonAndTheOneWithRoomIsUsed() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        await scene.Node2.ShrinkAsync(200);
+        await scene.Node3.ShrinkAsync(200);
+        await AssertRefusedAsync(scene, guest, "not-enough-memory", "node2", "node3");
+        await scene.Node3.GrowAsync();
+        await AssertGoesToNode3Async(scene, guest);
+    });
+
+    [LabFact]
+    public Task Peers_HaveThatName_RefusedWithThatReasonAndTheOtherIsUsed() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        // A stranger of the same name, in a network of its own so that it disturbs nobody on the wire.
+        foreach (Node peer in new[] { scene.Node2, scene.Node3 })
+            await peer.RunChangedAsync(scene.Node1.Path($"/srv/containers/{guest}"), guest.Name, WithoutNetworkOfTheHost);
+        await AssertRefusedAsync(scene, guest, "name-taken", "node2", "node3");
+        Assert.Equal("running", await StateAsync(scene.Node2, guest));
+        await scene.Node3.ShAsync("runc delete --force \"$1\"", guest.Name);
+        await AssertGoesToNode3Async(scene, guest);
+        Assert.Equal("running", await StateAsync(scene.Node2, guest));
+    });
+
+    [LabFact]
+    public Task Peers_HaveThatAddress_RefusedWithThatReasonAndTheOtherIsUsed() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        foreach (Node peer in new[] { scene.Node2, scene.Node3 })
+            await peer.ShAsync("ip netns delete stranger 2>/dev/null || true; ip netns add stranger; ip -n stranger address add \"$1/32\" dev lo", guest.Address);
+        try
+        {
+            await AssertRefusedAsync(scene, guest, "address-taken", guest.Address);
+            await scene.Node3.ShAsync("ip netns delete stranger");
+            await AssertGoesToNode3Async(scene, guest);
+        }
+        finally
+        {
+            foreach (Node peer in new[] { scene.Node2, scene.Node3 })
+                await peer.ShAsync("ip netns delete stranger 2>/dev/null || true");
+        }
+    });
+
+    private static async Task AssertRefusedAsync(Scene scene, Guest guest, string code, params string[] named)
+    {
+        // The agent would die if it came to freeze anything.
+        await scene.Node1.ArmAsync("kill", "source.freezing");
+        Report report = await (await scene.Node1.EvacuateAsync()).EndAsync();
+        await scene.Node1.ShAsync("rm /run/evacuator-agent/fault-point");
+
+        ContainerReport refused = report.Of(guest.Name);
+        Assert.True(report.State == "failed" && refused.State == "blocked", $"not refused: {report}");
+        Assert.Null(refused.FreezeMs);
+        Assert.Contains(refused.Reasons, reason => reason.StartsWith(code + ": ", StringComparison.Ordinal));
+        foreach (string word in named)
+            Assert.Contains(refused.Reasons, reason => reason.StartsWith(code + ": ", StringComparison.Ordinal) && reason.Contains(word, StringComparison.Ordinal));
+        Assert.Contains(guest.Name, report.Problem, StringComparison.Ordinal);
+        Assert.Contains("runs", await scene.Node1.TracesAsync(guest.Name));
+        await guest.Client.AssertAliveAsync();
+    }
+
+    private static async Task AssertGoesToNode3Async(Scene scene, Guest guest)
+    {
+        Report report = await (await scene.Node1.EvacuateAsync()).EndAsync();
+        Assert.True(report.State == "done", $"not done: {report}");
+        Assert.Equal("node3", report.Of(guest.Name).To);
+        Assert.Contains("runs", await scene.Node3.TracesAsync(guest.Name));
+        Assert.Empty(await scene.Node1.TracesAsync(guest.Name));
+        await guest.Client.AssertAliveAsync();
+    }
+
+    private static Task<string> StateAsync(Node node, Guest guest) => node.ShAsync("runc state \"$1\" | sed -n 's/.*\"status\": \"\\(.*\\)\".*/\\1/p'", guest.Name);
+
+    private static void WithoutNetworkOfTheHost(JsonObject configuration)
+    {
+        foreach (JsonNode? space in configuration["linux"]!["namespaces"]!.AsArray())
+        {
+            if ((string?)space!["type"] == "network")
+                space.AsObject().Remove("path");
+        }
+    }
+}

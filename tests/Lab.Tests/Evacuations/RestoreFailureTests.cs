@@ -1,0 +1,35 @@
+using Evacuator.Testing;
+
+namespace Evacuator.Lab.Tests.Evacuations;
+
+/// <summary>A destination that cannot restore what was released to it: thawed at the source, the connection whole, the reason in the report.</summary>
+[Collection(RackCollection.Name)]
+public sealed class RestoreFailureTests(ProductRack rack)
+{
+    [LabFact]
+    public Task Restore_FileThatTheProcessMapsIsMissing_ThawedAtTheSourceAndMovesLater() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        await scene.Node1.ArmAsync("pause", "source.copied");
+        Evacuation evacuation = await scene.Node1.EvacuateAsync();
+        await scene.Node1.ReachedAsync();
+        Node destination = scene.Find((await evacuation.LookAsync())!.Of(guest.Name).To);
+        await destination.ArmAsync("pause", "destination.resuming");
+        await scene.Node1.LetGoAsync();
+        await destination.ReachedAsync();
+        await destination.ShAsync("rm \"/srv/containers/$1/rootfs/bin/counter\"", guest.Name);
+        await destination.LetGoAsync();
+
+        Report report = await evacuation.EndAsync();
+        Assert.Equal("failed", report.State);
+        ContainerReport stayed = report.Of(guest.Name);
+        Assert.Equal("stayed", stayed.State);
+        Assert.Contains($"{destination} could not resume it", stayed.Detail, StringComparison.Ordinal);
+        Assert.Contains("bin/counter", stayed.Detail, StringComparison.Ordinal);
+        await scene.AssertOnlyOnAsync(guest, scene.Node1);
+
+        Report next = await (await scene.Node1.EvacuateAsync()).EndAsync();
+        Assert.True(next.State == "done", $"the next evacuation is not done: {next}");
+        await scene.AssertOnlyOnAsync(guest, scene.Find(next.Of(guest.Name).To));
+    });
+}
