@@ -24,7 +24,7 @@ public sealed class ConfigurationTests(ProductRack rack)
     });
 
     [LabTheory]
-    [InlineData("fingerprint = 0000000000000000000000000000000000000000000000000000000000000000", "fingerprint")]
+    [InlineData("fingerprint = 0000000000000000000000000000000000000000000000000000000000000000", "not the pinned one")]
     [InlineData("url = https://10.77.0.103:1", "10.77.0.103:1")]
     public Task Bmc_WrongFingerprintOrUnreachable_SaidEverywhereAndNotPoweredOff(string setting, string word) => rack.RunAsync(async scene =>
     {
