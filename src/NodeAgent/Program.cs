@@ -8,6 +8,7 @@ using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Host;
 using Evacuator.NodeAgent.Journal;
+using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Migration;
 using Evacuator.NodeAgent.Network;
 using Evacuator.NodeAgent.Transfer;
@@ -66,7 +67,13 @@ builder.Services
     .AddSingleton(provider => new MoveTools(
         provider.GetRequiredService<RuncRuntime>(), provider.GetRequiredService<Preflight>(), provider.GetRequiredService<NetworkHandover>(),
         provider.GetRequiredService<CgroupFreezer>(), journal, paths, new FaultPoints(paths.FaultPoint, provider.GetRequiredService<TimeProvider>()),
-        provider.GetRequiredService<TimeProvider>()) { BootId = bootId, RuncRoot = options.Containers.RuncRoot })
+        provider.GetRequiredService<TimeProvider>()) 
+        {
+            BootId = bootId,
+            RuncRoot = options.Containers.RuncRoot,
+            Memory = MemoryFeatures.Probe(),
+            Systemd = provider.GetRequiredService<SystemdNotify>(),
+        })
     .AddHeartbeat<MoveRegistry>(TimeSpan.FromSeconds(60))
     .AddSingleton<MoveRegistry>()
     .AddHostedService(provider => provider.GetRequiredService<MoveRegistry>());

@@ -114,6 +114,9 @@ internal sealed class ArmedCommand
         return true;
     }
 
+    /// <summary>Ends it with all that it has started in its own unit: for one that can only hang.</summary>
+    public Task KillAsync() => Command.RunAsync("systemctl", ["kill", "--signal=SIGKILL", "--kill-whom=all", _unit], CancellationToken.None);
+
     /// <summary>Waits for the end of one that has gone.</summary>
     public Task WaitForEndAsync() => WaitAsync();
 

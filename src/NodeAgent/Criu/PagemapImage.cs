@@ -56,12 +56,14 @@ internal sealed class PagemapImage
         return new PagemapImage(head ?? throw new InvalidDataException("the pagemap image has no head"), entries);
     }
 
-    /// <summary>The same image with runs of pages that will be filled in later.</summary>
+    /// <summary>The same image with runs of pages that will be filled in later; all others are restored at once.</summary>
     /// <param name="lazy">sorted, overlapping neither each other nor the entries of this image</param>
     /// <exception cref="InvalidDataException">they overlap: the engine and CRIU disagree about who has a page</exception>
     public PagemapImage WithLazy(IEnumerable<(ulong Address, ulong Pages)> lazy)
     {
-        List<PagemapEntry> all = [.. Entries, .. lazy.Where(run => run.Pages > 0).Select(run => new PagemapEntry(run.Address, run.Pages, PagemapEntry.Lazy))];
+        // PE_LAZY with PE_PRESENT means "may be asked for later" in CRIU's own daemon, and a lazy restore does not read such pages: here they come
+        // with the images (stacks, mostly) and have to be in place before the first instruction.
+        List<PagemapEntry> all = [.. Entries.Select(entry => (entry.Flags & PagemapEntry.Present) != 0 ? entry with { Flags = entry.Flags & ~PagemapEntry.Lazy } : entry), .. lazy.Where(run => run.Pages > 0).Select(run => new PagemapEntry(run.Address, run.Pages, PagemapEntry.Lazy))];
         all.Sort((a, b) => a.Address.CompareTo(b.Address));
         for (int i = 1; i < all.Count; i++)
             if (all[i].Address < all[i - 1].End)

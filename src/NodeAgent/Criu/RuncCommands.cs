@@ -12,9 +12,9 @@ internal static class RuncCommands
         "--image-path", images, "--work-path", work, container.Name,
     ];
 
-    public static IReadOnlyList<string> Restore(ContainerDescription container, string runcRoot, string images, string work) =>
+    public static IReadOnlyList<string> Restore(ContainerDescription container, string runcRoot, string images, string work, bool lazy) =>
     [
-        .. Runc(container, runcRoot), "restore", "--detach", "--tcp-established", "--file-locks", "--bundle", container.Bundle,
+        .. Runc(container, runcRoot), "restore", "--detach", .. lazy ? (string[])["--lazy-pages"] : [], "--tcp-established", "--file-locks", "--bundle", container.Bundle,
         "--image-path", images, "--work-path", work, container.Name,
     ];
 

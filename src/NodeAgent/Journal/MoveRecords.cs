@@ -74,6 +74,9 @@ internal sealed record DestinationRecord
 
     public string Detail { get; init; } = "";
 
+    /// <summary>Memory arrives ahead of the images and is filled in after the restore.</summary>
+    public bool Engine { get; init; }
+
     /// <summary>The source has been told that it runs here, so what happens from now on is this node's own affair.</summary>
     public bool SourceKnows { get; init; }
 

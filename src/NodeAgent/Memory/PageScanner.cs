@@ -76,7 +76,9 @@ internal sealed unsafe class PageScanner : IDisposable
         int count = Interop.IoControl(pagemap, PAGEMAP_SCAN, &argument);
         int error = count < 0 ? Interop.LastError : 0;
         regions = new ReadOnlySpan<Interop.page_region>(_regions, Math.Max(count, 0));
-        next = argument.walk_end;
+        // The kernel walks in stretches of 512 regions and notes the end of each but the last: a walk that is through may say that it stopped at the
+        // last stretch's beginning (6.7 to 6.18). Believed, it would look at those pages twice and find what was written meanwhile below what it has seen.
+        next = !regions.IsEmpty && regions[^1].end > argument.walk_end ? end : argument.walk_end;
         return error;
     }
 

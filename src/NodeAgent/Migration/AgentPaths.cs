@@ -21,6 +21,12 @@ internal sealed record AgentPaths
 
     public string Armed(Guid id) => Path.Combine(Move(id), "armed");
 
+    /// <summary>Which memory the engine moves itself: read by the shim inside of CRIU.</summary>
+    public string Owned(Guid id) => Path.Combine(Move(id), "owned");
+
+    /// <summary>Where the package puts it.</summary>
+    public string Shim { get; init; } = "/usr/lib/evacuator/criu-shim.so";
+
     public static string DumpUnit(Guid id) => $"evacuator-dump-{id:N}";
 
     public static string RestoreUnit(Guid id) => $"evacuator-restore-{id:N}";

@@ -5,6 +5,15 @@ namespace Evacuator.NodeAgent.Migration;
 
 internal sealed partial class DestinationMove
 {
+    [LoggerMessage(1207, LogLevel.Warning, "memory of {Container} from {Source} refused")]
+    private static partial void LogPagesRefused(ILogger log, Exception e, string container, string source);
+
+    [LoggerMessage(1208, LogLevel.Information, "{Container} has all of its memory: {Megabytes} MiB filled in {Milliseconds:0} ms, {Faults} faults answered meanwhile")]
+    private static partial void LogFilled(ILogger log, string container, long megabytes, double milliseconds, long faults);
+
+    [LoggerMessage(1209, LogLevel.Critical, "the memory of {Container} could not be filled in")]
+    private static partial void LogFillFailed(ILogger log, Exception e, string container);
+
     [LoggerMessage(1201, LogLevel.Warning, "{Container} from {Source} refused: {Reasons}")]
     private static partial void LogRefused(ILogger log, string container, string source, string reasons);
 

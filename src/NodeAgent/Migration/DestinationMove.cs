@@ -6,6 +6,7 @@ using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Files;
 using Evacuator.NodeAgent.Journal;
+using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Processes;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.Extensions.Logging;
@@ -32,7 +33,9 @@ internal sealed partial class DestinationMove : IDisposable
     private ContainerDescription? _container;
     private ArmedCommand? _restore;
     private long _lastNews;
+    private readonly Dictionary<int, ProcessPages> _stores = [];
     private (int Files, long Bytes) _images;
+    private LazySession? _lazy;
 
     public DestinationMove(DestinationRecord record, MoveTools tools, ILogger log)
     {
@@ -63,11 +66,13 @@ internal sealed partial class DestinationMove : IDisposable
     public PeerReply Reply() => new(_record.Phase, _record.Detail, _record.Parts);
 
     /// <summary>2. Checks the offer and makes room for it.</summary>
-    public async Task<OfferReply> OfferAsync(ContainerDescription container, CancellationToken cancel)
+    public async Task<OfferReply> OfferAsync(Offer offer, CancellationToken cancel)
     {
+        ContainerDescription container = offer.Container;
+        bool engine = offer.Engine && _tools.HasEngine;
         using Gate gate = await EnterAsync(cancel);
         if (_record.Phase == DestinationPhase.Receiving)
-            return new OfferReply(true, []);
+            return new OfferReply(true, [], _record.Engine);
         Require(DestinationPhase.Announced);
         List<Blocker> blockers = await WhyNotAsync(container, cancel);
         if (blockers.Count > 0)
@@ -76,7 +81,7 @@ internal sealed partial class DestinationMove : IDisposable
             return new OfferReply(false, blockers);
         }
         // The description is journaled before anything is made, so that a restarted agent knows what to remove.
-        Advance(DestinationInput.Offered, record => record with { Description = JsonSerializer.Serialize(container, ApiJson.Options) });
+        Advance(DestinationInput.Offered, record => record with { Engine = engine, Description = JsonSerializer.Serialize(container, ApiJson.Options) });
         _container = container;
         try
         {
@@ -89,7 +94,7 @@ internal sealed partial class DestinationMove : IDisposable
                 throw;
             return new OfferReply(false, [new Blocker(BlockerCode.Unreadable, $"{Environment.MachineName} could not make room for {container.Name}: {e.Message}")]);
         }
-        return new OfferReply(true, []);
+        return new OfferReply(true, [], engine);
     }
 
     /// <summary>3. One pass over one tree.</summary>
@@ -101,6 +106,27 @@ internal sealed partial class DestinationMove : IDisposable
         using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
         await TreeReceiver.ServeAsync(peer, index, TargetOf(index, container), _tools.Paths.Move(Id), joined.Token);
         News();
+    }
+
+    /// <summary>3. Memory ahead of the images, in rounds, until the source closes the stream.</summary>
+    public async Task ReceivePagesAsync(Stream peer, CancellationToken cancel)
+    {
+        ReceivingContainer();
+        using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
+        // A container may grow while it is on its way; more than half again is not what was reserved.
+        PageReceiver receiver = new(_stores, _record.MemoryBytes + _record.MemoryBytes / 2 + (64 << 20)) { OnRound = News };
+        try
+        {
+            await receiver.ReceiveAsync(peer, joined.Token);
+        }
+        catch (OperationCanceledException) when (_streams.IsCancellationRequested)
+        {
+            // Complete: the stream has done its work, whether its end has arrived or not.
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            LogPagesRefused(_log, e, _record.Container, _record.SourceNode);
+        }
     }
 
     /// <summary>3. The images, all of them; a second sending replaces the first.</summary>
@@ -134,6 +160,9 @@ internal sealed partial class DestinationMove : IDisposable
         {
             Interfaces = [.. _container.Interfaces.Select((own, at) => at < fresh.Interfaces.Count ? own with { Neighbours = fresh.Interfaces[at].Neighbours } : own)],
         };
+        await _streams.CancelAsync();
+        if (_record.Engine)
+            PrepareFill();
         _tools.Network.UpdateNeighbours(_container);
         PlaceFiles(_container);
         await _tools.Faults.ReachAsync("destination.complete");
@@ -200,7 +229,7 @@ internal sealed partial class DestinationMove : IDisposable
                 break;
             case DestinationPhase.Ready or DestinationPhase.Resuming when rebooted:
             case DestinationPhase.Running when rebooted && !_record.SourceKnows && !await _tools.Runtime.ExistsAsync(_record.Container, CancellationToken.None):
-                await CleanUpAsync(keepTrees: false);
+                await CleanUpAsync();
                 Advance(DestinationInput.LostByReboot, record => record with { Detail = $"{Environment.MachineName} was restarted before the source had its answer; nothing of the container runs here" });
                 break;
             case DestinationPhase.Ready:
@@ -257,7 +286,7 @@ internal sealed partial class DestinationMove : IDisposable
         _record = record;
         _restore = await ArmedCommand.ArmAsync(
             AgentPaths.RestoreUnit(Id), _tools.Paths.Armed(Id),
-            RuncCommands.Restore(_container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id)),
+            RuncCommands.Restore(_container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id), lazy: _record.Engine),
             _tools.RuncEnvironment, _tools.Time, cancel);
     }
 
@@ -267,7 +296,7 @@ internal sealed partial class DestinationMove : IDisposable
         string? failure = null;
         try
         {
-            CommandResult result = await clock.TimeAsync("restore", () => _restore!.GoAsync());
+            CommandResult result = await clock.TimeAsync("restore", () => RestoreAsync(container, clock));
             if (!result.Succeeded)
                 failure = $"runc restore ended with {result.ExitCode}: {RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "restore.log")} ({result.Tail(1)})";
             else if (!await _tools.Runtime.ExistsAsync(container.Name, CancellationToken.None))
@@ -292,13 +321,16 @@ internal sealed partial class DestinationMove : IDisposable
             clock.Add("total", _tools.Time.GetElapsedTime(start).TotalMilliseconds);
             _record = _record with { Parts = clock.Parts };
             LogRunning(_log, container.Name, _record.SourceNode, clock.Parts["total"]);
-            DeleteWork();
+            if (_lazy is not null)
+                Watch(_lazy);
+            else
+                DeleteWork();
             return;
         }
         LogRestoreFailed(_log, container.Name, failure);
         try
         {
-            await CleanUpAsync(keepTrees: false);
+            await CleanUpAsync();
         }
         catch (Exception e) when (e is ContainerException or CommandException or IOException or Network.NetworkException)
         {
@@ -314,20 +346,21 @@ internal sealed partial class DestinationMove : IDisposable
     {
         LogForgotten(_log, _record.Container, _record.SourceNode, reason);
         ArmedCommand.Disarm(_tools.Paths.Armed(Id), AgentPaths.RestoreUnit(Id));
-        await CleanUpAsync(keepTrees: false);
+        await CleanUpAsync();
         Advance(DestinationInput.Forget, record => record with { Detail = reason });
     }
 
-    private async Task CleanUpAsync(bool keepTrees)
+    private async Task CleanUpAsync()
     {
         if (_container is { } container)
         {
             await _tools.Runtime.KillAndDeleteAsync(container.Name, container.CgroupPath, CancellationToken.None);
             await _tools.Network.RemoveAsync(container, CancellationToken.None);
-            if (!keepTrees)
-                foreach (TreeDescription tree in container.Trees.Where(tree => tree.Kind != TreeKind.File))
-                    TreePlace.PutAside(tree.Path);
+            foreach (TreeDescription tree in container.Trees.Where(tree => tree.Kind != TreeKind.File))
+                TreePlace.PutAside(tree.Path);
         }
+        // After the processes: without their pages they would read zeroes.
+        EndFill();
         DeleteWork();
     }
 

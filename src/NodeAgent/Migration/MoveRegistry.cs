@@ -7,6 +7,7 @@ using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Host;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Network;
+using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -61,6 +62,13 @@ internal sealed partial class MoveRegistry(
                 // Its phase is unchanged: the source keeps waiting, and the lease loop or its next question tries again.
                 LogRecoveryFailed(_log, e, record.Container, record.MoveId);
             }
+        }
+        foreach (IGrouping<Guid, KeptDescriptors> kept in KeptDescriptors.Take(
+            Environment.GetEnvironmentVariable("LISTEN_FDS"), Environment.GetEnvironmentVariable("LISTEN_FDNAMES"), Environment.GetEnvironmentVariable("LISTEN_PID")).GroupBy(kept => kept.MoveId))
+        {
+            LogFillResumed(_log, kept.Key, kept.Count());
+            if (_destinations.TryGetValue(kept.Key, out DestinationMove? move) && move.Record.Phase == DestinationPhase.Running)
+                move.ResumeFill([.. kept]);
         }
         foreach (SourceRecord record in tools.Journal.ReadSources())
         {
@@ -264,6 +272,9 @@ internal sealed partial class MoveRegistry(
 
     [LoggerMessage(1301, LogLevel.Error, "{Container}: move {MoveId} could not be recovered yet")]
     private static partial void LogRecoveryFailed(ILogger log, Exception e, string container, Guid moveId);
+
+    [LoggerMessage(1303, LogLevel.Warning, "move {MoveId}: {Count} processes were still owed memory when the agent ended; going on")]
+    private static partial void LogFillResumed(ILogger log, Guid moveId, int count);
 
     [LoggerMessage(1302, LogLevel.Critical, "move {MoveId} cannot go on; restarting the agent to recover it from the journal")]
     private static partial void LogMoveDied(ILogger log, Exception e, Guid moveId);

@@ -1,5 +1,7 @@
+using Evacuator.Common.Hosting;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Journal;
+using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Network;
 
 namespace Evacuator.NodeAgent.Migration;
@@ -19,6 +21,15 @@ internal sealed record MoveTools(
     public required string BootId { get; init; }
 
     public required string RuncRoot { get; init; }
+
+    /// <summary>What the kernel offers for moving memory while it is written.</summary>
+    public required MemoryFeatures Memory { get; init; }
+
+    /// <summary>Keeps descriptors over a restart of the agent.</summary>
+    public required SystemdNotify Systemd { get; init; }
+
+    /// <summary>Whether memory can be sent ahead: the kernel tracks it and the shim that keeps CRIU from it is installed.</summary>
+    public bool HasEngine => Memory.CanTrack && File.Exists(Paths.Shim);
 
     /// <summary>What runc and CRIU get as their environment.</summary>
     public IReadOnlyDictionary<string, string> RuncEnvironment => new Dictionary<string, string>

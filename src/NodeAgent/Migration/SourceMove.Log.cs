@@ -11,6 +11,9 @@ internal sealed partial class SourceMove
     [LoggerMessage(1102, LogLevel.Information, "{Container} moved to {Destination}: frozen for {FreezeMs:0} ms, {Megabytes} MiB sent")]
     private static partial void LogMoved(ILogger log, string container, string destination, double freezeMs, long megabytes);
 
+    [LoggerMessage(1109, LogLevel.Error, "{Container}: the move failed in a way that nobody foresaw")]
+    private static partial void LogUnexpected(ILogger log, Exception e, string container);
+
     [LoggerMessage(1103, LogLevel.Warning, "{Container} goes back to running here: {Reason}")]
     private static partial void LogReverting(ILogger log, string container, string reason);
 

@@ -79,15 +79,19 @@ internal sealed partial class SourceMove : IDisposable
             await _tools.Faults.ReachAsync("source.copying");
 
             // 2. Offer.
-            OfferReply offer = await _peer.OfferAsync(Record.Description!, undoable.Token);
+            OfferReply offer = await _peer.OfferAsync(new Offer(container, _tools.HasEngine), undoable.Token);
             if (!offer.Accepted)
                 throw new MoveRefusedException(offer.Blockers);
 
-            // 3. Files while it runs.
+            // 3. Files and memory while it runs.
             TreeSender trees = new(_peer, _tools.Paths.Move(Id));
             await CopyTreesAsync(container, trees, undoable.Token);
-            ArmedCommand dump = await ArmDumpAsync(container, undoable.Token);
+            await using MemoryAhead? memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, _tools, _log, undoable.Token) : null;
+            ArmedCommand dump = await ArmDumpAsync(container, memory is not null, undoable.Token);
             await _peer.AskAsync(undoable.Token);
+            if (memory is not null)
+                await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs),
+                    () => Update(record => record with { Rounds = memory.Rounds, BytesSent = trees.BytesSent + memory.BytesSent }), undoable.Token);
             await _tools.Faults.ReachAsync("source.copied");
 
             // 4. Freeze.
@@ -104,7 +108,7 @@ internal sealed partial class SourceMove : IDisposable
                 // 5. What changed since, and the processes.
                 await Task.WhenAll(
                     freeze.TimeAsync("files", () => CopyOnceAsync(container, trees, quiet: false, frozen.Token)),
-                    freeze.TimeAsync("dump", () => DumpAsync(dump, container)));
+                    DumpAsync(dump, memory, container, freeze, frozen.Token));
                 frozen.Token.ThrowIfCancellationRequested();
                 await _tools.Faults.ReachAsync("source.dumped");
                 (int files, long bytes) = await freeze.TimeAsync("send", () => _peer.SendImagesAsync(_tools.Paths.Images(Id), frozen.Token));
@@ -115,7 +119,7 @@ internal sealed partial class SourceMove : IDisposable
                 PeerReply ready = await freeze.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes), frozen.Token));
                 if (ready.Phase != DestinationPhase.Ready)
                     throw new PeerRefusedException(HttpStatusCode.Conflict, $"{Record.Request.DestinationNode} is not ready: {ready.Detail}");
-                long sent = trees.BytesSent + bytes;
+                long sent = trees.BytesSent + bytes + (memory?.BytesSent ?? 0);
                 await _tools.Faults.ReachAsync("source.ready");
 
                 // 7. Release.
@@ -130,6 +134,8 @@ internal sealed partial class SourceMove : IDisposable
         }
         catch (Exception e) when (!shutdown.IsCancellationRequested)
         {
+            if (e is ArgumentException or InvalidOperationException or NullReferenceException or IndexOutOfRangeException)
+                LogUnexpected(_log, e, Name);
             await RevertAsync(Reason(e), (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker, freeze, shutdown);
             return;
         }
@@ -204,14 +210,17 @@ internal sealed partial class SourceMove : IDisposable
             await trees.CopyAsync(index, container.Trees[index].Path, quiet, cancel);
     }
 
-    private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, CancellationToken cancel)
+    private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, bool withShim, CancellationToken cancel)
     {
+        Dictionary<string, string> environment = new(_tools.RuncEnvironment);
+        if (withShim)
+            (environment["LD_PRELOAD"], environment["EVACUATOR_OWNED"]) = (_tools.Paths.Shim, _tools.Paths.Owned(Id));
         Directory.CreateDirectory(_tools.Paths.Images(Id));
         Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
         return await ArmedCommand.ArmAsync(
             AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id),
             RuncCommands.Checkpoint(container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id)),
-            _tools.RuncEnvironment, _tools.Time, cancel);
+            environment, _tools.Time, cancel);
     }
 
     private async Task FreezeAsync(ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
@@ -226,9 +235,12 @@ internal sealed partial class SourceMove : IDisposable
         freeze.Time("disconnect", () => _tools.Network.Disconnect(container));
     }
 
-    private async Task DumpAsync(ArmedCommand dump, ContainerDescription container)
+    private async Task DumpAsync(ArmedCommand dump, MemoryAhead? memory, ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
     {
-        CommandResult result = await dump.GoAsync();
+        // The rest of the memory first: only then is it known which memory CRIU may leave alone.
+        if (memory is not null)
+            await freeze.TimeAsync("memory", () => memory.FinishAsync(_tools.Paths.Owned(Id), cancel));
+        CommandResult result = await freeze.TimeAsync("dump", dump.GoAsync);
         if (!result.Succeeded)
             throw new CommandException($"runc checkpoint of {container.Name} ended with {result.ExitCode}: "
                 + $"{RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "dump.log")} ({result.Tail(1)})");

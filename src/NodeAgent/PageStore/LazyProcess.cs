@@ -155,14 +155,14 @@ internal sealed unsafe class LazyProcess : IDisposable
     private FillResult Copy_NeedsLock(int region, int page, int count, ulong to)
     {
         byte* from = _pages.Locate(region, page);
-        ulong done = 0, length = (ulong)count * Interop.PageSize;
+        ulong done = 0, length = (ulong)count * Interop.PageSize, step = length;
         while (done < length)
         {
-            Interop.uffdio_copy copy = new() { dst = to + done, src = (ulong)(from + done), len = length - done };
+            Interop.uffdio_copy copy = new() { dst = to + done, src = (ulong)(from + done), len = Math.Min(step, length - done) };
             if (Interop.IoControl(UserFault, Interop.PageFill.UFFDIO_COPY, &copy) == 0)
             {
-                done = length;
-                break;
+                done += copy.len;
+                continue;
             }
             int error = Interop.LastError;
             if (copy.copy > 0)
@@ -173,15 +173,20 @@ internal sealed unsafe class LazyProcess : IDisposable
             switch (error)
             {
                 case Errors.EEXIST:
-                    // Already there: written by the restore itself, or by a fault that was quicker.
+                    // Already there: written by the restore itself, or by a fault that was quicker. The kernel wakes nobody then.
+                    Wake_NeedsLock(to + done);
                     done += Interop.PageSize;
                     break;
                 case Interop.Errno.EAGAIN:
                     _owed.At(region).Set(page, (int)(done / Interop.PageSize), held: false);
                     return FillResult.TryAgain;
-                case Errors.ENOENT:
-                case Interop.Errno.EINVAL:
+                case Errors.ENOENT or Interop.Errno.EINVAL when copy.len > Interop.PageSize:
+                    // A stretch of pages may cross from one mapping into the next, the kernel copies into one at a time: page by page then.
+                    step = Interop.PageSize;
+                    break;
+                case Errors.ENOENT or Interop.Errno.EINVAL:
                     // Not mapped (any more) there: nothing is owed.
+                    Wake_NeedsLock(to + done);
                     done += Interop.PageSize;
                     break;
                 case Interop.Errno.ESRCH:

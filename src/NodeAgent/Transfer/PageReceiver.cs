@@ -17,6 +17,9 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
 
     private readonly List<DamagedPages> _damaged = [];
 
+    /// <summary>Told at the end of each round.</summary>
+    public Action? OnRound { get; init; }
+
     /// <summary>Until the source closes the stream.</summary>
     /// <exception cref="InvalidDataException">what arrives is not this protocol, or more than was reserved</exception>
     public async Task ReceiveAsync(Stream stream, CancellationToken cancel)
@@ -117,6 +120,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
             BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], _damaged[i].Length);
         }
         _damaged.Clear();
+        OnRound?.Invoke();
         await stream.WriteAsync(ack, cancel);
         await stream.FlushAsync(cancel);
     }

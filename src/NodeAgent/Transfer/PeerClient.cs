@@ -32,15 +32,20 @@ internal sealed class PeerClient : IDisposable
         _http.DefaultRequestHeaders.Add(PeerProtocol.TokenHeader, token);
     }
 
-    public Task<OfferReply> OfferAsync(string description, CancellationToken cancel) =>
-        SendAsync<OfferReply>(HttpMethod.Put, "/offer", new StringContent(description, System.Text.Encoding.UTF8, "application/json"), cancel);
+    public Task<OfferReply> OfferAsync(Offer offer, CancellationToken cancel) =>
+        SendAsync<OfferReply>(HttpMethod.Put, "/offer", JsonContent.Create(offer, options: ApiJson.Options), cancel);
 
     /// <summary>A duplex stream to an rsync server at the destination for tree <paramref name="tree"/> of the description.</summary>
-    public async Task<Stream> OpenTreeAsync(int tree, CancellationToken cancel)
+    public Task<Stream> OpenTreeAsync(int tree, CancellationToken cancel) => UpgradeAsync($"/trees/{tree}", PeerProtocol.TreeUpgrade, cancel);
+
+    /// <summary>The stream that memory travels on.</summary>
+    public Task<Stream> OpenPagesAsync(CancellationToken cancel) => UpgradeAsync("/pages", PageFrame.Upgrade, cancel);
+
+    private async Task<Stream> UpgradeAsync(string path, string protocol, CancellationToken cancel)
     {
-        using HttpRequestMessage request = Request(HttpMethod.Get, $"/trees/{tree}", content: null);
+        using HttpRequestMessage request = Request(HttpMethod.Get, path, content: null);
         request.Headers.Connection.Add("Upgrade");
-        request.Headers.Upgrade.ParseAdd(PeerProtocol.TreeUpgrade);
+        request.Headers.Upgrade.ParseAdd(protocol);
         HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
         if (response.StatusCode != HttpStatusCode.SwitchingProtocols)
             throw await RefusalAsync(response, cancel);

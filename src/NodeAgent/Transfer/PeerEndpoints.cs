@@ -20,6 +20,7 @@ internal static class PeerEndpoints
         moves.AddEndpointFilter(CheckVersionAsync);
         moves.MapPut("/offer", OfferAsync);
         moves.MapGet("/trees/{tree:int}", TreeAsync);
+        moves.MapGet("/pages", PagesAsync);
         moves.MapPut("/images", ImagesAsync);
         moves.MapPost("/complete", CompleteAsync);
         moves.MapPost("/release", ReleaseAsync);
@@ -32,20 +33,32 @@ internal static class PeerEndpoints
     {
         if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
             return refusal;
-        return await AnswerAsync(async () => await move!.OfferAsync(await ReadAsync<ContainerDescription>(context), context.RequestAborted));
+        return await AnswerAsync(async () => await move!.OfferAsync(await ReadAsync<Offer>(context), context.RequestAborted));
     }
 
     private static async Task<IResult> TreeAsync(Guid id, int tree, HttpContext context, MoveRegistry registry)
     {
         if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
             return refusal;
-        if (context.Features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true } upgrade || context.Request.Headers.Upgrade != PeerProtocol.TreeUpgrade)
-            return Refuse(StatusCodes.Status400BadRequest, $"this needs the header Upgrade: {PeerProtocol.TreeUpgrade}");
-        if (move!.Record.Phase != DestinationPhase.Receiving)
+        return await UpgradeAsync(context, move!, PeerProtocol.TreeUpgrade, stream => move!.ServeTreeAsync(tree, stream, context.RequestAborted));
+    }
+
+    private static async Task<IResult> PagesAsync(Guid id, HttpContext context, MoveRegistry registry)
+    {
+        if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
+            return refusal;
+        return await UpgradeAsync(context, move!, PageFrame.Upgrade, stream => move!.ReceivePagesAsync(stream, context.RequestAborted));
+    }
+
+    private static async Task<IResult> UpgradeAsync(HttpContext context, DestinationMove move, string protocol, Func<Stream, Task> serve)
+    {
+        if (context.Features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true } upgrade || context.Request.Headers.Upgrade != protocol)
+            return Refuse(StatusCodes.Status400BadRequest, $"this needs the header Upgrade: {protocol}");
+        if (move.Record.Phase != DestinationPhase.Receiving)
             return Refuse(StatusCodes.Status409Conflict, $"the move is {move.Record.Phase}, not Receiving");
-        context.Response.Headers.Upgrade = PeerProtocol.TreeUpgrade;
+        context.Response.Headers.Upgrade = protocol;
         await using Stream stream = await upgrade.UpgradeAsync();
-        await move.ServeTreeAsync(tree, stream, context.RequestAborted);
+        await serve(stream);
         return Results.Empty;
     }
 

@@ -1,4 +1,5 @@
 using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Containers;
 
 namespace Evacuator.NodeAgent.Transfer;
 
@@ -9,8 +10,9 @@ namespace Evacuator.NodeAgent.Transfer;
 /// <remarks>
 /// <code>
 /// source                                                destination
-/// PUT    /v1/moves/{id}/offer      ContainerDescription → 200 OfferReply        Announced → Receiving
+/// PUT    /v1/moves/{id}/offer      Offer                → 200 OfferReply        Announced → Receiving
 /// GET    /v1/moves/{id}/trees/{n}  Upgrade: evacuator-tree → 101, then the rsync protocol both ways, any number of times
+/// GET    /v1/moves/{id}/pages      Upgrade: evacuator-pages → 101, then PageFrames until the source closes it; once
 /// PUT    /v1/moves/{id}/images     ImageStream          → 204                   still Receiving
 /// POST   /v1/moves/{id}/complete   CompleteRequest      → 200 PeerReply(Ready)  Receiving → Ready, all checked
 ///        ── the source journals Released ──
@@ -35,8 +37,14 @@ internal static class PeerProtocol
     public static string Move(Guid id) => $"/v1/moves/{id}";
 }
 
+/// <summary>A container on offer.</summary>
+/// <param name="Container">everything that belongs to it</param>
+/// <param name="Engine">the source can send its memory while it runs; without, its memory is in the images</param>
+internal sealed record Offer(ContainerDescription Container, bool Engine);
+
 /// <summary>Whether the destination takes the container; if not, every reason.</summary>
-internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers);
+/// <param name="Engine">it takes the memory ahead of the images, too; only if it was offered</param>
+internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false);
 
 /// <summary>What changed while the container stood still and travels last.</summary>
 /// <param name="Neighbours">the neighbour tables of its interfaces, freshest state (ContainerDescription as JSON)</param>

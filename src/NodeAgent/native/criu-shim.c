@@ -123,6 +123,8 @@ static long scan_gaps(int fd, struct scan *asked, uint32_t pid) {
             const uint64_t *region = (const uint64_t *)(uintptr_t)(part.vec + (uint64_t)i * 24);
             pages += (region[1] - region[0]) / 4096;
         }
+        /* A walk of more than 512 regions that is through may tell the beginning of its last stretch as its end (kernel 6.7 to 6.18). */
+        if (got > 0 && ((const uint64_t *)(uintptr_t)(part.vec + ((uint64_t)got - 1) * 24))[1] > part.walk_end) part.walk_end = gap_end;
         filled += (uint64_t)got;
         at = part.walk_end;
         if (part.walk_end < gap_end) break; /* its vector or its number of pages is full */

@@ -41,6 +41,14 @@ public class PagemapImageTests
     }
 
     [Fact]
+    public void WithLazy_PagesOfTheImage_AreRestoredAtOnce()
+    {
+        PagemapImage image = PagemapImage.Read(Image).WithLazy([(0x402000, 3)]);
+
+        Assert.All(image.Entries, entry => Assert.Equal(entry.Address == 0x402000 ? PagemapEntry.Lazy : PagemapEntry.Present, entry.Flags));
+    }
+
+    [Fact]
     public void WithLazy_LongRun_KeepsItsLength()
     {
         // 16 TiB of pages do not fit the old 32-bit field.

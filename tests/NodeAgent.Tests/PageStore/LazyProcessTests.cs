@@ -27,18 +27,20 @@ public sealed partial class LazyProcessTests
             random.NextBytes(content);
             Store(pages, memory.Address + (ulong)page * Page, content);
         }
-        using LazySession session = LazySession.Resume(
-            [new LazyProcess(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance);
-
-        // Backwards, so that it meets the fill coming from the front.
+        // Backwards, so that it meets the fill coming from the front; the first fault waits before anybody fills.
         ulong start = memory.Address;
-        bool equal = await Task.Run(() =>
+        Task<bool> reading = Task.Run(() =>
         {
             bool same = true;
             for (int page = Pages - 1; page >= 0; page--)
                 same &= Read(start + (ulong)page * Page).AsSpan().SequenceEqual(expected.AsSpan(page * (int)Page, (int)Page));
             return same;
         });
+        SafeFileHandle userFault = memory.TakeDescriptor();
+        Assert.True(HasMessage(userFault));
+        using LazySession session = LazySession.Resume(
+            [new LazyProcess(userFault, pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance);
+        bool equal = await reading;
         FillReport report = await session.Filled;
 
         Assert.True(equal, "a page was not what the store held");
@@ -77,6 +79,28 @@ public sealed partial class LazyProcessTests
         Assert.Equal(Pages - 200, owed);
         Assert.Equal(0, dropped);
         Assert.Equal(0xA5, kept);
+    }
+
+    [RootFact]
+    public async Task Fill_StretchAcrossTwoMappings_ReachesBoth()
+    {
+        const int Pages = 64;
+        using Waiting memory = new(Pages, split: 37);
+        ProcessPages pages = ProcessPages.Create(1);
+        byte[] content = new byte[Page];
+        content.AsSpan().Fill(0xC3);
+        for (int page = 0; page < Pages; page++)
+            Store(pages, memory.Address + (ulong)page * Page, content);
+        ulong start = memory.Address;
+        using LazySession session = LazySession.Resume(
+            [new LazyProcess(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance);
+
+        // A fault just below the border asks for a stretch that crosses it.
+        byte below = await Task.Run(() => Read(start + 36 * Page)[0]);
+        await session.Filled;
+
+        Assert.Equal(0xC3, below);
+        Assert.All(Enumerable.Range(0, Pages), page => Assert.Equal(0xC3, Read(start + (ulong)page * Page)[0]));
     }
 
     [RootFact]
@@ -134,6 +158,12 @@ public sealed partial class LazyProcessTests
         return page;
     }
 
+    private static unsafe bool HasMessage(SafeFileHandle userFault)
+    {
+        Interop.PollEntry entry = new() { Descriptor = (int)userFault.DangerousGetHandle(), Events = 1 };
+        return Interop.Poll(&entry, 1, 10_000) == 1;
+    }
+
     private static unsafe int Drop(ulong address, ulong length) => Advise((void*)address, (nuint)length, 4);
 
     [LibraryImport("libc", EntryPoint = "memcpy")]
@@ -144,6 +174,9 @@ public sealed partial class LazyProcessTests
 
     [LibraryImport("libc", EntryPoint = "mmap")]
     private static unsafe partial void* Map(void* address, nuint length, int protection, int flags, int file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "mprotect")]
+    private static unsafe partial int Protect(void* address, nuint length, int protection);
 
     [LibraryImport("libc", EntryPoint = "munmap")]
     private static unsafe partial int Unmap(void* address, nuint length);
@@ -157,10 +190,14 @@ public sealed partial class LazyProcessTests
         private readonly nuint _bytes;
         private SafeFileHandle? _descriptor;
 
-        public Waiting(int pages)
+        /// <param name="split">page at which a second mapping begins; 0 for one mapping</param>
+        public Waiting(int pages, int split = 0)
         {
             _bytes = (nuint)pages * (nuint)Page;
             Address = (ulong)Map(null, _bytes, 3, 0x22, -1, 0);
+            // Another protection makes the kernel keep two mappings.
+            if (split > 0)
+                Assert.Equal(0, Protect((void*)(Address + (ulong)split * Page), _bytes - (nuint)split * (nuint)Page, 1));
             _descriptor = new SafeFileHandle((int)SystemCall(323, 0x80800), ownsHandle: true);
             // FORK needs a privilege that a test should not have to have: REMAP, REMOVE and UNMAP.
             Interop.uffdio_api api = new() { api = Interop.UserFault.UFFD_API, features = 1 << 2 | 1 << 3 | 1 << 6 };
