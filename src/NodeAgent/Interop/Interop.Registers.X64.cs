@@ -119,6 +119,20 @@ internal static unsafe partial class Interop
     public static class Syscall
     {
         public const uint __NR_close = 3;
+        public const uint __NR_accept = 43;
+        public const uint __NR_sendto = 44;
+        public const uint __NR_recvfrom = 45;
+        public const uint __NR_sendmsg = 46;
+        public const uint __NR_recvmsg = 47;
+        public const uint __NR_semop = 65;
+        public const uint __NR_rt_sigtimedwait = 128;
+        public const uint __NR_io_getevents = 208;
+        public const uint __NR_semtimedop = 220;
+        public const uint __NR_epoll_wait = 232;
+        public const uint __NR_epoll_pwait = 281;
+        public const uint __NR_accept4 = 288;
+        public const uint __NR_recvmmsg = 299;
+        public const uint __NR_epoll_pwait2 = 441;
         public const uint __NR_rt_sigreturn = 15;
         public const uint __NR_userfaultfd = 323;
     }

@@ -80,6 +80,21 @@ internal sealed unsafe class SyscallFrame
         }
     }
 
+    /// <summary>
+    /// Some calls answer EINTR to any stop, without a signal and without the kernel restarting them (signal(7), "Interruption of system calls by stop signals"). Their result becomes what the others
+    /// give: restart, unless a handler runs. A timeout then begins anew. connect(2) is left out: it cannot be made twice.
+    /// </summary>
+    public static Interop.user_regs_struct HideOurInterrupt(Interop.user_regs_struct registers)
+    {
+        bool restartable = registers.orig_rax is Interop.Syscall.__NR_accept or Interop.Syscall.__NR_accept4
+            or Interop.Syscall.__NR_sendto or Interop.Syscall.__NR_recvfrom or Interop.Syscall.__NR_sendmsg or Interop.Syscall.__NR_recvmsg or Interop.Syscall.__NR_recvmmsg
+            or Interop.Syscall.__NR_semop or Interop.Syscall.__NR_semtimedop or Interop.Syscall.__NR_rt_sigtimedwait or Interop.Syscall.__NR_io_getevents
+            or Interop.Syscall.__NR_epoll_wait or Interop.Syscall.__NR_epoll_pwait or Interop.Syscall.__NR_epoll_pwait2;
+        if (restartable && (long)registers.rax == -Interop.Errno.EINTR)
+            registers.rax = unchecked((ulong)-Interop.Restart.ERESTARTNOHAND);
+        return registers;
+    }
+
     /// <summary>The highest address a frame may reach for a thread with this stack pointer.</summary>
     public static ulong TopBelow(ulong stackPointer) => stackPointer - RedZone;
 

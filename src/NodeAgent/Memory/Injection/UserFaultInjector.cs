@@ -149,6 +149,7 @@ internal sealed class UserFaultInjector(TimeProvider time)
             failure = new Step(InjectionOutcome.Busy, "stopped in a restartable sequence", Again: true);
         else if (!code.IsIntact(pid))
             failure = new Step(InjectionOutcome.Gone, "it executed another program", Again: true);
+        original = SyscallFrame.HideOurInterrupt(original);
         byte[] extended = [];
         ulong mask = 0;
         if (failure.Detail is null && ((extended = tracee.GetExtendedState()).Length == 0 || !tracee.TryGetSignalMask(out mask)))
@@ -159,6 +160,8 @@ internal sealed class UserFaultInjector(TimeProvider time)
             failure = new Step(InjectionOutcome.Unsupported, "no dead stack to lay a signal frame on");
         if (frame is null || !tracee.TrySetRegisters(frame.Returning(original, code.Syscall)))
         {
+            if (original.cs != 0)
+                tracee.TrySetRegisters(original);
             tracee.Detach();
             return failure.Detail is null ? new Step(InjectionOutcome.Gone, "the thread ended", Again: true) : failure;
         }
