@@ -111,7 +111,7 @@ public sealed class KernelLayoutTests
         {
             if (units.TryGetValue(headers, out StringBuilder? unit))
                 return unit;
-            unit = new StringBuilder("#define _GNU_SOURCE\n");
+            unit = new StringBuilder("#define _GNU_SOURCE\n#include <linux/ioctl.h>\n");
             foreach (string header in headers.Split(' '))
                 unit.AppendLine(CultureInfo.InvariantCulture, $"#include <{header}>");
             return units[headers] = unit;
