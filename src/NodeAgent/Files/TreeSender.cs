@@ -18,8 +18,9 @@ internal sealed class TreeSender(PeerClient peer, string workDirectory)
     /// <param name="index">position in the description's list of trees</param>
     /// <param name="path">absolute path of a directory, or of a single file</param>
     /// <param name="quiet">the container runs: files that vanish or change while they are read are no error (the next pass gets them)</param>
+    /// <param name="byContent">compare contents, not times: a program that writes through a shared mapping does not move the time of each write</param>
     /// <exception cref="CommandException">rsync failed; the message holds its words</exception>
-    public async Task CopyAsync(int index, string path, bool quiet, CancellationToken cancel)
+    public async Task CopyAsync(int index, string path, bool quiet, bool byContent, CancellationToken cancel)
     {
         string socketPath = Path.Combine(workDirectory, $"tree{index}.sock");
         File.Delete(socketPath);
@@ -35,7 +36,7 @@ internal sealed class TreeSender(PeerClient peer, string workDirectory)
             string source = Directory.Exists(path) ? path.TrimEnd('/') + "/" : path;
             CommandResult result = await Command.RunAsync(
                 "rsync",
-                ["-aHAXS", "--numeric-ids", "--delete", "--inplace", "--whole-file", "--timeout=60", source, $"rsync://peer/tree{index}/"],
+                ["-aHAXS", "--numeric-ids", "--delete", "--inplace", "--whole-file", "--timeout=60", .. byContent ? (string[])["--checksum"] : [], source, $"rsync://peer/tree{index}/"],
                 cancel,
                 new Dictionary<string, string> { ["RSYNC_CONNECT_PROG"] = $"socat STDIO UNIX-CONNECT:{socketPath}", ["LC_ALL"] = "C" });
             // 23: some files could not be transferred; 24: some vanished. Normal while the container writes, an error once it is frozen.

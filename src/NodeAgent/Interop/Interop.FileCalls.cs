@@ -35,6 +35,8 @@ internal static partial class Interop
             [FieldOffset(32)] internal ulong Inode;
             [FieldOffset(40)] internal ulong Size;
             [FieldOffset(48)] internal ulong Blocks512;
+            [FieldOffset(96)] internal long ChangeSeconds;
+            [FieldOffset(104)] internal uint ChangeNanoseconds;
             [FieldOffset(128)] internal uint RdevMajor;
             [FieldOffset(132)] internal uint RdevMinor;
             [FieldOffset(136)] internal uint DevMajor;

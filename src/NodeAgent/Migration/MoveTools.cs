@@ -28,6 +28,9 @@ internal sealed record MoveTools(
     /// <summary>Keeps descriptors over a restart of the agent.</summary>
     public required SystemdNotify Systemd { get; init; }
 
+    /// <summary>Who freezes now.</summary>
+    public SemaphoreSlim FinalPasses { get; } = new(1);
+
     /// <summary>Whether memory can be sent ahead: the kernel tracks it and the shim that keeps CRIU from it is installed.</summary>
     public bool HasEngine => Memory.CanTrack && File.Exists(Paths.Shim);
 

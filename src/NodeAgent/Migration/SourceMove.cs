@@ -5,6 +5,7 @@ using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Files;
 using Evacuator.NodeAgent.Journal;
+using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Processes;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.Extensions.Logging;
@@ -30,6 +31,8 @@ internal sealed partial class SourceMove : IDisposable
     private readonly CancellationTokenSource _abort = new();
     private SourceRecord _record;
     private string _abortReason = "";
+    private TreeSnapshot[] _snapshots = [];
+    private double _snapshotTaken;
 
     public SourceMove(SourceRecord record, MoveTools tools, PeerClient peer, ILogger log)
     {
@@ -94,7 +97,10 @@ internal sealed partial class SourceMove : IDisposable
                     () => Update(record => record with { Rounds = memory.Rounds, BytesSent = trees.BytesSent + memory.BytesSent }), undoable.Token);
             await _tools.Faults.ReachAsync("source.copied");
 
-            // 4. Freeze.
+            // 4. Freeze, one container of this host at a time: two freezes side by side would each last as long as both.
+            using FinalPass turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
+            if (memory is not null && turn.Waited)
+                await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), () => { }, undoable.Token);
             Advance(SourceInput.FreezeBegins, record => record);
             await _tools.Faults.ReachAsync("source.freezing");
             freeze = new FreezeClock(_tools.Time);
@@ -107,7 +113,7 @@ internal sealed partial class SourceMove : IDisposable
 
                 // 5. What changed since, and the processes.
                 await Task.WhenAll(
-                    freeze.TimeAsync("files", () => CopyOnceAsync(container, trees, quiet: false, frozen.Token)),
+                    freeze.TimeAsync("files", () => CopyLastAsync(container, trees, frozen.Token)),
                     DumpAsync(dump, memory, container, freeze, frozen.Token));
                 frozen.Token.ThrowIfCancellationRequested();
                 await _tools.Faults.ReachAsync("source.dumped");
@@ -193,9 +199,12 @@ internal sealed partial class SourceMove : IDisposable
         Directory.CreateDirectory(_tools.Paths.Move(Id), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         for (int pass = 1; pass <= MaxPasses; pass++)
         {
+            // Begun before the pass, so that what is written during it counts as changed.
+            _snapshotTaken = _tools.Time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
+            _snapshots = [.. container.Trees.Select(tree => TreeSnapshot.Take(tree.Path))];
             long before = trees.BytesSent;
             long start = _tools.Time.GetTimestamp();
-            await CopyOnceAsync(container, trees, quiet: true, cancel);
+            await CopyOnceAsync(container, trees, cancel);
             Update(record => record with { Rounds = pass, BytesSent = trees.BytesSent });
             LogPass(_log, Name, pass, trees.BytesSent - before, _tools.Time.GetElapsedTime(start).TotalMilliseconds);
             // A pass that took this little leaves next to nothing for the one inside the freeze.
@@ -204,10 +213,23 @@ internal sealed partial class SourceMove : IDisposable
         }
     }
 
-    private static async Task CopyOnceAsync(ContainerDescription container, TreeSender trees, bool quiet, CancellationToken cancel)
+    private static async Task CopyOnceAsync(ContainerDescription container, TreeSender trees, CancellationToken cancel)
     {
         for (int index = 0; index < container.Trees.Count; index++)
-            await trees.CopyAsync(index, container.Trees[index].Path, quiet, cancel);
+            await trees.CopyAsync(index, container.Trees[index].Path, quiet: true, byContent: false, cancel);
+    }
+
+    /// <summary>While it is frozen: the trees in which anything has changed since the last pass, and those in which nobody could tell.</summary>
+    private async Task CopyLastAsync(ContainerDescription container, TreeSender trees, CancellationToken cancel)
+    {
+        IReadOnlyCollection<string> mapped = SharedMappings.WritableFiles(Memory.ProcFiles.ProcessesOfCgroup(KernelPaths.Default.CgroupDirectory(container.CgroupPath)));
+        for (int index = 0; index < container.Trees.Count; index++)
+        {
+            TreeDescription tree = container.Trees[index];
+            bool isMapped = mapped.Count > 0;
+            if (isMapped || !TreeSnapshot.Take(tree.Path).IsSame(_snapshots[index], _snapshotTaken))
+                await trees.CopyAsync(index, tree.Path, quiet: false, byContent: isMapped, cancel);
+        }
     }
 
     private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, bool withShim, CancellationToken cancel)
