@@ -96,6 +96,8 @@ internal sealed class Scene(ProductRack rack)
                 systemctl reset-failed evacuator-agent evacuator 2>/dev/null || true
                 systemctl restart evacuator-agent evacuator
             fi
+            # systemd waits longer before each restart of a unit and never forgets by itself how many there were.
+            systemctl reset-failed evacuator-agent evacuator 2>/dev/null || true
             evacuator cancel --wait >/dev/null 2>&1 || true
             for i in 1 2 3 4 5 6 7 8 9 10; do if evacuator reopen >/dev/null 2>&1; then break; fi; sleep 1; done
             """)));
