@@ -217,7 +217,8 @@ internal sealed partial class DestinationMove : IDisposable
     }
 
     /// <summary>Goes on with a move that an earlier life of the agent had journaled.</summary>
-    public async Task RecoverAsync()
+    /// <param name="leaving">a later move is taking the container away from here: what is frozen is frozen by that one</param>
+    public async Task RecoverAsync(bool leaving)
     {
         using Gate gate = await EnterAsync(CancellationToken.None);
         bool rebooted = _record.BootId != _tools.BootId;
@@ -239,7 +240,8 @@ internal sealed partial class DestinationMove : IDisposable
                 _restore = ArmedCommand.Reattach(AgentPaths.RestoreUnit(Id), _tools.Paths.Armed(Id), _tools.Time);
                 await ResumeAsync(new FreezeClock(_tools.Time), _tools.Time.GetTimestamp());
                 break;
-            case DestinationPhase.Running when !rebooted && _container is not null && await _tools.Runtime.ExistsAsync(_record.Container, CancellationToken.None):
+            // A source that knows had its answer after the link was up. Thawing a container that has been released since would make it run twice.
+            case DestinationPhase.Running when !rebooted && !_record.SourceKnows && !leaving && _container is not null && await _tools.Runtime.ExistsAsync(_record.Container, CancellationToken.None):
                 // The agent may have died between the journal and the link.
                 _tools.Network.Connect(_container);
                 _tools.Freezer.Thaw(_container.CgroupPath);

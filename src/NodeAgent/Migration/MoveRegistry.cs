@@ -49,13 +49,16 @@ internal sealed partial class MoveRegistry(
     /// <summary>Reads the journal and goes on with what is in it, before anything else is served.</summary>
     public override async Task StartAsync(CancellationToken cancel)
     {
+        HashSet<string> leaving = [.. tools.Journal.ReadSources()
+            .Where(record => record.Phase is SourcePhase.Freezing or SourcePhase.Released or SourcePhase.Removing or SourcePhase.Reverting)
+            .Select(record => record.Request.Container)];
         foreach (DestinationRecord record in tools.Journal.ReadDestinations())
         {
             DestinationMove move = new(record, tools, logs.CreateLogger<DestinationMove>());
             _destinations[record.MoveId] = move;
             try
             {
-                await move.RecoverAsync();
+                await move.RecoverAsync(leaving.Contains(record.Container));
             }
             catch (Exception e) when (e is ContainerException or NetworkException or IOException or Processes.CommandException)
             {

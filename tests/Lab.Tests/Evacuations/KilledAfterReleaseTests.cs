@@ -18,6 +18,27 @@ public sealed class KilledAfterReleaseTests(ProductRack rack)
         await AssertArrivesAsync(scene, guest, await evacuation.EndAsync());
     });
 
+    /// <summary>Its journal also says that the container once arrived and runs there, which is no longer true.</summary>
+    [LabFact]
+    public Task SourceAgent_KilledWhereTheContainerHadArrivedBefore_DoesNotRunItAgain() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        Report first = await (await scene.Node1.EvacuateAsync()).EndAsync();
+        Node halfway = scene.Find(first.Of(guest.Name).To);
+        Node other = halfway == scene.Node2 ? scene.Node3 : scene.Node2;
+
+        await halfway.ArmAsync("kill", "source.released");
+        // Held at its next destination, so that the agent that comes back finds it released and not yet running there.
+        await other.ArmAsync("pause", "destination.resuming");
+        Evacuation evacuation = await halfway.EvacuateAsync();
+        await halfway.DiedAsync();
+        await halfway.UntilAsync("systemctl is-active --quiet evacuator-agent", "its agent does not come back");
+        await other.ReachedAsync();
+        Assert.DoesNotContain("runs", await halfway.TracesAsync(guest.Name));
+        await other.LetGoAsync();
+        await AssertArrivesAsync(scene, guest, await evacuation.EndAsync());
+    });
+
     [LabTheory]
     [InlineData("destination.released")]
     [InlineData("destination.resuming")]
