@@ -112,7 +112,7 @@ jq -n --argjson report "$report" --argjson observed "$observed" --argjson runnin
         containers: [$report.containers[] as $c | ($observed[] | select(.name == $c.name)) as $o | {
             name: $c.name, from: $c.from, to: $c.to,
             running_on: [$running[] | select(.name == $c.name) | .node],
-            freeze_ms: $c.freezeMs, client_pause_ms: $o.longest_pause_ms, connection_kept: $o.connection_kept, errors: $o.errors
+            freeze_ms: $c.freezeMs, freeze_parts: $c.freezeParts, client_pause_ms: $o.longest_pause_ms, connection_kept: $o.connection_kept, errors: $o.errors
         }],
         connections: {open: ($observed | length), kept: ([$observed[] | select(.connection_kept)] | length)},
         acknowledged_writes_lost: ([$observed[].lost] | add),

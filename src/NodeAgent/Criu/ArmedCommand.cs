@@ -49,7 +49,7 @@ internal sealed class ArmedCommand
         List<string> arguments =
         [
             "--quiet", "--wait", "--collect", $"--unit={unit}", $"--description=Evacuator: {command[0]} for {Path.GetFileName(Path.GetDirectoryName(directory))}",
-            "--property=Delegate=yes", "--property=LimitNOFILE=524288", "--property=KillMode=process", "--property=OOMScoreAdjust=-900",
+            "--property=Delegate=yes", "--property=LimitNOFILE=524288", "--property=KillMode=process", "--property=OOMScoreAdjust=-900", "--property=Nice=-15",
         ];
         foreach ((string name, string value) in environment)
             arguments.Add($"--setenv={name}={value}");

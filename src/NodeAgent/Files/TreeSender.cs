@@ -8,7 +8,8 @@ namespace Evacuator.NodeAgent.Files;
 /// Brings a directory tree of this host to the same state at the destination, by rsync through our own TLS connection: rsync dials a unix
 /// socket of ours (RSYNC_CONNECT_PROG, socat), we join it to the peer. Can be repeated; each pass sends what changed since.
 /// </summary>
-internal sealed class TreeSender(PeerClient peer, string workDirectory)
+/// <param name="urgent">a freeze elsewhere on this host, which passes over running containers give way to</param>
+internal sealed class TreeSender(PeerClient peer, string workDirectory, Urgency urgent)
 {
     private long _sent;
 
@@ -30,7 +31,7 @@ internal sealed class TreeSender(PeerClient peer, string workDirectory)
         listener.Listen(1);
         // Ends with the copy: linked to the caller's token only to be cut with it.
         using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        Task bridge = BridgeAsync(listener, index, joined.Token);
+        Task bridge = BridgeAsync(listener, index, quiet, joined.Token);
         try
         {
             string source = Directory.Exists(path) ? path.TrimEnd('/') + "/" : path;
@@ -62,7 +63,7 @@ internal sealed class TreeSender(PeerClient peer, string workDirectory)
         }
     }
 
-    private async Task BridgeAsync(Socket listener, int index, CancellationToken cancel)
+    private async Task BridgeAsync(Socket listener, int index, bool giveWay, CancellationToken cancel)
     {
         using Socket local = await listener.AcceptAsync(cancel);
         await using NetworkStream left = new(local);
@@ -70,6 +71,11 @@ internal sealed class TreeSender(PeerClient peer, string workDirectory)
         await Duplex.JoinAsync(
             left, left, () => local.Shutdown(SocketShutdown.Send),
             right, right, right.Dispose,
-            bytes => Interlocked.Add(ref _sent, bytes), cancel);
+            async bytes =>
+            {
+                Interlocked.Add(ref _sent, bytes);
+                if (giveWay)
+                    await urgent.GiveWayAsync(cancel);
+            }, cancel);
     }
 }

@@ -114,7 +114,7 @@ internal sealed partial class DestinationMove : IDisposable
         ReceivingContainer();
         using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
         // A container may grow while it is on its way; more than half again is not what was reserved.
-        PageReceiver receiver = new(_stores, _record.MemoryBytes + _record.MemoryBytes / 2 + (64 << 20)) { OnRound = News };
+        PageReceiver receiver = new(_stores, _record.MemoryBytes + _record.MemoryBytes / 2 + (64 << 20)) { OnRound = News, GiveWay = _tools.Urgent.GiveWayAsync };
         try
         {
             await receiver.ReceiveAsync(peer, joined.Token);
@@ -177,6 +177,7 @@ internal sealed partial class DestinationMove : IDisposable
         long start = _tools.Time.GetTimestamp();
         // Not cancelled with the request: the source may hang up, the container must not be half restored.
         using Gate gate = await EnterAsync(CancellationToken.None);
+        using IDisposable urgent = _tools.Urgent.Enter();
         if (_record.Phase == DestinationPhase.Ready)
         {
             await _tools.Faults.ReachAsync("destination.released");
@@ -408,7 +409,8 @@ internal sealed partial class DestinationMove : IDisposable
         DestinationPhase next = DestinationTransitions.Next(_record.Phase, input)
             ?? throw new InvalidOperationException($"move {Id} of {_record.Container}: {input} cannot happen in phase {_record.Phase}");
         DestinationRecord record = change(_record) with { Phase = next, Updated = _tools.Time.GetUtcNow() };
-        _tools.Journal.Write(record);
+        // The container stands still at the source until this side has answered.
+        _tools.Journal.Write(record, urgent: input is DestinationInput.Complete or DestinationInput.Release or DestinationInput.Restored);
         _record = record;
     }
 

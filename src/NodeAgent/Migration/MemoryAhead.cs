@@ -23,10 +23,11 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly PageSender _sender;
     private readonly string _container;
     private readonly ILogger _log;
+    private readonly Urgency _urgent;
     private readonly List<DamagedPages> _damaged = [];
 
-    private MemoryAhead(ContainerTracker tracker, PageSender sender, string container, ILogger log) =>
-        (_tracker, _sender, _container, _log) = (tracker, sender, container, log);
+    private MemoryAhead(ContainerTracker tracker, PageSender sender, string container, Urgency urgent, ILogger log) =>
+        (_tracker, _sender, _container, _urgent, _log) = (tracker, sender, container, urgent, log);
 
     public long BytesSent => _sender.BytesSent;
 
@@ -40,7 +41,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);
             foreach (ProcessTracking process in tracker.Processes.Where(process => process.WhyUntracked is not null))
                 LogUntracked(log, container.Name, process.HostPid, process.WhyUntracked!);
-            return new MemoryAhead(tracker, new PageSender(stream), container.Name, log);
+            return new MemoryAhead(tracker, new PageSender(stream), container.Name, tools.Urgent, log);
         }
         catch
         {
@@ -58,7 +59,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         double before = double.PositiveInfinity;
         while (true)
         {
-            await RoundAsync(_tracker.RoundAsync(cancel), cancel);
+            await RoundAsync(_tracker.RoundAsync(cancel), giveWay: true, cancel);
             Rounds++;
             RoundStatistics round = _tracker.LastRound!;
             progress();
@@ -82,7 +83,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>The last round, while the container is frozen; then the list for the shim.</summary>
     public async Task FinishAsync(string ownedFile, CancellationToken cancel)
     {
-        await RoundAsync(_tracker.FrozenRoundAsync(cancel), cancel);
+        await RoundAsync(_tracker.FrozenRoundAsync(cancel), giveWay: false, cancel);
         if (_damaged.Count > 0)
             await SendAgainAsync(cancel);
         await WriteOwnedAsync(ownedFile, cancel);
@@ -94,11 +95,15 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         await _sender.DisposeAsync();
     }
 
-    private async Task RoundAsync(IAsyncEnumerable<PageBatch> batches, CancellationToken cancel)
+    private async Task RoundAsync(IAsyncEnumerable<PageBatch> batches, bool giveWay, CancellationToken cancel)
     {
         await foreach (PageBatch batch in batches)
             using (batch)
+            {
+                if (giveWay)
+                    await _urgent.GiveWayAsync(cancel);
                 await _sender.SendAsync(batch, cancel);
+            }
         _damaged.AddRange(await _sender.EndRoundAsync(cancel));
     }
 

@@ -3,6 +3,7 @@ using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Network;
+using Evacuator.NodeAgent.Transfer;
 
 namespace Evacuator.NodeAgent.Migration;
 
@@ -30,6 +31,9 @@ internal sealed record MoveTools(
 
     /// <summary>Who freezes now.</summary>
     public SemaphoreSlim FinalPasses { get; } = new(1);
+
+    /// <summary>What everything else gives way to.</summary>
+    public Urgency Urgent { get; } = new();
 
     /// <summary>Whether memory can be sent ahead: the kernel tracks it and the shim that keeps CRIU from it is installed.</summary>
     public bool HasEngine => Memory.CanTrack && File.Exists(Paths.Shim);

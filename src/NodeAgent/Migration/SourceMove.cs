@@ -87,7 +87,7 @@ internal sealed partial class SourceMove : IDisposable
                 throw new MoveRefusedException(offer.Blockers);
 
             // 3. Files and memory while it runs.
-            TreeSender trees = new(_peer, _tools.Paths.Move(Id));
+            TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent);
             await CopyTreesAsync(container, trees, undoable.Token);
             await using MemoryAhead? memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, _tools, _log, undoable.Token) : null;
             ArmedCommand dump = await ArmDumpAsync(container, memory is not null, undoable.Token);
@@ -104,6 +104,7 @@ internal sealed partial class SourceMove : IDisposable
             Advance(SourceInput.FreezeBegins, record => record);
             await _tools.Faults.ReachAsync("source.freezing");
             freeze = new FreezeClock(_tools.Time);
+            using IDisposable urgent = _tools.Urgent.Enter();
             using CancellationTokenSource deadline = new(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), _tools.Time);
             using CancellationTokenSource frozen = CancellationTokenSource.CreateLinkedTokenSource(undoable.Token, deadline.Token);
             try
@@ -155,6 +156,9 @@ internal sealed partial class SourceMove : IDisposable
         LogRecovering(_log, Name, Id, Record.Phase);
         switch (Record.Phase)
         {
+            case SourcePhase.Freezing when Record.BootId != _tools.BootId:
+                await AskAfterRebootAsync(shutdown);
+                break;
             case SourcePhase.Accepted or SourcePhase.Copying or SourcePhase.Freezing:
                 await RevertAsync("the agent was restarted before the container was released", blocker: null, freeze: null, shutdown);
                 break;
@@ -167,6 +171,31 @@ internal sealed partial class SourceMove : IDisposable
             case SourcePhase.Removing:
                 await RemoveAsync(shutdown);
                 break;
+        }
+    }
+
+    /// <summary>A power cut may have taken the last record with it: if the destination has been released, it knows.</summary>
+    private async Task AskAfterRebootAsync(CancellationToken shutdown)
+    {
+        while (true)
+        {
+            try
+            {
+                PeerReply reply = await _peer.AskAsync(shutdown);
+                if (reply.Phase is DestinationPhase.Resuming or DestinationPhase.Running)
+                {
+                    Advance(SourceInput.Release, record => record with { Detail = $"released to {record.Request.DestinationNode} before this host lost its power" });
+                    await SettleAsync(freeze: null, shutdown);
+                    return;
+                }
+                await RevertAsync("this host was restarted before the container was released; it is not running here", blocker: null, freeze: null, shutdown);
+                return;
+            }
+            catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException)
+            {
+                Update(record => record with { Detail = $"this host was restarted during the freeze; asking {record.Request.DestinationNode} whether the container runs there ({e.Message})" });
+            }
+            await Task.Delay(TimeSpan.FromSeconds(3), _tools.Time, shutdown);
         }
     }
 
@@ -436,7 +465,8 @@ internal sealed partial class SourceMove : IDisposable
             SourcePhase next = SourceTransitions.Next(_record.Phase, input)
                 ?? throw new InvalidOperationException($"move {Id} of {Name}: {input} cannot happen in phase {_record.Phase}");
             SourceRecord record = change(_record) with { Phase = next, Updated = _tools.Time.GetUtcNow() };
-            _tools.Journal.Write(record);
+            // From the freeze to the thaw or the destination's answer the container stands still, and the disk may be slow.
+            _tools.Journal.Write(record, urgent: input is SourceInput.Release or SourceInput.PeerFailed || (input == SourceInput.Abort && _record.Phase == SourcePhase.Freezing));
             _record = record;
         }
     }

@@ -4,17 +4,18 @@ namespace Evacuator.NodeAgent.Transfer;
 internal static class Duplex
 {
     /// <param name="left">read and written; its end of file is passed on by <paramref name="endRight"/></param>
+    /// <param name="count">told the bytes that went from left to right; may hold that direction up</param>
     /// <param name="endLeft">says end of file to the left side</param>
     /// <param name="count">told the bytes that went from left to right</param>
     public static async Task JoinAsync(
-        Stream leftOut, Stream leftIn, Action endLeft, Stream rightOut, Stream rightIn, Action endRight, Action<int>? count, CancellationToken cancel)
+        Stream leftOut, Stream leftIn, Action endLeft, Stream rightOut, Stream rightIn, Action endRight, Func<int, ValueTask>? count, CancellationToken cancel)
     {
         Task there = PumpAsync(leftOut, rightIn, endRight, count, cancel);
         Task back = PumpAsync(rightOut, leftIn, endLeft, null, cancel);
         await Task.WhenAll(there, back);
     }
 
-    private static async Task PumpAsync(Stream from, Stream to, Action end, Action<int>? count, CancellationToken cancel)
+    private static async Task PumpAsync(Stream from, Stream to, Action end, Func<int, ValueTask>? count, CancellationToken cancel)
     {
         byte[] buffer = new byte[128 * 1024];
         try
@@ -24,7 +25,8 @@ internal static class Duplex
             {
                 await to.WriteAsync(buffer.AsMemory(0, read), cancel);
                 await to.FlushAsync(cancel);
-                count?.Invoke(read);
+                if (count is not null)
+                    await count(read);
             }
         }
         catch (IOException)

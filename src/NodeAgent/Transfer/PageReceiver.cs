@@ -20,6 +20,9 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     /// <summary>Told at the end of each round.</summary>
     public Action? OnRound { get; init; }
 
+    /// <summary>Waits while something more urgent is going on; asked before each batch.</summary>
+    public Func<CancellationToken, ValueTask>? GiveWay { get; init; }
+
     /// <summary>Until the source closes the stream.</summary>
     /// <exception cref="InvalidDataException">what arrives is not this protocol, or more than was reserved</exception>
     public async Task ReceiveAsync(Stream stream, CancellationToken cancel)
@@ -44,7 +47,11 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
             if (kind == PageFrame.RoundEnd)
                 await AcknowledgeAsync(stream, pid, cancel);
             else if (kind == PageFrame.Batch)
+            {
+                if (GiveWay is not null)
+                    await GiveWay(cancel);
                 await ReceiveBatchAsync(stream, head, ranges, pid, data, cancel);
+            }
             else
                 throw new InvalidDataException($"a frame of kind {kind}");
         }
