@@ -40,18 +40,36 @@ public sealed class KilledAfterReleaseTests(ProductRack rack)
     });
 
     [LabTheory]
-    [InlineData("destination.released")]
-    [InlineData("destination.resuming")]
     [InlineData("destination.restored")]
     [InlineData("destination.running")]
-    public Task DestinationAgent_Killed_RunsInOnePlace(string point) => rack.RunAsync(async scene =>
+    public Task DestinationAgent_KilledWhenRestored_Arrives(string point) => rack.RunAsync(async scene =>
     {
         Guest guest = await scene.RunAsync(scene.Node1);
-        (Evacuation evacuation, Node destination) = await HoldAsync(scene, guest, "source.copied");
-        await destination.ArmAsync("kill", point);
-        await scene.Node1.LetGoAsync();
-        await destination.DiedAsync();
-        await AssertArrivesAsync(scene, guest, await evacuation.EndAsync());
+        await AssertArrivesAsync(scene, guest, await KillDestinationAsync(scene, guest, point));
+    });
+
+    /// <summary>
+    /// Memory that the dead agent held may be gone with it. Then the restore fails, the destination says so once nothing of it is left there, and
+    /// the source, which has kept everything until that answer, lets the container go on.
+    /// </summary>
+    [LabTheory]
+    [InlineData("destination.released")]
+    [InlineData("destination.resuming")]
+    public Task DestinationAgent_KilledBeforeTheRestore_RunsInOnePlace(string point) => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        Report report = await KillDestinationAsync(scene, guest, point);
+        if (report.State == "done")
+        {
+            await AssertArrivesAsync(scene, guest, report);
+            return;
+        }
+
+        Assert.Equal("failed", report.State);
+        Assert.Equal("stayed", report.Of(guest.Name).State);
+        Assert.Contains("could not resume it", report.Of(guest.Name).Detail, StringComparison.Ordinal);
+        await scene.AssertOnlyOnAsync(guest, scene.Node1);
+        await AssertArrivesAsync(scene, guest, await (await scene.Node1.EvacuateAsync()).EndAsync());
     });
 
     /// <summary>The release, or the answer to it, is lost on the wire.</summary>
@@ -102,6 +120,15 @@ public sealed class KilledAfterReleaseTests(ProductRack rack)
         Evacuation evacuation = await scene.Node1.EvacuateAsync();
         await scene.Node1.ReachedAsync();
         return (evacuation, scene.Find((await evacuation.LookAsync())!.Of(guest.Name).To));
+    }
+
+    private static async Task<Report> KillDestinationAsync(Scene scene, Guest guest, string point)
+    {
+        (Evacuation evacuation, Node destination) = await HoldAsync(scene, guest, "source.copied");
+        await destination.ArmAsync("kill", point);
+        await scene.Node1.LetGoAsync();
+        await destination.DiedAsync();
+        return await evacuation.EndAsync();
     }
 
     private static async Task AssertArrivesAsync(Scene scene, Guest guest, Report report)
