@@ -155,19 +155,22 @@ internal sealed partial class MoveRegistry(
     /// A move that this agent has never heard of, or whose journal is lost: from now on it is Failed here for ever, so that a source that waits
     /// for an answer gets one that stays true.
     /// </summary>
-    public async Task<PeerReply> BuryUnknownAsync(Guid id, string sourceNode, string token, CancellationToken cancel)
+    /// <returns>false if a container of that name is here: with the journal lost, nobody can say that it is not the one that was moved</returns>
+    public async Task<bool> BuryUnknownAsync(Guid id, string container, string sourceNode, string token, CancellationToken cancel)
     {
         await _announcing.WaitAsync(cancel);
         try
         {
-            if (_destinations.TryGetValue(id, out DestinationMove? known))
-                return known.Reply();
+            if (_destinations.ContainsKey(id))
+                return true;
+            if (container.Length == 0 || await tools.Runtime.ExistsAsync(container, cancel))
+                return false;
             DestinationRecord record = new()
             {
                 MoveId = id,
                 TokenHash = DestinationMove.HashToken(token),
                 SourceNode = sourceNode,
-                Container = "?",
+                Container = container,
                 MemoryBytes = 0,
                 LeaseSeconds = 0,
                 Phase = DestinationPhase.Failed,
@@ -176,7 +179,8 @@ internal sealed partial class MoveRegistry(
                 Updated = tools.Time.GetUtcNow(),
             };
             tools.Journal.Write(record);
-            return (_destinations[id] = new DestinationMove(record, tools, logs.CreateLogger<DestinationMove>())).Reply();
+            _destinations[id] = new DestinationMove(record, tools, logs.CreateLogger<DestinationMove>());
+            return true;
         }
         finally
         {

@@ -14,7 +14,7 @@ internal sealed class PeerClient : IDisposable
 
     /// <param name="address">host or host:port</param>
     /// <param name="tls">proves us and accepts only the agent of the node we mean</param>
-    public PeerClient(string address, int defaultPort, SslClientAuthenticationOptions tls, Guid moveId, string token)
+    public PeerClient(string address, int defaultPort, SslClientAuthenticationOptions tls, Guid moveId, string token, string container)
     {
         _moveId = moveId;
         SocketsHttpHandler handler = new()
@@ -30,6 +30,7 @@ internal sealed class PeerClient : IDisposable
         _http = new HttpClient(handler) { BaseAddress = new Uri($"https://{authority}"), Timeout = Timeout.InfiniteTimeSpan };
         _http.DefaultRequestHeaders.Add(PeerProtocol.VersionHeader, PeerProtocol.Version.ToString());
         _http.DefaultRequestHeaders.Add(PeerProtocol.TokenHeader, token);
+        _http.DefaultRequestHeaders.Add(PeerProtocol.ContainerHeader, container);
     }
 
     public Task<OfferReply> OfferAsync(Offer offer, CancellationToken cancel) =>

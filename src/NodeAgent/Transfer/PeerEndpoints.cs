@@ -131,7 +131,12 @@ internal static class PeerEndpoints
     private static async Task<(IResult? Refusal, DestinationMove? Move)> AuthorizeOrBuryAsync(Guid id, HttpContext context, MoveRegistry registry)
     {
         if (registry.Destination(id) is null)
-            await registry.BuryUnknownAsync(id, FleetTls.IdentityOf(context).Node, Token(context), context.RequestAborted);
+        {
+            string container = context.Request.Headers[PeerProtocol.ContainerHeader].ToString();
+            if (!await registry.BuryUnknownAsync(id, container, FleetTls.IdentityOf(context).Node, Token(context), context.RequestAborted))
+                return (Refuse(StatusCodes.Status409Conflict,
+                    $"{Environment.MachineName} knows nothing of this move, but a container named \"{container}\" is here: whether it is the one that was moved, a person has to say"), null);
+        }
         IResult? refusal = Authorize(id, context, registry, out DestinationMove? move);
         return (refusal, move);
     }

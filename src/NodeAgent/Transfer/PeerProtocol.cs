@@ -18,7 +18,7 @@ namespace Evacuator.NodeAgent.Transfer;
 ///        ── the source journals Released ──
 /// POST   /v1/moves/{id}/release                         → 200 PeerReply(Running | Failed), after the restore; may be repeated
 /// POST   /v1/moves/{id}/known                           → 204                   the source has journaled the answer
-/// GET    /v1/moves/{id}                                 → 200 PeerReply         an unknown id is answered Failed, for ever
+/// GET    /v1/moves/{id}                                 → 200 PeerReply         an unknown id is answered Failed, for ever, unless a container of that name runs: 409
 /// DELETE /v1/moves/{id}                                 → 200 PeerReply(Failed); 409 once released
 /// </code>
 /// Refusals: 401 wrong token, 403 not a peer or not this move's source, 409 wrong phase, 426 another protocol version, 413 too large.
@@ -29,6 +29,9 @@ internal static class PeerProtocol
     public const int Version = 1;
     public const string VersionHeader = "Evacuator-Protocol";
     public const string TokenHeader = "Evacuator-Token";
+
+    /// <summary>Name of the container: a destination that has lost its journal can look whether it runs before it says that it does not.</summary>
+    public const string ContainerHeader = "Evacuator-Container";
     public const string TreeUpgrade = "evacuator-tree";
 
     /// <summary>Bytes. A description holds the container's whole configuration and neighbour table.</summary>
