@@ -171,9 +171,10 @@ internal sealed partial class WitnessService(
             OffLook look = await bmc.VerifyOffAsync(interval, interval * 4, token).ConfigureAwait(false);
             if (look.IsOff)
             {
-                End(watch, new WitnessInput.SeenOff(look.Message));
-                // The node lit it before it went; a BMC may forget that with the power, and the technician looks for it now.
+                // The node lit it before it went; a BMC may forget that with the power, and the technician looks for it now. Before the end, so that
+                // whoever reads that the host is off reads what the LED shows, too.
                 TryStep(watch, new WitnessInput.Led(await bmc.SetLedAsync(lit: true, token).ConfigureAwait(false)));
+                End(watch, new WitnessInput.SeenOff(look.Message));
                 return;
             }
 
