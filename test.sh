@@ -42,12 +42,25 @@ if [ -z "$EVACUATOR_NO_LAB" ] && [ "$(id -u)" = 0 ]; then
     packaging/deb/build.sh
 fi
 
-status=0
 for project in tests/*.Tests; do
     name=$(basename "$project")
     echo "== $name"
-    dotnet test "$project" --no-build -nologo -v quiet --logger "trx;LogFileName=$name.trx" --results-directory "$results" || status=1
+    dotnet test "$project" --no-build -nologo -v quiet --logger "trx;LogFileName=$name.trx" --results-directory "$results" || true
 done
+
+# A test that fails beside others on a crowded machine may only have been late. It gets one more try, alone; what passes then is named, so that
+# it is seen and mended, and what fails twice has failed.
+again() {
+    local project=$1 file=$2 name methods second
+    name=$(basename "$project")
+    # testName="Namespace.Class.Method(arguments)" outcome="Failed"
+    methods=$(grep -o '<UnitTestResult [^>]*outcome="Failed"' "$file" | sed -E 's/.*testName="([^"(]+).*/\1/' | sort -u)
+    [ -n "$methods" ] && [ "$(wc -l <<<"$methods")" -le 5 ] || return 1
+    second=$name.second
+    dotnet test "$project" --no-build -nologo -v quiet --logger "trx;LogFileName=$second.trx" --results-directory "$results" \
+        --filter "$(sed 's/^/FullyQualifiedName=/' <<<"$methods" | paste -sd'|')" >/dev/null || return 1
+    while read -r method; do echo "passed at its second try, alone: $method"; done <<<"$methods"
+}
 
 # The counters of every project, added up; a project whose tests never ran has no file and counts as one failure.
 passed=0 failed=0 skipped=0
@@ -56,13 +69,18 @@ for project in tests/*.Tests; do
     counters=$(grep -o '<Counters [^>]*>' "$file" 2>/dev/null || true)
     if [ -z "$counters" ]; then
         echo "no result of $(basename "$project")" >&2
-        failed=$((failed + 1)) status=1
+        failed=$((failed + 1))
         continue
     fi
     count() { sed -E "s/.* $1=\"([0-9]+)\".*/\1/" <<<"$counters"; }
+    bad=$(($(count failed) + $(count error) + $(count timeout) + $(count aborted)))
     passed=$((passed + $(count passed)))
-    failed=$((failed + $(count failed) + $(count error) + $(count timeout) + $(count aborted)))
     skipped=$((skipped + $(count total) - $(count executed)))
+    if [ "$bad" -gt 0 ] && again "$project" "$file"; then
+        passed=$((passed + bad))
+    else
+        failed=$((failed + bad))
+    fi
 done
 echo "$passed passed, $failed failed, $skipped skipped"
-exit $status
+[ "$failed" = 0 ]
