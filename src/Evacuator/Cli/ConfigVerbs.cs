@@ -38,10 +38,12 @@ internal static class ConfigVerbs
     private static Command CreateCheck() => Verb.Create("check", "Checks everything the service needs: files, peers, certificates, secrets, and whether the BMC answers as configured.", async (context, token) =>
     {
         List<ConfigurationMistake> mistakes = [];
+        bool bmc = false;
         ConfigurationResult result = ConfigurationLoader.Load(context.ConfigurationFile);
         mistakes.AddRange(result.Mistakes);
         if (result.Options is { } options)
         {
+            bmc = options.Bmc.Url.Length > 0;
             Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
             mistakes.AddRange(peers.Mistakes);
             Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, peers.Value ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System);
@@ -57,7 +59,9 @@ internal static class ConfigVerbs
         }
 
         if (mistakes.Count == 0)
-            context.Out.WriteLine("the configuration is complete and the BMC answers as configured");
+            context.Out.WriteLine(bmc
+                ? "the configuration is complete and the BMC answers as configured"
+                : "the configuration is complete, but names no BMC: nothing is watched, and no power-off is verified");
         return Report(context, mistakes);
     });
 
@@ -67,7 +71,10 @@ internal static class ConfigVerbs
     {
         try
         {
-            return File.ReadAllText(Credential).TrimEnd('\r', '\n');
+            string password = File.ReadAllText(Credential).TrimEnd('\r', '\n');
+            if (password.Length == 0)
+                mistakes.Add(new ConfigurationMistake(Credential, 0, "is empty: write the BMC's password into it"));
+            return password;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
