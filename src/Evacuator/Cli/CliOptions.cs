@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Evacuator.Api;
 using Evacuator.Common.Configuration;
 
@@ -38,4 +39,14 @@ internal static class CliOptions
             return null;
         },
     };
+
+    /// <summary>Reads a UUID. Without a parser of its own, a value that is none fails only when the verb reads it, with a stack trace.</summary>
+    public static Guid? ParseUuid(ArgumentResult result)
+    {
+        string text = result.Tokens[0].Value;
+        if (Guid.TryParse(text, out Guid id))
+            return id;
+        result.AddError($"\"{text}\" is not an id such as 4c4c4544-0042-3510-8056-b4c04f4e4d32");
+        return null;
+    }
 }

@@ -12,6 +12,7 @@ internal static class ReportVerb
         {
             Description = "Id of the evacuation; without it the newest of this node or that this node witnessed.",
             Arity = ArgumentArity.ZeroOrOne,
+            CustomParser = CliOptions.ParseUuid,
         };
         Option<bool> json = CliOptions.Json();
         return Verb.Create("report", "Shows how an evacuation went: per container, proof of emptiness, power. A witness has the reports of nodes that are off.", async (context, token) =>

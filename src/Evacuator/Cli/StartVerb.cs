@@ -14,7 +14,7 @@ internal static class StartVerb
         Option<TimeSpan?> forceAfter = CliOptions.DurationOption("--force-after", "With --power-off: let the peer force the power off if the host is still on after this time.");
         forceAfter.HelpName = "DURATION";
         Option<bool> wait = new("--wait") { Description = "Show the progress and wait for the end." };
-        Option<Guid?> operation = new("--operation-id") { Description = "Id of this request: asking again with the same one changes nothing.", HelpName = "UUID" };
+        Option<Guid?> operation = new("--operation-id") { Description = "Id of this request: asking again with the same one changes nothing.", HelpName = "UUID", CustomParser = CliOptions.ParseUuid };
         Option<bool> json = CliOptions.Json();
 
         return Verb.Create("start", "Empties this host: moves its containers to the peers.", async (context, token) =>
