@@ -46,6 +46,10 @@ internal static partial class ManifestRules
         foreach (string path in manifest.Trees.Select(tree => tree.Path))
             require(
                 HostPlaces.IsPlain(path) && !HostPlaces.IsSystem(path) && !HostPlaces.IsTooWide(path), $"the path '{path}' may not be taken by a container");
+        // Whoever fills the outer tree could put a link where the inner one is to be, and so have it written anywhere.
+        string[] sorted = [.. manifest.Trees.Select(tree => tree.Path + "/").Order(StringComparer.Ordinal)];
+        for (int i = 1; i < sorted.Length; i++)
+            require(!sorted[i].StartsWith(sorted[i - 1], StringComparison.Ordinal), $"the tree '{sorted[i].TrimEnd('/')}' is inside of another one");
         foreach (string path in manifest.HostPaths)
             require(HostPlaces.IsPlain(path), $"'{path}' is not a plain path");
         require(

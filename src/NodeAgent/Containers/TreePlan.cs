@@ -85,7 +85,8 @@ internal sealed record TreePlan(IReadOnlyList<TreeDescription> Trees, IReadOnlyL
             faults.Add(Unsupported($"{mount.Point} is a file system of its own ({mount.Type}), which cannot be copied as a plain directory; use a plain directory"));
     }
 
-    private static string? LinkIn(string path)
+    /// <summary>The first symbolic link that a path goes through, itself included.</summary>
+    internal static string? LinkIn(string path)
     {
         for (int end = path.IndexOf('/', 1); ; end = path.IndexOf('/', end + 1))
         {

@@ -10,7 +10,8 @@ internal static class TreeReceiver
     /// <param name="index">position in the description's list of trees</param>
     /// <param name="target">directory to fill; it exists</param>
     /// <param name="workDirectory">of the move, for rsync's configuration</param>
-    public static async Task ServeAsync(Stream peer, int index, string target, string workDirectory, CancellationToken cancel)
+    /// <param name="news">told whenever something has arrived</param>
+    public static async Task ServeAsync(Stream peer, int index, string target, string workDirectory, Action news, CancellationToken cancel)
     {
         string configuration = Path.Combine(workDirectory, $"tree{index}.rsyncd.conf");
         await File.WriteAllTextAsync(configuration, Configuration(index, target), cancel);
@@ -31,7 +32,12 @@ internal static class TreeReceiver
             await Duplex.JoinAsync(
                 peer, peer, peer.Dispose,
                 server.StandardOutput.BaseStream, server.StandardInput.BaseStream, server.StandardInput.Close,
-                count: null, cancel);
+                count: _ =>
+                {
+                    news();
+                    return ValueTask.CompletedTask;
+                },
+                cancel);
             await server.WaitForExitAsync(cancel);
             await errors;
         }

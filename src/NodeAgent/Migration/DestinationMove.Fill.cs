@@ -22,6 +22,7 @@ internal sealed partial class DestinationMove
                 File.WriteAllBytes(path, PagemapImage.Read(File.ReadAllBytes(path)).WithLazy(store.Runs()).Write());
         }
         _lazy = LazySession.Listen(_stores, _tools.Paths.CriuWork(Id), _tools.Time, _log, KeepDescriptors);
+        _tools.Fills[_record.Container] = _lazy.Filled;
     }
 
     /// <summary>Restores; the network is connected as soon as the sockets exist, which with the engine is before runc has ended.</summary>
@@ -42,7 +43,11 @@ internal sealed partial class DestinationMove
     /// <summary>systemd keeps what a restarted agent needs to go on: without the last reference to a userfaultfd its process would read zeroes.</summary>
     private void KeepDescriptors(LazyProcess process)
     {
-        string name = $"{Id:N}.{process.VirtualPid}.{_storedDescriptors.Count}";
+        // After a restart of the agent some numbers are taken, and a second descriptor of the same name would take the place of the first.
+        int number = _storedDescriptors.Count;
+        while (_storedDescriptors.Any(stored => stored.EndsWith($".{number}", StringComparison.Ordinal)))
+            number++;
+        string name = $"{Id:N}.{process.VirtualPid}.{number}";
         _storedDescriptors.Add(name);
         // Not polled: systemd would read "ready" as "closed" from a userfaultfd with events in it, and drop it.
         _tools.Systemd.StoreDescriptor(process.UserFault, name + ".uffd", poll: false);
@@ -52,12 +57,14 @@ internal sealed partial class DestinationMove
 
     private async void Watch(LazySession session)
     {
+        _tools.Fills[_record.Container] = session.Filled;
         try
         {
             FillReport report = await session.Filled;
             LogFilled(_log, _record.Container, report.Pages * (long)Interop.PageSize >> 20, report.Milliseconds, report.Faults);
             ForgetDescriptors();
             DeleteWork();
+            _tools.Fills.TryRemove(new(_record.Container, session.Filled));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -93,20 +100,22 @@ internal sealed partial class DestinationMove
             }
         }
         Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
-        _lazy = LazySession.Resume(processes, _tools.Paths.CriuWork(Id), _tools.Time, _log);
+        _lazy = LazySession.Resume(processes, _tools.Paths.CriuWork(Id), _tools.Time, _log, KeepDescriptors);
         Watch(_lazy);
     }
 
     private void ForgetDescriptors()
     {
         foreach (string name in _storedDescriptors)
-            foreach (string kind in (string[])[".uffd", ".data", ".table"])
-                _tools.Systemd.RemoveDescriptor(name + kind);
+            foreach (string kind in KeptDescriptors.Kinds)
+                _tools.Systemd.RemoveDescriptor($"{name}.{kind}");
         _storedDescriptors.Clear();
     }
 
     private void EndFill()
     {
+        if (_lazy is not null)
+            _tools.Fills.TryRemove(new(_record.Container, _lazy.Filled));
         _lazy?.Dispose();
         _lazy = null;
         ForgetDescriptors();

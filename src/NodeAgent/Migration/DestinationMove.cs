@@ -28,6 +28,10 @@ internal sealed partial class DestinationMove : IDisposable
     private readonly MoveTools _tools;
     private readonly ILogger _log;
     private readonly SemaphoreSlim _gate = new(1);
+
+    /// <summary>Held while memory arrives: nobody else may touch the stores, least of all unmap them.</summary>
+    private readonly SemaphoreSlim _pages = new(1);
+
     private readonly CancellationTokenSource _streams = new();
     private volatile DestinationRecord _record;
     private ContainerDescription? _container;
@@ -103,8 +107,11 @@ internal sealed partial class DestinationMove : IDisposable
         ContainerDescription container = ReceivingContainer();
         if (index < 0 || index >= container.Trees.Count)
             throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable, $"there is no tree {index} in the offer")]);
+        // Looked at when it was offered; another container that fills a directory above it may have put a link there since.
+        if (TreePlan.LinkIn(TargetOf(index, container)) is { } link)
+            throw new InvalidDataException($"{TargetOf(index, container)} goes through the symbolic link {link}");
         using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
-        await TreeReceiver.ServeAsync(peer, index, TargetOf(index, container), _tools.Paths.Move(Id), joined.Token);
+        await TreeReceiver.ServeAsync(peer, index, TargetOf(index, container), _tools.Paths.Move(Id), News, joined.Token);
         News();
     }
 
@@ -113,8 +120,20 @@ internal sealed partial class DestinationMove : IDisposable
     {
         ReceivingContainer();
         using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
+        // The source opens one; a second one at the same time is not ours.
+        if (_streams.IsCancellationRequested || !_pages.Wait(0, CancellationToken.None))
+            return;
         // A container may grow while it is on its way; more than half again is not what was reserved.
-        PageReceiver receiver = new(_stores, _record.MemoryBytes + _record.MemoryBytes / 2 + (64 << 20)) { OnRound = News, GiveWay = _tools.Urgent.GiveWayAsync };
+        PageReceiver receiver = new(_stores, _record.MemoryBytes + _record.MemoryBytes / 2 + (64 << 20))
+        {
+            OnRound = News,
+            GiveWay = giving =>
+            {
+                // A round may take longer than a lease.
+                News();
+                return _tools.Urgent.GiveWayAsync(giving);
+            },
+        };
         try
         {
             await receiver.ReceiveAsync(peer, joined.Token);
@@ -126,6 +145,10 @@ internal sealed partial class DestinationMove : IDisposable
         catch (Exception e) when (e is InvalidDataException or IOException)
         {
             LogPagesRefused(_log, e, _record.Container, _record.SourceNode);
+        }
+        finally
+        {
+            _pages.Release();
         }
     }
 
@@ -160,7 +183,7 @@ internal sealed partial class DestinationMove : IDisposable
         {
             Interfaces = [.. _container.Interfaces.Select((own, at) => at < fresh.Interfaces.Count ? own with { Neighbours = fresh.Interfaces[at].Neighbours } : own)],
         };
-        await _streams.CancelAsync();
+        await EndStreamsAsync();
         if (_record.Engine)
             PrepareFill();
         _tools.Network.UpdateNeighbours(_container);
@@ -253,6 +276,7 @@ internal sealed partial class DestinationMove : IDisposable
     public void Dispose()
     {
         _gate.Dispose();
+        _pages.Dispose();
         _streams.Dispose();
     }
 
@@ -363,8 +387,17 @@ internal sealed partial class DestinationMove : IDisposable
                 TreePlace.PutAside(tree.Path);
         }
         // After the processes: without their pages they would read zeroes.
+        await EndStreamsAsync();
         EndFill();
         DeleteWork();
+    }
+
+    /// <summary>No memory arrives any more, and none will: a new stream finds the token cancelled.</summary>
+    private async Task EndStreamsAsync()
+    {
+        await _streams.CancelAsync();
+        await _pages.WaitAsync();
+        _pages.Release();
     }
 
     private void DeleteWork()
@@ -382,8 +415,13 @@ internal sealed partial class DestinationMove : IDisposable
         foreach ((TreeDescription tree, int index) in container.Trees.Select((tree, index) => (tree, index)).Where(item => item.tree.Kind == TreeKind.File))
         {
             Directory.CreateDirectory(Path.GetDirectoryName(tree.Path)!);
-            string staged = tree.Path + ".evacuator-new";
-            File.Copy(Path.Combine(TargetOf(index, container), Path.GetFileName(tree.Path)), staged, overwrite: true);
+            if (TreePlan.LinkIn(tree.Path) is { } link)
+                throw new InvalidDataException($"{tree.Path} goes through the symbolic link {link}");
+            string staged = tree.Path + ".evacuator-new", arrived = Path.Combine(TargetOf(index, container), Path.GetFileName(tree.Path));
+            // What arrived is the peer's: a link would make us read, as root, a file of this host.
+            if (!Interop.FileCalls.TryStat(arrived, out Interop.FileCalls.Statx stat, follow: false) || stat.Type != Interop.FileCalls.S_IFREG)
+                throw new InvalidDataException($"{tree.Path} did not arrive as a plain file");
+            File.Copy(arrived, staged, overwrite: true);
             File.Move(staged, tree.Path, overwrite: true);
         }
     }

@@ -18,6 +18,9 @@ internal static class InboundChecks
         {
             if (TreePlace.WhyRefused(path) is { } reason)
                 blockers.Add(new Blocker(BlockerCode.PathTaken, $"{name} cannot be put on {here}: {reason}"));
+            // A container that is here already may have made the link, to have the next one written through it.
+            else if (TreePlan.LinkIn(path) is { } link)
+                blockers.Add(new Blocker(BlockerCode.PathTaken, $"{path} goes through the symbolic link {link} on {here}: use the real path"));
             else if (Path.Exists(path) && !(Directory.Exists(path) && !Directory.EnumerateFileSystemEntries(path).Any()))
                 blockers.Add(new Blocker(BlockerCode.PathTaken, kind == TreeKind.Bundle
                     ? $"{path} already exists on {here}: move it away"

@@ -72,6 +72,10 @@ internal sealed partial class MoveRegistry(
             LogFillResumed(_log, kept.Key, kept.Count());
             if (_destinations.TryGetValue(kept.Key, out DestinationMove? move) && move.Record.Phase == DestinationPhase.Running)
                 move.ResumeFill([.. kept]);
+            else if (move is null || DestinationTransitions.Ended(move.Record.Phase))
+                // Nobody is owed these any more, and systemd would keep them, a container's whole memory, for as long as the agent runs.
+                foreach (KeptDescriptors process in kept)
+                    process.Drop(tools.Systemd);
         }
         foreach (SourceRecord record in tools.Journal.ReadSources())
         {

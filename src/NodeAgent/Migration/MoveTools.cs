@@ -1,8 +1,10 @@
+using System.Collections.Concurrent;
 using Evacuator.Common.Hosting;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Network;
+using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Transfer;
 
 namespace Evacuator.NodeAgent.Migration;
@@ -34,6 +36,9 @@ internal sealed record MoveTools(
 
     /// <summary>What everything else gives way to.</summary>
     public Urgency Urgent { get; } = new();
+
+    /// <summary>By name, the containers that have arrived and are still owed memory. Such memory looks like none: nothing may copy it before it is here.</summary>
+    public ConcurrentDictionary<string, Task<FillReport>> Fills { get; } = new();
 
     /// <summary>Whether memory can be sent ahead: the kernel tracks it and the shim that keeps CRIU from it is installed.</summary>
     public bool HasEngine => Memory.CanTrack && File.Exists(Paths.Shim);

@@ -6,6 +6,7 @@ using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Files;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
+using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Processes;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.Extensions.Logging;
@@ -33,6 +34,7 @@ internal sealed partial class SourceMove : IDisposable
     private string _abortReason = "";
     private TreeSnapshot[] _snapshots = [];
     private double _snapshotTaken;
+    private bool _wasMapped;
 
     public SourceMove(SourceRecord record, MoveTools tools, PeerClient peer, ILogger log)
     {
@@ -76,7 +78,9 @@ internal sealed partial class SourceMove : IDisposable
         FreezeClock? freeze = null;
         try
         {
-            // 1. Describe.
+            // 1. Describe. One that has only just arrived first gets the rest of its memory: a page that is still owed would be sent on as zeroes.
+            if (_tools.Fills.TryGetValue(Name, out Task<FillReport>? filled))
+                await filled.WaitAsync(undoable.Token);
             container = await DescribeAsync(undoable.Token);
             Advance(SourceInput.CopyBegins, record => record with { Description = JsonSerializer.Serialize(container, ApiJson.Options) });
             await _tools.Faults.ReachAsync("source.copying");
@@ -231,6 +235,7 @@ internal sealed partial class SourceMove : IDisposable
             // Begun before the pass, so that what is written during it counts as changed.
             _snapshotTaken = _tools.Time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
             _snapshots = [.. container.Trees.Select(tree => TreeSnapshot.Take(tree.Path))];
+            _wasMapped |= MappedFiles(container).Count > 0;
             long before = trees.BytesSent;
             long start = _tools.Time.GetTimestamp();
             await CopyOnceAsync(container, trees, cancel);
@@ -251,15 +256,19 @@ internal sealed partial class SourceMove : IDisposable
     /// <summary>While it is frozen: the trees in which anything has changed since the last pass, and those in which nobody could tell.</summary>
     private async Task CopyLastAsync(ContainerDescription container, TreeSender trees, CancellationToken cancel)
     {
-        IReadOnlyCollection<string> mapped = SharedMappings.WritableFiles(Memory.ProcFiles.ProcessesOfCgroup(KernelPaths.Default.CgroupDirectory(container.CgroupPath)));
+        bool mapped = MappedFiles(container).Count > 0;
         for (int index = 0; index < container.Trees.Count; index++)
         {
             TreeDescription tree = container.Trees[index];
-            bool isMapped = mapped.Count > 0;
+            // A page that was written through a mapping can be written again without a change of any time, also if it is unmapped by now.
+            bool isMapped = _wasMapped || mapped;
             if (isMapped || !TreeSnapshot.Take(tree.Path).IsSame(_snapshots[index], _snapshotTaken))
                 await trees.CopyAsync(index, tree.Path, quiet: false, byContent: isMapped, cancel);
         }
     }
+
+    private static IReadOnlyCollection<string> MappedFiles(ContainerDescription container) =>
+        SharedMappings.WritableFiles(Memory.ProcFiles.ProcessesOfCgroup(KernelPaths.Default.CgroupDirectory(container.CgroupPath)));
 
     private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, bool withShim, CancellationToken cancel)
     {

@@ -1,3 +1,4 @@
+using Evacuator.Common.Hosting;
 using Microsoft.Win32.SafeHandles;
 
 namespace Evacuator.NodeAgent.PageStore;
@@ -5,6 +6,8 @@ namespace Evacuator.NodeAgent.PageStore;
 /// <summary>What systemd kept of one process that was still owed pages. The name is MOVE.VIRTUALPID.NUMBER; each descriptor's has its kind added.</summary>
 internal sealed record KeptDescriptors(string Name, Guid MoveId, int VirtualPid, SafeFileHandle UserFault, SafeFileHandle Data, SafeFileHandle Table)
 {
+    public static IReadOnlyList<string> Kinds { get; } = ["uffd", "data", "table"];
+
     private const int First = 3; // SD_LISTEN_FDS_START
 
     /// <summary>Takes the descriptors that systemd handed to this process; whatever is incomplete or unknown is closed.</summary>
@@ -43,5 +46,15 @@ internal sealed record KeptDescriptors(string Name, Guid MoveId, int VirtualPid,
                     handle.Dispose();
         }
         return complete;
+    }
+
+    /// <summary>Lets go of them, here and in systemd's keeping.</summary>
+    public void Drop(SystemdNotify systemd)
+    {
+        UserFault.Dispose();
+        Data.Dispose();
+        Table.Dispose();
+        foreach (string kind in Kinds)
+            systemd.RemoveDescriptor($"{Name}.{kind}");
     }
 }

@@ -31,6 +31,10 @@ internal sealed partial class LazySession : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly Lock _lock = new();
+
+    /// <summary>Held from the reading of a fork until its child is in the list: whoever holds it sees all processes that there are.</summary>
+    private readonly Lock _forking = new();
+
     private readonly List<LazyProcess> _processes = [];
     private readonly TaskCompletionSource _restored = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<FillReport> _filled = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -71,10 +75,11 @@ internal sealed partial class LazySession : IDisposable
     }
 
     /// <summary>Goes on with processes that an earlier life of the agent had begun to fill.</summary>
-    public static LazySession Resume(IReadOnlyList<LazyProcess> processes, string workDirectory, TimeProvider time, ILogger log)
+    public static LazySession Resume(
+        IReadOnlyList<LazyProcess> processes, string workDirectory, TimeProvider time, ILogger log, Action<LazyProcess>? onProcess = null)
     {
         Socket unused = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log);
+        LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log) { OnProcess = onProcess };
         session._processes.AddRange(processes);
         session._restored.SetResult();
         session._filler = new Thread(session.Fill) { Name = "lazy fill", IsBackground = true };
@@ -166,9 +171,12 @@ internal sealed partial class LazySession : IDisposable
                 LazyProcess[] processes = Snapshot();
                 foreach (LazyProcess process in processes)
                     owed |= FillProcess(process, ref pages);
-                // A child forked during the turn has been added before its parent could be filled any further.
-                if (!owed && Snapshot().Length == processes.Length)
-                    break;
+                if (owed)
+                    continue;
+                // A child may be on its way into the list. One that is forked after this is owed nothing, as its parent is owed nothing.
+                lock (_forking)
+                    if (Snapshot().Length == processes.Length)
+                        break;
             }
         }
         catch (IOException e)
@@ -234,8 +242,9 @@ internal sealed partial class LazySession : IDisposable
                     continue;
                 for (int i = 0; i < processes.Length; i++)
                     if (entries[i].Returned != 0)
-                        foreach (LazyProcess child in processes[i].HandleMessages(ref _faults))
-                            Add(child);
+                        lock (_forking)
+                            foreach (LazyProcess child in processes[i].HandleMessages(ref _faults))
+                                Add(child);
             }
         }
         catch (IOException e)

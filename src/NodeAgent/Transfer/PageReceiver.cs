@@ -16,6 +16,8 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     private const int MaxProcesses = 100_000;
 
     private readonly List<DamagedPages> _damaged = [];
+    /// <summary>Bytes held at the last count, and all that came since; at first counted at once, for an earlier stream may have left some.</summary>
+    private long _arrived = long.MaxValue / 2;
 
     /// <summary>Told at the end of each round.</summary>
     public Action? OnRound { get; init; }
@@ -79,6 +81,10 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
             if (range.Length > (ulong)left)
                 throw new InvalidDataException("a frame whose ranges are longer than its data");
             left -= (long)range.Length;
+            // Counting bits for every frame would cost more than the frame: only when so much has arrived that it could be too much.
+            _arrived += (long)range.Length;
+            if (_arrived > maxBytes)
+                _arrived = CheckHeld() + (long)range.Length;
             for (ulong at = range.Address; at < range.End;)
             {
                 (nint bytes, int region, int page, int length) = store.Place(at, range.End - at);
@@ -111,10 +117,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
 
     private async Task AcknowledgeAsync(Stream stream, int round, CancellationToken cancel)
     {
-        // Counted at the end of a round only: a page may be sent many times, and counting bits for every frame would cost more than the frame.
-        long held = stores.Values.Sum(store => store.Table.CountPages()) * (long)Interop.PageSize;
-        if (held > maxBytes)
-            throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved");
+        CheckHeld();
         byte[] ack = new byte[PageFrame.AckBytes + _damaged.Count * 24];
         BinaryPrimitives.WriteUInt32LittleEndian(ack, PageFrame.AckMagic);
         BinaryPrimitives.WriteInt32LittleEndian(ack.AsSpan(4), round);
@@ -130,6 +133,13 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
         OnRound?.Invoke();
         await stream.WriteAsync(ack, cancel);
         await stream.FlushAsync(cancel);
+    }
+
+    /// <returns>bytes held; a page that was sent many times counts once</returns>
+    private long CheckHeld()
+    {
+        long held = stores.Values.Sum(store => store.Table.CountPages()) * (long)Interop.PageSize;
+        return held <= maxBytes ? held : throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved");
     }
 
     /// <summary>Native memory as <see cref="Memory{T}"/>, for the time of one read.</summary>

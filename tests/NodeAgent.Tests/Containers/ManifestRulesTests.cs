@@ -38,7 +38,7 @@ public sealed class ManifestRulesTests
     public static TheoryData<string, string> Attacks => new()
     {
         { "name", "../../etc" }, { "name", "" }, { "bundle", "/etc/x" }, { "tree", "/etc/cron.d" }, { "tree", "/" }, { "tree", "/srv" }, { "tree", "/srv/../etc/x" },
-        { "tree", "srv/c1" }, { "tree", "/var/lib/evacuator-agent/x" }, { "tree", "/usr/local/bin" }, { "cgroup", "/system.slice/ssh.service" }, { "cgroup", "/" },
+        { "tree", "srv/c1" }, { "tree", "/srv/c1/rootfs" }, { "tree", "/srv/c1" }, { "tree", "/var/lib/evacuator-agent/x" }, { "tree", "/usr/local/bin" }, { "cgroup", "/system.slice/ssh.service" }, { "cgroup", "/" },
         { "cgroup", "/containers/../system.slice" }, { "netns", "/etc/shadow" }, { "netns", "/run/netns/../../etc/passwd" }, { "netns", "/run/netns/a/b" },
         { "interface", "../x" }, { "interface", "lo" }, { "interface", "a-name-far-too-long" }, { "bridge", "a/b" }, { "mac", "01:00:00:00:00:01" }, { "mac", "zz" },
         { "address", "10.0.0.x" }, { "route", "10.0.0.0/99" }, { "neighbour", "x" }, { "sysctl", "kernel/core_pattern" }, { "sysctl", "net/../kernel/core_pattern" },

@@ -66,6 +66,30 @@ public sealed class PageStreamTests : IDisposable
         Assert.Contains("reserved", (await Assert.ThrowsAsync<InvalidDataException>(() => receiving)).Message);
     }
 
+    /// <summary>A source that never ends its round must not get more memory for it.</summary>
+    [Fact]
+    public async Task Memory_MoreThanReservedWithoutAnEndOfTheRound_IsRefused()
+    {
+        (PageSender sender, Task receiving) = Connect(4 * (long)Page, damage: null);
+        for (ulong page = 1; page < 16; page++)
+            await SendAsync(sender, 1, [new PageRange(page * Page, Page, PageRangeKind.Data)], fill: 1);
+
+        Assert.Contains("reserved", (await Assert.ThrowsAsync<InvalidDataException>(() => receiving.WaitAsync(TimeSpan.FromSeconds(20)))).Message);
+    }
+
+    /// <summary>The same pages again and again are what rounds are for.</summary>
+    [Fact]
+    public async Task Memory_SentManyTimes_CountsOnce()
+    {
+        (PageSender sender, Task receiving) = Connect(4 * (long)Page, damage: null);
+        for (int time = 0; time < 16; time++)
+            await SendAsync(sender, 1, [new PageRange(Page, 2 * Page, PageRangeKind.Data)], fill: 1);
+        await sender.EndRoundAsync(CancellationToken.None);
+
+        Assert.False(receiving.IsCompleted);
+        await sender.DisposeAsync();
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(4)]
