@@ -217,7 +217,16 @@ internal sealed partial class SourceMove : IDisposable
         {
             if (other.Name == Name || other.State is "stopped" or "unreadable")
                 continue;
-            ContainerDescription neighbour = await _tools.Runtime.DescribeAsync(other.Name, cancel);
+            ContainerDescription neighbour;
+            try
+            {
+                neighbour = await _tools.Runtime.DescribeAsync(other.Name, cancel);
+            }
+            catch (ContainerException)
+            {
+                // Left since it was listed: the others move at the same time. One that is still there and cannot be read has a blocker of its own.
+                continue;
+            }
             foreach (TreeDescription tree in container.Trees.Where(tree => neighbour.Trees.Any(theirs => Overlap(tree.Path, theirs.Path))))
                 blockers.Add(new Blocker(BlockerCode.UnsupportedMount,
                     $"{tree.Path} is also used by container {other.Name}, and a directory can be in one place only: put it on shared storage (annotation evacuator.shared-paths) or give each its own"));
