@@ -62,6 +62,12 @@ again() {
     while read -r method; do echo "passed at its second try, alone: $method"; done <<<"$methods"
 }
 
+# The names, messages and stacks of what failed, as a run far away shows nothing else. The file is XML with one element a line or more.
+explain() {
+    sed -n '/<UnitTestResult .*outcome="Failed"/,/<\/UnitTestResult>/p' "$1" | head -c 20000 |
+        sed -E 's/^ *<UnitTestResult .*testName="([^"]*)".*/FAILED \1/; s/<[^>]*>//g; s/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&#xD;//g; s/&amp;/\&/g' | grep -v '^ *$' || true
+}
+
 # The counters of every project, added up; a project whose tests never ran has no file and counts as one failure.
 passed=0 failed=0 skipped=0
 for project in tests/*.Tests; do
@@ -80,6 +86,7 @@ for project in tests/*.Tests; do
         passed=$((passed + bad))
     else
         failed=$((failed + bad))
+        explain "$file"
     fi
 done
 echo "$passed passed, $failed failed, $skipped skipped"

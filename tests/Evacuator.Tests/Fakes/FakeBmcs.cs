@@ -38,18 +38,18 @@ internal sealed class FakeBmc : IBmc
         set => _power = value;
     }
 
-    public Task<PowerLook> ReadPowerAsync(CancellationToken token) => Task.FromResult(new PowerLook(_power, ""));
+    public Task<PowerLook> ReadPowerAsync(CancellationToken token) => Task.FromResult(Unreachable ? new PowerLook("Unknown", "no answer") : new PowerLook(_power, ""));
 
     public async Task<OffLook> VerifyOffAsync(TimeSpan interval, TimeSpan timeout, CancellationToken token)
     {
         for (int read = 0; read < 4; read++)
         {
-            if (_power == "Off")
+            if (!Unreachable && _power == "Off")
                 return new OffLook(true, "Off", "Off in 2 reads");
             await Task.Delay(interval, token);
         }
 
-        return new OffLook(false, _power, $"the last read said {_power}");
+        return Unreachable ? new OffLook(false, "Unknown", "no answer") : new OffLook(false, _power, $"the last read said {_power}");
     }
 
     public Task<string> ForceOffAsync(CancellationToken token)
