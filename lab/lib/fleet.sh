@@ -69,6 +69,10 @@ uplinks = eth0
 url = https://$(node_bmc_address "$node")
 user = $BMC_USER
 fingerprint = $(<"$RUN/bmc/$node/fingerprint")
+
+# As on a host with more processors than these nodes have.
+[move]
+memory-streams = 2
 TEXT
     # Without the line's end: a credential is taken as it is.
     (umask 077 && printf '%s' "$(<"$RUN/bmc/password")" >"$root/etc/credstore/evacuator.bmc-password")

@@ -72,6 +72,7 @@ builder.Services
             BootId = bootId,
             RuncRoot = options.Containers.RuncRoot,
             Memory = MemoryFeatures.Probe(),
+            MemoryStreams = options.Move.MemoryStreamsFor(Environment.ProcessorCount),
             Systemd = provider.GetRequiredService<SystemdNotify>(),
         })
     .AddHeartbeat<MoveRegistry>(TimeSpan.FromSeconds(60))

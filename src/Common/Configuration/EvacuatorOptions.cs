@@ -95,6 +95,12 @@ public sealed record MoveOptions
 
     /// <summary>memory-reserve: percent of a node's memory that inbound containers must leave free.</summary>
     public int MemoryReservePercent { get; init; } = 5;
+
+    /// <summary>memory-streams: connections for the memory of one container; 0: by the number of processors.</summary>
+    public int MemoryStreams { get; init; }
+
+    /// <summary>The same as a number that is not 0.</summary>
+    public int MemoryStreamsFor(int processors) => MemoryStreams > 0 ? MemoryStreams : Math.Clamp(processors / 4, 1, 4);
 }
 
 /// <summary>What to do by oneself when the hardware complains.</summary>

@@ -54,6 +54,8 @@ internal static class Settings
             "The longest that a container may stand still. A container's annotation evacuator.freeze-budget overrides it."),
         Make("move", "memory-reserve", SettingTypes.Number(0, 90), o => o.Move.MemoryReservePercent, (o, v) => o with { Move = o.Move with { MemoryReservePercent = v } },
             "Percent of this node's memory that arriving containers must leave free."),
+        Make("move", "memory-streams", SettingTypes.Number(0, 8), o => o.Move.MemoryStreams, (o, v) => o with { Move = o.Move with { MemoryStreams = v } },
+            "Connections that the memory of one container travels on, side by side; one takes what one processor core can encrypt. 0: one for each four processors, at most 4."),
 
         Make("evacuation", "on-critical-signal", SettingTypes.EnumWord<SignalAction>(),
             o => o.Evacuation.OnCriticalSignal, (o, v) => o with { Evacuation = o.Evacuation with { OnCriticalSignal = v } },

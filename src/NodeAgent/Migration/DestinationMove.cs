@@ -29,8 +29,8 @@ internal sealed partial class DestinationMove : IDisposable
     private readonly ILogger _log;
     private readonly SemaphoreSlim _gate = new(1);
 
-    /// <summary>Held while memory arrives: nobody else may touch the stores, least of all unmap them.</summary>
-    private readonly SemaphoreSlim _pages = new(1);
+    /// <summary>One is held by each connection that memory arrives on: nobody else may touch the stores then, least of all unmap them.</summary>
+    private readonly SemaphoreSlim _pages = new(PageFrame.MaxLanes);
 
     private readonly CancellationTokenSource _streams = new();
     private volatile DestinationRecord _record;
@@ -38,6 +38,7 @@ internal sealed partial class DestinationMove : IDisposable
     private ArmedCommand? _restore;
     private long _lastNews;
     private readonly Dictionary<int, ProcessPages> _stores = [];
+    private readonly PageReceiver _receiver;
     private (int Files, long Bytes) _images;
     private LazySession? _lazy;
 
@@ -45,6 +46,17 @@ internal sealed partial class DestinationMove : IDisposable
     {
         (_record, _tools, _log) = (record, tools, log);
         _lastNews = tools.Time.GetTimestamp();
+        // A container may grow while it is on its way; more than half again is not what was reserved.
+        _receiver = new PageReceiver(_stores, record.MemoryBytes + record.MemoryBytes / 2 + (64 << 20))
+        {
+            OnRound = News,
+            GiveWay = giving =>
+            {
+                // A round may take longer than a lease.
+                News();
+                return _tools.Urgent.GiveWayAsync(giving);
+            },
+        };
         if (record.Description is { } text)
             _container = JsonSerializer.Deserialize<ContainerDescription>(text, ApiJson.Options);
     }
@@ -115,28 +127,16 @@ internal sealed partial class DestinationMove : IDisposable
         News();
     }
 
-    /// <summary>3. Memory ahead of the images, in rounds, until the source closes the stream.</summary>
+    /// <summary>3. Memory ahead of the images, in rounds, until the source closes the stream; several of one sending side by side.</summary>
     public async Task ReceivePagesAsync(Stream peer, CancellationToken cancel)
     {
         ReceivingContainer();
         using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
-        // The source opens one; a second one at the same time is not ours.
         if (_streams.IsCancellationRequested || !_pages.Wait(0, CancellationToken.None))
             return;
-        // A container may grow while it is on its way; more than half again is not what was reserved.
-        PageReceiver receiver = new(_stores, _record.MemoryBytes + _record.MemoryBytes / 2 + (64 << 20))
-        {
-            OnRound = News,
-            GiveWay = giving =>
-            {
-                // A round may take longer than a lease.
-                News();
-                return _tools.Urgent.GiveWayAsync(giving);
-            },
-        };
         try
         {
-            await receiver.ReceiveAsync(peer, joined.Token);
+            await _receiver.ReceiveAsync(peer, joined.Token);
         }
         catch (OperationCanceledException) when (_streams.IsCancellationRequested)
         {
@@ -396,8 +396,9 @@ internal sealed partial class DestinationMove : IDisposable
     private async Task EndStreamsAsync()
     {
         await _streams.CancelAsync();
-        await _pages.WaitAsync();
-        _pages.Release();
+        for (int lane = 0; lane < PageFrame.MaxLanes; lane++)
+            await _pages.WaitAsync();
+        _pages.Release(PageFrame.MaxLanes);
     }
 
     private void DeleteWork()

@@ -35,17 +35,17 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     public static async Task<MemoryAhead> StartAsync(ContainerDescription container, PeerClient peer, MoveTools tools, ILogger log, CancellationToken cancel)
     {
-        Stream stream = await peer.OpenPagesAsync(cancel);
+        PageSender sender = new(await peer.OpenPagesAsync(tools.MemoryStreams, cancel));
         try
         {
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);
             foreach (ProcessTracking process in tracker.Processes.Where(process => process.WhyUntracked is not null))
                 LogUntracked(log, container.Name, process.HostPid, process.WhyUntracked!);
-            return new MemoryAhead(tracker, new PageSender(stream), container.Name, tools.Urgent, log);
+            return new MemoryAhead(tracker, sender, container.Name, tools.Urgent, log);
         }
         catch
         {
-            await stream.DisposeAsync();
+            await sender.DisposeAsync();
             throw;
         }
     }
@@ -98,12 +98,11 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private async Task RoundAsync(IAsyncEnumerable<PageBatch> batches, bool giveWay, CancellationToken cancel)
     {
         await foreach (PageBatch batch in batches)
-            using (batch)
-            {
-                if (giveWay)
-                    await _urgent.GiveWayAsync(cancel);
-                await _sender.SendAsync(batch, cancel);
-            }
+        {
+            if (giveWay)
+                await _urgent.GiveWayAsync(cancel);
+            await _sender.SendAsync(batch, cancel);
+        }
         _damaged.AddRange(await _sender.EndRoundAsync(cancel));
     }
 
@@ -125,8 +124,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
                     foreach (MemoryRange held in memory.Stored.Where(range => range.Start < pages.Address + pages.Length && range.End > pages.Address))
                         reader.Add(Math.Max(held.Start, pages.Address), Math.Min(held.End, pages.Address + pages.Length), PageRangeKind.Data);
                 while (!reader.IsEmpty)
-                    using (PageBatch batch = reader.Read(await buffers.RentAsync(cancel)))
-                        await _sender.SendAsync(batch, cancel);
+                    await _sender.SendAsync(reader.Read(await buffers.RentAsync(cancel)), cancel);
             }
             _damaged.AddRange(await _sender.EndRoundAsync(cancel));
         }

@@ -28,6 +28,9 @@ internal sealed record MoveTools(
     /// <summary>What the kernel offers for moving memory while it is written.</summary>
     public required MemoryFeatures Memory { get; init; }
 
+    /// <summary>Connections that the memory of one container travels on.</summary>
+    public required int MemoryStreams { get; init; }
+
     /// <summary>Keeps descriptors over a restart of the agent.</summary>
     public required SystemdNotify Systemd { get; init; }
 

@@ -4,15 +4,18 @@ using Evacuator.NodeAgent.Memory;
 namespace Evacuator.NodeAgent.Transfer;
 
 /// <summary>
-/// How memory travels: frames over an upgraded connection (Upgrade: evacuator-pages), little endian.
+/// How memory travels: frames over one or several upgraded connections (Upgrade: evacuator-pages), little endian.
 /// <code>
 /// source → destination
-///   u32 magic "EVPF"  u16 kind  u16 ranges  i32 virtual pid (or round)  u32 bytes of data  u32 CRC-32C of the data  u32 CRC-32C of all before and of the ranges
+///   u32 magic "EVPF"  u16 kind  u16 ranges  i32 virtual pid (or round)  u32 bytes of data  u32 CRC-32C of the data  u32 after  u32 CRC-32C of all before and of the ranges
 ///   ranges × { u64 address, u64 length | kind }      whole pages; kind in the low 12 bits: 1 data, 2 zero, 3 dropped
 ///   data                                              the bytes of all data ranges, one after the other
 /// destination → source, after each frame of kind RoundEnd
 ///   u32 magic "EVPA"  i32 round  u32 count  u32 zero   count × { i32 virtual pid, u32 zero, u64 address, u64 length }    damaged, to be sent again
 /// </code>
+/// Frames of several connections may overtake each other. Within a round no two of them speak of the same page but for one case: memory that is
+/// void, and what is mapped in its place since. Frames without data therefore all go over one connection, and "after" says how many of them,
+/// since the sending began, must have been taken in before this frame is. Rounds do not overlap: each connection's RoundEnd is acknowledged.
 /// A frame's data is at most <see cref="MaxData"/> bytes, its ranges at most <see cref="MaxRanges"/>.
 /// </summary>
 internal static class PageFrame
@@ -22,12 +25,16 @@ internal static class PageFrame
     public const uint AckMagic = 0x41505645;
     public const ushort Batch = 1;
     public const ushort RoundEnd = 2;
-    public const int HeadBytes = 24;
+    public const int HeadBytes = 28;
+    public const int ChecksumAt = 24;
     public const int AckBytes = 16;
     public const int MaxData = 1 << 20;
     public const int MaxRanges = 4096;
 
-    public static int Write(Span<byte> to, ushort kind, int pid, IReadOnlyList<PageRange> ranges, int data, uint checksum)
+    /// <summary>Connections of one sending.</summary>
+    public const int MaxLanes = 8;
+
+    public static int Write(Span<byte> to, ushort kind, int pid, IReadOnlyList<PageRange> ranges, int data, uint checksum, uint after)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(to, Magic);
         BinaryPrimitives.WriteUInt16LittleEndian(to[4..], kind);
@@ -35,6 +42,7 @@ internal static class PageFrame
         BinaryPrimitives.WriteInt32LittleEndian(to[8..], pid);
         BinaryPrimitives.WriteInt32LittleEndian(to[12..], data);
         BinaryPrimitives.WriteUInt32LittleEndian(to[16..], checksum);
+        BinaryPrimitives.WriteUInt32LittleEndian(to[20..], after);
         int at = HeadBytes;
         foreach (PageRange range in ranges)
         {
@@ -42,13 +50,13 @@ internal static class PageFrame
             BinaryPrimitives.WriteUInt64LittleEndian(to[(at + 8)..], range.Length | (uint)range.Kind);
             at += 16;
         }
-        BinaryPrimitives.WriteUInt32LittleEndian(to[20..], HeadChecksum(to[..at]));
+        BinaryPrimitives.WriteUInt32LittleEndian(to[ChecksumAt..], HeadChecksum(to[..at]));
         return at;
     }
 
     /// <summary>Over everything but the checksum itself.</summary>
     public static uint HeadChecksum(ReadOnlySpan<byte> headAndRanges) =>
-        ImageStream.Crc32C(ImageStream.Crc32C(0, headAndRanges[..20]), headAndRanges[HeadBytes..]);
+        ImageStream.Crc32C(ImageStream.Crc32C(0, headAndRanges[..ChecksumAt]), headAndRanges[HeadBytes..]);
 
     /// <exception cref="InvalidDataException">the range is not one that this protocol knows</exception>
     public static PageRange ReadRange(ReadOnlySpan<byte> from)

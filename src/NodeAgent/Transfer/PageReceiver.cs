@@ -6,7 +6,8 @@ using Evacuator.NodeAgent.PageStore;
 namespace Evacuator.NodeAgent.Transfer;
 
 /// <summary>
-/// The destination's end of the memory stream: from the wire straight into the page stores' memory. One stream at a time.
+/// The destination's end of the memory streams of one sending: from the wire straight into the page stores' memory. Each connection has its
+/// own call of <see cref="ReceiveAsync"/>; they may run side by side.
 /// </summary>
 /// <param name="stores">by virtual pid; new ones are added</param>
 /// <param name="maxBytes">held pages beyond this are refused: the reservation bounds what a peer may make us keep</param>
@@ -15,7 +16,11 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     public const int MaxDamaged = 4096;
     private const int MaxProcesses = 100_000;
 
-    private readonly List<DamagedPages> _damaged = [];
+    /// <summary>Guards the stores' tables and all fields; the bytes themselves are written outside of it.</summary>
+    private readonly Lock _lock = new();
+    /// <summary>Frames without data that have been taken in; who waits for the next one is told by <see cref="_voided"/>.</summary>
+    private uint _voids;
+    private TaskCompletionSource? _voided;
     /// <summary>Bytes held at the last count, and all that came since; at first counted at once, for an earlier stream may have left some.</summary>
     private long _arrived = long.MaxValue / 2;
 
@@ -25,11 +30,12 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     /// <summary>Waits while something more urgent is going on; asked before each batch.</summary>
     public Func<CancellationToken, ValueTask>? GiveWay { get; init; }
 
-    /// <summary>Until the source closes the stream.</summary>
+    /// <summary>One connection, until the source closes it.</summary>
     /// <exception cref="InvalidDataException">what arrives is not this protocol, or more than was reserved</exception>
     public async Task ReceiveAsync(Stream stream, CancellationToken cancel)
     {
         byte[] head = new byte[PageFrame.HeadBytes + PageFrame.MaxRanges * 16];
+        List<DamagedPages> damaged = [];
         while (true)
         {
             int first = await stream.ReadAtLeastAsync(head.AsMemory(0, PageFrame.HeadBytes), PageFrame.HeadBytes, throwOnEndOfStream: false, cancel);
@@ -44,29 +50,27 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
             if (ranges > PageFrame.MaxRanges || data is < 0 or > PageFrame.MaxData)
                 throw new InvalidDataException($"a frame with {ranges} ranges and {data} bytes");
             await stream.ReadExactlyAsync(head.AsMemory(PageFrame.HeadBytes, ranges * 16), cancel);
-            if (PageFrame.HeadChecksum(head.AsSpan(0, PageFrame.HeadBytes + ranges * 16)) != BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(20)))
+            if (PageFrame.HeadChecksum(head.AsSpan(0, PageFrame.HeadBytes + ranges * 16)) != BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(PageFrame.ChecksumAt)))
                 throw new InvalidDataException("the head of a frame was damaged on its way");
             if (kind == PageFrame.RoundEnd)
-                await AcknowledgeAsync(stream, pid, cancel);
+                await AcknowledgeAsync(stream, pid, damaged, cancel);
             else if (kind == PageFrame.Batch)
             {
                 if (GiveWay is not null)
                     await GiveWay(cancel);
-                await ReceiveBatchAsync(stream, head, ranges, pid, data, cancel);
+                await AfterAsync(BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(20)), cancel);
+                await ReceiveBatchAsync(stream, head, ranges, pid, data, damaged, cancel);
+                if (data == 0)
+                    Voided();
             }
             else
                 throw new InvalidDataException($"a frame of kind {kind}");
         }
     }
 
-    private async Task ReceiveBatchAsync(Stream stream, byte[] head, int ranges, int pid, int data, CancellationToken cancel)
+    private async Task ReceiveBatchAsync(Stream stream, byte[] head, int ranges, int pid, int data, List<DamagedPages> damaged, CancellationToken cancel)
     {
-        if (!stores.TryGetValue(pid, out ProcessPages? store))
-        {
-            if (stores.Count >= MaxProcesses)
-                throw new InvalidDataException($"more than {MaxProcesses} processes");
-            stores[pid] = store = ProcessPages.Create(pid);
-        }
+        ProcessPages store = Store(pid);
         uint checksum = 0;
         long left = data;
         List<(int Region, int Page, int Length, ulong Address)> arrived = [];
@@ -75,19 +79,17 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
             PageRange range = PageFrame.ReadRange(head.AsSpan(PageFrame.HeadBytes + i * 16));
             if (range.Kind != PageRangeKind.Data)
             {
-                store.Drop(range.Address, range.Length);
+                lock (_lock)
+                    store.Drop(range.Address, range.Length);
                 continue;
             }
             if (range.Length > (ulong)left)
                 throw new InvalidDataException("a frame whose ranges are longer than its data");
             left -= (long)range.Length;
-            // Counting bits for every frame would cost more than the frame: only when so much has arrived that it could be too much.
-            _arrived += (long)range.Length;
-            if (_arrived > maxBytes)
-                _arrived = CheckHeld() + (long)range.Length;
+            CountArriving((long)range.Length);
             for (ulong at = range.Address; at < range.End;)
             {
-                (nint bytes, int region, int page, int length) = store.Place(at, range.End - at);
+                (nint bytes, int region, int page, int length) = Place(store, at, range.End - at);
                 using (UnmanagedBytes memory = new(bytes, length))
                 {
                     await stream.ReadExactlyAsync(memory.Memory, cancel);
@@ -100,43 +102,101 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
         if (left != 0)
             throw new InvalidDataException("a frame whose data is longer than its ranges");
         bool whole = checksum == BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(16)) || data == 0;
-        foreach ((int region, int page, int length, ulong address) in arrived)
-        {
-            if (whole)
+        lock (_lock)
+            foreach ((int region, int page, int length, ulong address) in arrived)
             {
-                store.Keep(region, page, length);
-                continue;
+                if (whole)
+                {
+                    store.Keep(region, page, length);
+                    continue;
+                }
+                // What was there before is overwritten: nothing is held until it comes again.
+                store.Drop(address, (ulong)length);
+                damaged.Add(new DamagedPages(pid, address, (ulong)length));
+                if (damaged.Count > MaxDamaged)
+                    throw new InvalidDataException("the memory stream is damaged beyond repair");
             }
-            // What was there before is overwritten: nothing is held until it comes again.
-            store.Drop(address, (ulong)length);
-            _damaged.Add(new DamagedPages(pid, address, (ulong)length));
-            if (_damaged.Count > MaxDamaged)
-                throw new InvalidDataException("the memory stream is damaged beyond repair");
+    }
+
+    private ProcessPages Store(int pid)
+    {
+        lock (_lock)
+        {
+            if (stores.TryGetValue(pid, out ProcessPages? store))
+                return store;
+            if (stores.Count >= MaxProcesses)
+                throw new InvalidDataException($"more than {MaxProcesses} processes");
+            return stores[pid] = ProcessPages.Create(pid);
         }
     }
 
-    private async Task AcknowledgeAsync(Stream stream, int round, CancellationToken cancel)
+    private (nint Bytes, int Region, int Page, int Length) Place(ProcessPages store, ulong address, ulong length)
     {
-        CheckHeld();
-        byte[] ack = new byte[PageFrame.AckBytes + _damaged.Count * 24];
+        lock (_lock)
+            return store.Place(address, length);
+    }
+
+    private void CountArriving(long bytes)
+    {
+        lock (_lock)
+        {
+            // Counting bits for every frame would cost more than the frame: only when so much has arrived that it could be too much.
+            _arrived += bytes;
+            if (_arrived > maxBytes)
+                _arrived = CheckHeldNeedsLock() + bytes;
+        }
+    }
+
+    /// <summary>Until that many frames without data have been taken in.</summary>
+    private async ValueTask AfterAsync(uint count, CancellationToken cancel)
+    {
+        while (true)
+        {
+            Task next;
+            lock (_lock)
+            {
+                if (_voids >= count)
+                    return;
+                next = (_voided ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+            }
+            await next.WaitAsync(cancel);
+        }
+    }
+
+    private void Voided()
+    {
+        TaskCompletionSource? told;
+        lock (_lock)
+        {
+            _voids++;
+            (told, _voided) = (_voided, null);
+        }
+        told?.SetResult();
+    }
+
+    private async Task AcknowledgeAsync(Stream stream, int round, List<DamagedPages> damaged, CancellationToken cancel)
+    {
+        lock (_lock)
+            _ = CheckHeldNeedsLock();
+        byte[] ack = new byte[PageFrame.AckBytes + damaged.Count * 24];
         BinaryPrimitives.WriteUInt32LittleEndian(ack, PageFrame.AckMagic);
         BinaryPrimitives.WriteInt32LittleEndian(ack.AsSpan(4), round);
-        BinaryPrimitives.WriteInt32LittleEndian(ack.AsSpan(8), _damaged.Count);
-        for (int i = 0; i < _damaged.Count; i++)
+        BinaryPrimitives.WriteInt32LittleEndian(ack.AsSpan(8), damaged.Count);
+        for (int i = 0; i < damaged.Count; i++)
         {
             Span<byte> entry = ack.AsSpan(PageFrame.AckBytes + i * 24);
-            BinaryPrimitives.WriteInt32LittleEndian(entry, _damaged[i].Pid);
-            BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], _damaged[i].Address);
-            BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], _damaged[i].Length);
+            BinaryPrimitives.WriteInt32LittleEndian(entry, damaged[i].Pid);
+            BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], damaged[i].Address);
+            BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], damaged[i].Length);
         }
-        _damaged.Clear();
+        damaged.Clear();
         OnRound?.Invoke();
         await stream.WriteAsync(ack, cancel);
         await stream.FlushAsync(cancel);
     }
 
     /// <returns>bytes held; a page that was sent many times counts once</returns>
-    private long CheckHeld()
+    private long CheckHeldNeedsLock()
     {
         long held = stores.Values.Sum(store => store.Table.CountPages()) * (long)Interop.PageSize;
         return held <= maxBytes ? held : throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved");

@@ -1,45 +1,150 @@
 using System.Buffers.Binary;
+using System.Threading.Channels;
 using Evacuator.NodeAgent.Memory;
 
 namespace Evacuator.NodeAgent.Transfer;
 
-/// <summary>The source's end of the memory stream. Not for several threads. Owns the stream.</summary>
-internal sealed class PageSender(Stream stream) : IAsyncDisposable
+/// <summary>
+/// The source's end of the memory streams: batches go over whichever connection is free next. One connection takes what one processor core can
+/// encrypt. Calls one at a time. Owns the streams.
+/// </summary>
+internal sealed class PageSender : IAsyncDisposable
 {
-    private readonly byte[] _head = new byte[PageFrame.HeadBytes + PageFrame.MaxRanges * 16];
+    private readonly Lane[] _lanes;
+    private readonly CancellationTokenSource _stop = new();
+    private Channel<(PageBatch Batch, uint After)>? _queue;
+    private Task[] _writing = [];
+    private uint _voids;
     private int _round;
 
-    /// <summary>Bytes put on the wire.</summary>
-    public long BytesSent { get; private set; }
+    /// <param name="streams">at least one, at most <see cref="PageFrame.MaxLanes"/></param>
+    public PageSender(IReadOnlyList<Stream> streams) => _lanes = [.. streams.Select(stream => new Lane(stream))];
 
-    /// <summary>Sends a batch; the caller keeps owning it.</summary>
-    public async Task SendAsync(PageBatch batch, CancellationToken cancel)
+    /// <summary>Bytes put on the wire.</summary>
+    public long BytesSent => _lanes.Sum(lane => lane.Sent);
+
+    /// <summary>Takes over a batch; it is disposed when it is on the wire. Waits while all connections are busy.</summary>
+    /// <exception cref="IOException">a connection broke; the sending is over</exception>
+    public async ValueTask SendAsync(PageBatch batch, CancellationToken cancel)
     {
-        int head = PageFrame.Write(_head, PageFrame.Batch, batch.Pid, batch.Ranges, batch.Data.Length, batch.Checksum);
-        await stream.WriteAsync(_head.AsMemory(0, head), cancel);
-        if (!batch.Data.IsEmpty)
-            await stream.WriteAsync(batch.Data, cancel);
-        BytesSent += head + batch.Data.Length;
+        if (batch.Data.IsEmpty)
+        {
+            using (batch)
+                await _lanes[0].WriteAsync(batch, _voids, cancel);
+            _voids++;
+            return;
+        }
+        _queue ??= StartRound();
+        try
+        {
+            await _queue.Writer.WriteAsync((batch, _voids), cancel);
+        }
+        catch (ChannelClosedException e) when (e.InnerException is not null)
+        {
+            batch.Dispose();
+            throw new IOException("a memory stream broke", e.InnerException);
+        }
+        catch (OperationCanceledException)
+        {
+            batch.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Ends a round and waits until the destination holds all of it.</summary>
     /// <returns>what arrived damaged and has to be sent again</returns>
     public async Task<IReadOnlyList<DamagedPages>> EndRoundAsync(CancellationToken cancel)
     {
+        if (_queue is { } queue)
+        {
+            _queue = null;
+            _ = queue.Writer.TryComplete();
+            await Task.WhenAll(_writing).WaitAsync(cancel);
+        }
         int round = ++_round;
-        int head = PageFrame.Write(_head, PageFrame.RoundEnd, round, [], 0, 0);
-        await stream.WriteAsync(_head.AsMemory(0, head), cancel);
-        await stream.FlushAsync(cancel);
-        byte[] ack = new byte[PageFrame.AckBytes];
-        await stream.ReadExactlyAsync(ack, cancel);
-        int count = BinaryPrimitives.ReadInt32LittleEndian(ack.AsSpan(8));
-        if (BinaryPrimitives.ReadUInt32LittleEndian(ack) != PageFrame.AckMagic || BinaryPrimitives.ReadInt32LittleEndian(ack.AsSpan(4)) != round || count is < 0 or > PageReceiver.MaxDamaged)
-            throw new InvalidDataException($"the destination did not acknowledge round {round}");
-        byte[] damaged = new byte[count * 24];
-        await stream.ReadExactlyAsync(damaged, cancel);
-        return [.. Enumerable.Range(0, count).Select(i => damaged.AsMemory(i * 24, 24)).Select(entry => new DamagedPages(
-            BinaryPrimitives.ReadInt32LittleEndian(entry.Span), BinaryPrimitives.ReadUInt64LittleEndian(entry.Span[8..]), BinaryPrimitives.ReadUInt64LittleEndian(entry.Span[16..])))];
+        IReadOnlyList<DamagedPages>[] damaged = await Task.WhenAll(_lanes.Select(lane => lane.EndRoundAsync(round, cancel)));
+        return [.. damaged.SelectMany(pages => pages)];
     }
 
-    public ValueTask DisposeAsync() => stream.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        _ = _queue?.Writer.TryComplete();
+        await _stop.CancelAsync();
+        foreach (Lane lane in _lanes)
+            await lane.DisposeAsync();
+        foreach (Task writing in _writing)
+            // Why it broke was told to whoever waited for it; here it only has to be over.
+            await ((Task)writing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _stop.Dispose();
+    }
+
+    private Channel<(PageBatch, uint)> StartRound()
+    {
+        // One batch a connection waits beside the one that is being written: reading the next overlaps with sending.
+        Channel<(PageBatch, uint)> queue = Channel.CreateBounded<(PageBatch, uint)>(new BoundedChannelOptions(_lanes.Length) { SingleWriter = true });
+        _writing = [.. _lanes.Select(lane => Task.Run(() => WriteAllAsync(lane, queue)))];
+        return queue;
+    }
+
+    private async Task WriteAllAsync(Lane lane, Channel<(PageBatch, uint)> queue)
+    {
+        try
+        {
+            await foreach ((PageBatch batch, uint after) in queue.Reader.ReadAllAsync(_stop.Token))
+                using (batch)
+                    await lane.WriteAsync(batch, after, _stop.Token);
+        }
+        catch (Exception e)
+        {
+            // Whoever waits for room must not wait for a connection that is gone.
+            _ = queue.Writer.TryComplete(e);
+            while (queue.Reader.TryRead(out (PageBatch Batch, uint After) left))
+                left.Batch.Dispose();
+            throw;
+        }
+    }
+
+    private sealed class Lane(Stream stream) : IAsyncDisposable
+    {
+        private readonly byte[] _head = new byte[PageFrame.HeadBytes + PageFrame.MaxRanges * 16];
+        private readonly SemaphoreSlim _writing = new(1);
+        private long _sent;
+
+        public long Sent => Volatile.Read(ref _sent);
+
+        public async Task WriteAsync(PageBatch batch, uint after, CancellationToken cancel)
+        {
+            await _writing.WaitAsync(cancel);
+            try
+            {
+                int head = PageFrame.Write(_head, PageFrame.Batch, batch.Pid, batch.Ranges, batch.Data.Length, batch.Checksum, after);
+                await stream.WriteAsync(_head.AsMemory(0, head), cancel);
+                if (!batch.Data.IsEmpty)
+                    await stream.WriteAsync(batch.Data, cancel);
+                Volatile.Write(ref _sent, _sent + head + batch.Data.Length);
+            }
+            finally
+            {
+                _writing.Release();
+            }
+        }
+
+        public async Task<IReadOnlyList<DamagedPages>> EndRoundAsync(int round, CancellationToken cancel)
+        {
+            int head = PageFrame.Write(_head, PageFrame.RoundEnd, round, [], 0, 0, 0);
+            await stream.WriteAsync(_head.AsMemory(0, head), cancel);
+            await stream.FlushAsync(cancel);
+            byte[] ack = new byte[PageFrame.AckBytes];
+            await stream.ReadExactlyAsync(ack, cancel);
+            int count = BinaryPrimitives.ReadInt32LittleEndian(ack.AsSpan(8));
+            if (BinaryPrimitives.ReadUInt32LittleEndian(ack) != PageFrame.AckMagic || BinaryPrimitives.ReadInt32LittleEndian(ack.AsSpan(4)) != round || count is < 0 or > PageReceiver.MaxDamaged)
+                throw new InvalidDataException($"the destination did not acknowledge round {round}");
+            byte[] damaged = new byte[count * 24];
+            await stream.ReadExactlyAsync(damaged, cancel);
+            return [.. Enumerable.Range(0, count).Select(i => damaged.AsMemory(i * 24, 24)).Select(entry => new DamagedPages(
+                BinaryPrimitives.ReadInt32LittleEndian(entry.Span), BinaryPrimitives.ReadUInt64LittleEndian(entry.Span[8..]), BinaryPrimitives.ReadUInt64LittleEndian(entry.Span[16..])))];
+        }
+
+        public ValueTask DisposeAsync() => stream.DisposeAsync();
+    }
 }

@@ -39,8 +39,23 @@ internal sealed class PeerClient : IDisposable
     /// <summary>A duplex stream to an rsync server at the destination for tree <paramref name="tree"/> of the description.</summary>
     public Task<Stream> OpenTreeAsync(int tree, CancellationToken cancel) => UpgradeAsync($"/trees/{tree}", PeerProtocol.TreeUpgrade, cancel);
 
-    /// <summary>The stream that memory travels on.</summary>
-    public Task<Stream> OpenPagesAsync(CancellationToken cancel) => UpgradeAsync("/pages", PageFrame.Upgrade, cancel);
+    /// <summary>The streams that memory travels on.</summary>
+    public async Task<IReadOnlyList<Stream>> OpenPagesAsync(int lanes, CancellationToken cancel)
+    {
+        List<Stream> streams = [];
+        try
+        {
+            while (streams.Count < lanes)
+                streams.Add(await UpgradeAsync("/pages", PageFrame.Upgrade, cancel));
+            return streams;
+        }
+        catch
+        {
+            foreach (Stream stream in streams)
+                await stream.DisposeAsync();
+            throw;
+        }
+    }
 
     private async Task<Stream> UpgradeAsync(string path, string protocol, CancellationToken cancel)
     {

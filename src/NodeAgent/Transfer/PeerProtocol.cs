@@ -12,7 +12,7 @@ namespace Evacuator.NodeAgent.Transfer;
 /// source                                                destination
 /// PUT    /v1/moves/{id}/offer      Offer                → 200 OfferReply        Announced → Receiving
 /// GET    /v1/moves/{id}/trees/{n}  Upgrade: evacuator-tree → 101, then the rsync protocol both ways, any number of times
-/// GET    /v1/moves/{id}/pages      Upgrade: evacuator-pages → 101, then PageFrames until the source closes it; once
+/// GET    /v1/moves/{id}/pages      Upgrade: evacuator-pages → 101, then PageFrames until the source closes it; up to 8 side by side, of one sending
 /// PUT    /v1/moves/{id}/images     ImageStream          → 204                   still Receiving
 /// POST   /v1/moves/{id}/complete   CompleteRequest      → 200 PeerReply(Ready)  Receiving → Ready, all checked
 ///        ── the source journals Released ──

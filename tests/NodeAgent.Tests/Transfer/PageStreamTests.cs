@@ -105,17 +105,84 @@ public sealed class PageStreamTests : IDisposable
         Assert.True(await Record.ExceptionAsync(() => receiving) is InvalidDataException or EndOfStreamException);
     }
 
-    private (PageSender, Task) Connect(long reserved, int? damage)
+    /// <summary>What is void must not arrive after what has come in its place, whichever connection is quicker.</summary>
+    [Fact]
+    public async Task Lanes_DataBeforeTheVoidThatItFollows_WaitsForIt()
     {
-        Pipe there = new(new PipeOptions(pauseWriterThreshold: 0)), back = new();
-        Stream source = new Duplex(back.Reader.AsStream(), there.Writer.AsStream(), damage), destination = new Duplex(there.Reader.AsStream(), back.Writer.AsStream(), null);
-        return (new PageSender(source), Receive());
+        PageReceiver receiver = new(_stores, 1 << 30);
+        byte[] data = [.. Enumerable.Repeat((byte)2, (int)Page)];
+        Task second = receiver.ReceiveAsync(Frames((1, new PageRange(Page, Page, PageRangeKind.Data), data, 1)), CancellationToken.None);
+        await receiver.ReceiveAsync(Frames((1, new PageRange(0, (1UL << 47) - Page, PageRangeKind.Dropped), [], 0)), CancellationToken.None);
+        await second;
 
-        async Task Receive()
+        Assert.Equal([(Page, 1UL)], _stores[1].Runs());
+        Assert.Equal(2, FirstByte(1, Page));
+    }
+
+    [Fact]
+    public async Task Lanes_ManyBatches_ArriveOnAllOfThem()
+    {
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: null, lanes: 3);
+        for (int round = 1; round <= 3; round++)
+        {
+            await SendAsync(sender, 1, [new PageRange(Page, 200 * Page, PageRangeKind.Dropped)], fill: 0);
+            for (ulong page = 1; page <= 100; page++)
+                await SendAsync(sender, 1, [new PageRange(page * Page, Page, PageRangeKind.Data)], fill: (byte)(round + (int)page));
+            Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        }
+        await sender.DisposeAsync();
+        await receiving;
+
+        Assert.Equal([(Page, 100UL)], _stores[1].Runs());
+        for (ulong page = 1; page <= 100; page++)
+            Assert.Equal((byte)(3 + (int)page), FirstByte(1, page * Page));
+    }
+
+    [Fact]
+    public async Task Lanes_OneBreaks_TheSenderSaysSoAndHangsNowhere()
+    {
+        PageSender sender = new([new Duplex(Stream.Null, Stream.Null, null), new Duplex(Stream.Null, new Broken(), null)]);
+        Task sending = Task.Run(async () =>
+        {
+            for (int batch = 0; batch < 64; batch++)
+                await SendAsync(sender, 1, [new PageRange(Page, 8 * Page, PageRangeKind.Data)], fill: 1);
+            await sender.EndRoundAsync(CancellationToken.None);
+        });
+        await Assert.ThrowsAnyAsync<IOException>(() => sending.WaitAsync(TimeSpan.FromSeconds(20)));
+        await sender.DisposeAsync();
+    }
+
+    private (PageSender, Task) Connect(long reserved, int? damage, int lanes = 1)
+    {
+        PageReceiver receiver = new(_stores, reserved);
+        List<Stream> sources = [];
+        List<Task> receiving = [];
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            Pipe there = new(new PipeOptions(pauseWriterThreshold: 0)), back = new();
+            sources.Add(new Duplex(back.Reader.AsStream(), there.Writer.AsStream(), damage));
+            receiving.Add(ReceiveAsync(new Duplex(there.Reader.AsStream(), back.Writer.AsStream(), null)));
+        }
+        return (new PageSender(sources), lanes == 1 ? receiving[0] : Task.WhenAll(receiving));
+
+        async Task ReceiveAsync(Stream destination)
         {
             await using (destination)
-                await new PageReceiver(_stores, reserved).ReceiveAsync(destination, CancellationToken.None);
+                await receiver.ReceiveAsync(destination, CancellationToken.None);
         }
+    }
+
+    private static MemoryStream Frames(params (int Pid, PageRange Range, byte[] Data, uint After)[] frames)
+    {
+        MemoryStream stream = new();
+        foreach ((int pid, PageRange range, byte[] data, uint after) in frames)
+        {
+            byte[] head = new byte[PageFrame.HeadBytes + 16];
+            stream.Write(head.AsSpan(0, PageFrame.Write(head, PageFrame.Batch, pid, [range], data.Length, Crc32C.Compute(data), after)));
+            stream.Write(data);
+        }
+        stream.Position = 0;
+        return stream;
     }
 
     private async Task SendAsync(PageSender sender, int pid, PageRange[] ranges, byte fill)
@@ -123,8 +190,7 @@ public sealed class PageStreamTests : IDisposable
         byte[] buffer = await _buffers.RentAsync(CancellationToken.None);
         int length = ranges.Where(range => range.Kind == PageRangeKind.Data).Sum(range => (int)range.Length);
         buffer.AsSpan(0, length).Fill(fill);
-        using PageBatch batch = new(_buffers, buffer, length, 100 + pid, pid, ranges);
-        await sender.SendAsync(batch, CancellationToken.None);
+        await sender.SendAsync(new PageBatch(_buffers, buffer, length, 100 + pid, pid, ranges), CancellationToken.None);
     }
 
     private unsafe byte FirstByte(int pid, ulong address)
@@ -167,5 +233,10 @@ public sealed class PageStreamTests : IDisposable
             read.Dispose();
             write.Dispose();
         }
+    }
+
+    private sealed class Broken : MemoryStream
+    {
+        public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancel = default) => throw new IOException("broken");
     }
 }
