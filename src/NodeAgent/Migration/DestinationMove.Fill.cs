@@ -21,7 +21,7 @@ internal sealed partial class DestinationMove
             if (File.Exists(path))
                 File.WriteAllBytes(path, PagemapImage.Read(File.ReadAllBytes(path)).WithLazy(store.Runs()).Write());
         }
-        _lazy = LazySession.Listen(_stores, _tools.Paths.CriuWork(Id), _tools.Time, _log, KeepDescriptors);
+        _lazy = LazySession.Listen(_stores, _tools.Paths.CriuWork(Id), _tools.Time, _log, _tools.EndAgent, KeepDescriptors);
         _tools.Fills[_record.Container] = _lazy.Filled;
     }
 
@@ -100,7 +100,7 @@ internal sealed partial class DestinationMove
             }
         }
         Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
-        _lazy = LazySession.Resume(processes, _tools.Paths.CriuWork(Id), _tools.Time, _log, KeepDescriptors);
+        _lazy = LazySession.Resume(processes, _tools.Paths.CriuWork(Id), _tools.Time, _log, _tools.EndAgent, KeepDescriptors);
         Watch(_lazy);
     }
 

@@ -34,11 +34,16 @@ internal sealed record MoveTools(
     /// <summary>Keeps descriptors over a restart of the agent.</summary>
     public required SystemdNotify Systemd { get; init; }
 
+    /// <summary>
+    /// Ends the agent on the spot, for what must not go on in this life and can in the next: systemd starts it again, with the descriptors it keeps.
+    /// </summary>
+    public Action<Exception> EndAgent { get; init; } = e => Environment.FailFast($"the agent cannot go on and starts again: {e.Message}");
+
     /// <summary>Who freezes now.</summary>
     public SemaphoreSlim FinalPasses { get; } = new(1);
 
     /// <summary>What everything else gives way to.</summary>
-    public Urgency Urgent { get; } = new();
+    public Urgency Urgent { get; } = new(Time);
 
     /// <summary>By name, the containers that have arrived and are still owed memory. Such memory looks like none: nothing may copy it before it is here.</summary>
     public ConcurrentDictionary<string, Task<FillReport>> Fills { get; } = new();

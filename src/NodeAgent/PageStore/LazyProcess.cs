@@ -63,6 +63,7 @@ internal sealed unsafe class LazyProcess : IDisposable
     /// <summary>Reads and handles what the descriptor has to say, until it has nothing more.</summary>
     /// <param name="faults">faults answered</param>
     /// <returns>children that were forked meanwhile</returns>
+    /// <exception cref="IOException">it cannot be read: whether the process lives is unknown, so all that is owed to it stays owed</exception>
     public IReadOnlyList<LazyProcess> HandleMessages(ref long faults)
     {
         List<LazyProcess>? children = null;
@@ -72,14 +73,24 @@ internal sealed unsafe class LazyProcess : IDisposable
             while (!IsGone)
             {
                 nint got = Interop.ReadFile(UserFault, &message, (nuint)sizeof(Interop.UserFaultMessage));
-                if (got != sizeof(Interop.UserFaultMessage))
+                if (got < 0)
                 {
-                    int error = got < 0 ? Interop.LastError : Interop.Errno.EIO;
+                    int error = Interop.LastError;
                     if (error == Interop.Errno.EINTR)
                         continue;
-                    IsGone = error is not (Interop.Errno.EAGAIN or Interop.Errno.EINTR);
+                    if (error == Interop.Errno.EAGAIN)
+                        break;
+                    // A process taken for gone by mistake would read zeroes for ever.
+                    IsGone = error == Interop.Errno.ESRCH ? true : throw Interop.Failure($"reading the userfaultfd of process {VirtualPid}", error);
                     break;
                 }
+                if (got == 0)
+                {
+                    IsGone = true;
+                    break;
+                }
+                if (got != sizeof(Interop.UserFaultMessage))
+                    throw new IOException($"the userfaultfd of process {VirtualPid} gave {got} bytes, a message has {sizeof(Interop.UserFaultMessage)}");
                 switch (message.Event)
                 {
                     case Interop.PageFill.UFFD_EVENT_PAGEFAULT:
@@ -98,6 +109,8 @@ internal sealed unsafe class LazyProcess : IDisposable
                         _pages.AddUser();
                         (children ??= []).Add(new LazyProcess(new SafeFileHandle((int)(uint)message.arg0, ownsHandle: true), _pages, _owed.Clone(VirtualPid), _moves.Clone()));
                         break;
+                    default:
+                        throw new IOException($"the userfaultfd of process {VirtualPid} gave an event {message.Event:x} that was never asked for");
                 }
             }
         }
@@ -190,7 +203,6 @@ internal sealed unsafe class LazyProcess : IDisposable
                     done += Interop.PageSize;
                     break;
                 case Interop.Errno.ESRCH:
-                case Errors.ENOSPC:
                     IsGone = true;
                     return FillResult.Gone;
                 case Interop.Errno.ENOMEM:
@@ -213,10 +225,12 @@ internal sealed unsafe class LazyProcess : IDisposable
             case Interop.Errno.ESRCH:
                 IsGone = true;
                 break;
-            default:
-                // There already, being changed, or unmapped: the process looks again.
+            case Errors.EEXIST or Interop.Errno.EAGAIN or Errors.ENOENT or Interop.Errno.EINVAL or Interop.Errno.ENOMEM:
+                // There already, being changed, unmapped, or no memory at this moment: the process looks again.
                 Wake_NeedsLock(address);
                 break;
+            case var error:
+                throw Interop.Failure($"UFFDIO_ZEROPAGE at {address:x} of process {VirtualPid}", error);
         }
     }
 
@@ -243,6 +257,5 @@ internal sealed unsafe class LazyProcess : IDisposable
     {
         public const int ENOENT = 2;
         public const int EEXIST = 17;
-        public const int ENOSPC = 28;
     }
 }

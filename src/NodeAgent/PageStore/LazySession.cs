@@ -19,6 +19,10 @@ internal sealed record FillReport(long Pages, long Faults, double Milliseconds);
 /// CRIU's side, on a unix stream socket "lazy-pages.socket" in its work directory, one connection: for each task i32 virtual pid (negative: a
 /// zombie, nothing follows), then one byte with its userfaultfd (SCM_RIGHTS); at last u32 0x52535446 ("RSTF") when all tasks are restored and
 /// about to run. Faults may come before that and are answered at once.
+///
+/// Closing the last descriptor of a userfaultfd makes everything that is still owed read as zero, in silence. So descriptors are closed in two
+/// cases only: nothing is owed any more, or the container is being removed (<see cref="Dispose"/>). Whatever else goes wrong ends the agent, with
+/// the descriptors open in systemd's store; its next life goes on from there.
 /// </remarks>
 internal sealed partial class LazySession : IDisposable
 {
@@ -30,6 +34,7 @@ internal sealed partial class LazySession : IDisposable
     private readonly IReadOnlyDictionary<int, ProcessPages> _pages;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
+    private readonly Action<Exception> _fatal;
     private readonly Lock _lock = new();
 
     /// <summary>Held from the reading of a fork until its child is in the list: whoever holds it sees all processes that there are.</summary>
@@ -38,14 +43,17 @@ internal sealed partial class LazySession : IDisposable
     private readonly List<LazyProcess> _processes = [];
     private readonly TaskCompletionSource _restored = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<FillReport> _filled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Socket _listener;
     private readonly string _socketPath;
     private Thread? _filler;
     private volatile bool _stopping;
+    private volatile bool _broken;
     private long _faults;
 
-    private LazySession(IReadOnlyDictionary<int, ProcessPages> pages, Socket listener, string socketPath, TimeProvider time, ILogger log) =>
-        (_pages, _listener, _socketPath, _time, _log) = (pages, listener, socketPath, time, log);
+    private LazySession(
+        IReadOnlyDictionary<int, ProcessPages> pages, Socket listener, string socketPath, TimeProvider time, ILogger log, Action<Exception> fatal) =>
+        (_pages, _listener, _socketPath, _time, _log, _fatal) = (pages, listener, socketPath, time, log, fatal);
 
     /// <summary>Ends when CRIU says that all tasks are restored; fails if it goes away before.</summary>
     public Task Restored => _restored.Task;
@@ -53,21 +61,25 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>Ends when nothing is owed to any process.</summary>
     public Task<FillReport> Filled => _filled.Task;
 
+    /// <summary>Ends when no thread of it touches a process any more, however it went.</summary>
+    public Task Ended => _ended.Task;
+
     /// <summary>Told of each descriptor that must outlive this process: name and descriptor, and whether it is a userfaultfd.</summary>
     public Action<LazyProcess>? OnProcess { get; init; }
 
     /// <summary>Listens; from now on CRIU may connect.</summary>
     /// <param name="pages">by virtual pid; a task without an entry is owed nothing</param>
     /// <param name="workDirectory">CRIU's: the socket's name is relative to it</param>
+    /// <param name="fatal">has to end this program: the fill cannot go on, and no descriptor of it may be closed while pages are owed</param>
     public static LazySession Listen(
-        IReadOnlyDictionary<int, ProcessPages> pages, string workDirectory, TimeProvider time, ILogger log, Action<LazyProcess>? onProcess = null)
+        IReadOnlyDictionary<int, ProcessPages> pages, string workDirectory, TimeProvider time, ILogger log, Action<Exception> fatal, Action<LazyProcess>? onProcess = null)
     {
         string path = Path.Combine(workDirectory, "lazy-pages.socket");
         File.Delete(path);
         Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         listener.Bind(new UnixDomainSocketEndPoint(path));
         listener.Listen(1);
-        LazySession session = new(pages, listener, path, time, log) { OnProcess = onProcess };
+        LazySession session = new(pages, listener, path, time, log, fatal) { OnProcess = onProcess };
         session._filler = new Thread(session.Accept) { Name = "lazy fill", IsBackground = true };
         session._filler.Start();
         new Thread(session.AnswerFaults) { Name = "lazy faults", IsBackground = true, Priority = ThreadPriority.AboveNormal }.Start();
@@ -75,11 +87,12 @@ internal sealed partial class LazySession : IDisposable
     }
 
     /// <summary>Goes on with processes that an earlier life of the agent had begun to fill.</summary>
+    /// <inheritdoc cref="Listen"/>
     public static LazySession Resume(
-        IReadOnlyList<LazyProcess> processes, string workDirectory, TimeProvider time, ILogger log, Action<LazyProcess>? onProcess = null)
+        IReadOnlyList<LazyProcess> processes, string workDirectory, TimeProvider time, ILogger log, Action<Exception> fatal, Action<LazyProcess>? onProcess = null)
     {
         Socket unused = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log) { OnProcess = onProcess };
+        LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log, fatal) { OnProcess = onProcess };
         session._processes.AddRange(processes);
         session._restored.SetResult();
         session._filler = new Thread(session.Fill) { Name = "lazy fill", IsBackground = true };
@@ -98,6 +111,8 @@ internal sealed partial class LazySession : IDisposable
         _filled.TrySetException(new IOException("the fill was ended before everything was filled"));
         _ = _restored.Task.Exception;
         _ = _filled.Task.Exception;
+        if (_broken)
+            CloseAll();
     }
 
     private void Accept()
@@ -179,11 +194,9 @@ internal sealed partial class LazySession : IDisposable
                         break;
             }
         }
-        catch (IOException e)
+        catch (Exception e)
         {
-            // The processes go on being answered fault by fault; the descriptors stay.
-            LogFillFailed(_log, e);
-            _filled.TrySetException(e);
+            Break(e);
             return;
         }
         if (_stopping)
@@ -238,6 +251,8 @@ internal sealed partial class LazySession : IDisposable
                 // Short only until the first process is known; then a fault ends the wait, and new processes come with CRIU alone.
                 fixed (Interop.PollEntry* first = entries)
                     ready = Interop.Poll(first, (ulong)entries.Length, processes.Length == 0 || !_restored.Task.IsCompleted ? 1 : 20);
+                if (ready < 0 && Interop.LastError is not (Interop.Errno.EINTR or Interop.Errno.EAGAIN) and var error)
+                    throw Interop.Failure($"poll of {entries.Length} userfaultfds", error);
                 if (ready <= 0)
                     continue;
                 for (int i = 0; i < processes.Length; i++)
@@ -247,20 +262,36 @@ internal sealed partial class LazySession : IDisposable
                                 Add(child);
             }
         }
-        catch (IOException e)
+        catch (Exception e)
         {
-            LogFillFailed(_log, e);
-            _filled.TrySetException(e);
+            Break(e);
         }
-        finally
-        {
-            // Closed here, where nobody polls or fills them any more.
-            _filler!.Join();
-            foreach (LazyProcess process in Snapshot())
-                process.Dispose();
-        }
+        // Closed here, where nobody polls or fills them any more.
+        _filler!.Join();
+        if (!_broken)
+            CloseAll();
+        _ended.TrySetResult();
     }
 
-    [LoggerMessage(1501, LogLevel.Critical, "filling the memory of a restored container failed")]
+    /// <summary>What nobody has foreseen. Both threads stop where they are and nothing is closed: <see cref="_fatal"/> ends the program.</summary>
+    private void Break(Exception e)
+    {
+        _broken = true;
+        _stopping = true;
+        LogFillFailed(_log, e);
+        _restored.TrySetException(e);
+        _filled.TrySetException(e);
+        _ = _restored.Task.Exception;
+        _ = _filled.Task.Exception;
+        _fatal(e);
+    }
+
+    private void CloseAll()
+    {
+        foreach (LazyProcess process in Snapshot())
+            process.Dispose();
+    }
+
+    [LoggerMessage(1501, LogLevel.Critical, "filling the memory of a restored container cannot go on; nothing is lost: systemd keeps its pages and descriptors for the next life of the agent")]
     private static partial void LogFillFailed(ILogger log, Exception e);
 }

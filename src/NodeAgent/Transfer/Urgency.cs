@@ -4,63 +4,68 @@ namespace Evacuator.NodeAgent.Transfer;
 /// A container that stands still goes before all copying of those that run: while anybody is in here, bulk streams of this host hold. On a host
 /// with few cores or a narrow wire, a freeze otherwise lasts as long as everything that happens beside it.
 /// </summary>
-internal sealed class Urgency
+internal sealed class Urgency(TimeProvider time)
 {
-    /// <summary>A freeze that lasts longer than this stops nobody else any more.</summary>
-    private static readonly TimeSpan LongestHold = TimeSpan.FromSeconds(5);
+    /// <summary>
+    /// Counted from its own beginning, a freeze holds others no longer than this: whoever stands still that long waits for something else than
+    /// our bandwidth, and must not slow down every batch of everybody else for as long as it hangs.
+    /// </summary>
+    public static readonly TimeSpan LongestHold = TimeSpan.FromSeconds(5);
 
     private readonly Lock _lock = new();
-    private TaskCompletionSource? _ended;
-    private int _inside;
+    private readonly HashSet<Stay> _inside = [];
 
     /// <summary>From now until it is disposed, others hold.</summary>
     public IDisposable Enter()
     {
+        Stay stay = new(this, time.GetTimestamp());
         lock (_lock)
-        {
-            if (_inside++ == 0)
-                _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        }
-        return new Stay(this);
+            _inside.Add(stay);
+        return stay;
     }
 
-    /// <summary>Waits while anybody is inside; costs nothing otherwise.</summary>
+    /// <summary>Waits while anybody is inside who has not been for too long; costs nothing otherwise.</summary>
     public async ValueTask GiveWayAsync(CancellationToken cancel)
     {
-        Task? ended;
-        lock (_lock)
-            ended = _ended?.Task;
-        if (ended is null)
-            return;
-        try
+        while (Newest() is { } stay)
         {
-            await ended.WaitAsync(LongestHold, cancel);
-        }
-        catch (TimeoutException)
-        {
-            // Whoever stands still that long waits for something else than our bandwidth.
-        }
-    }
-
-    private void Leave()
-    {
-        lock (_lock)
-        {
-            if (--_inside > 0)
-                return;
-            _ended!.SetResult();
-            _ended = null;
+            try
+            {
+                await stay.Ended.WaitAsync(LongestHold - time.GetElapsedTime(stay.Begun), time, cancel);
+            }
+            catch (TimeoutException)
+            {
+                // Does not count any more; another may have come in since.
+                Remove(stay);
+            }
         }
     }
 
-    private sealed class Stay(Urgency urgency) : IDisposable
+    /// <summary>The last that came in, if it still counts; if it does not, none does.</summary>
+    private Stay? Newest()
     {
-        private int _left;
+        lock (_lock)
+            return _inside.MaxBy(stay => stay.Begun) is { } newest && time.GetElapsedTime(newest.Begun) < LongestHold ? newest : null;
+    }
+
+    private void Remove(Stay stay)
+    {
+        lock (_lock)
+            _inside.Remove(stay);
+    }
+
+    private sealed class Stay(Urgency urgency, long begun) : IDisposable
+    {
+        private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public long Begun => begun;
+
+        public Task Ended => _ended.Task;
 
         public void Dispose()
         {
-            if (Interlocked.Exchange(ref _left, 1) == 0)
-                urgency.Leave();
+            urgency.Remove(this);
+            _ended.TrySetResult();
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.IO.Pipes;
 using System.Runtime.InteropServices;
 using Evacuator.NodeAgent.PageStore;
 using Evacuator.Testing;
@@ -39,7 +40,7 @@ public sealed partial class LazyProcessTests
         SafeFileHandle userFault = memory.TakeDescriptor();
         Assert.True(HasMessage(userFault));
         using LazySession session = LazySession.Resume(
-            [new LazyProcess(userFault, pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance);
+            [new LazyProcess(userFault, pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, Unexpected);
         bool equal = await reading;
         FillReport report = await session.Filled;
 
@@ -93,7 +94,7 @@ public sealed partial class LazyProcessTests
             Store(pages, memory.Address + (ulong)page * Page, content);
         ulong start = memory.Address;
         using LazySession session = LazySession.Resume(
-            [new LazyProcess(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance);
+            [new LazyProcess(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, Unexpected);
 
         // A fault just below the border asks for a stretch that crosses it.
         byte below = await Task.Run(() => Read(start + 36 * Page)[0]);
@@ -136,6 +137,76 @@ public sealed partial class LazyProcessTests
         Assert.Equal(9 * Page, again.Table.ReadMoves().ToProcess(7 * Page));
     }
 
+    /// <summary>A pipe never has a message, and no page can be copied through it: an error that nobody has foreseen.</summary>
+    [RootFact]
+    public async Task Fill_UnexpectedError_EndsTheAgentAndClosesNothing()
+    {
+        const int Pages = 2000;
+        using Waiting memory = new(Pages);
+        using AnonymousPipeServerStream pipe = new(PipeDirection.Out);
+        ProcessPages pages = ProcessPages.Create(1), broken = ProcessPages.Create(2);
+        byte[] content = new byte[Page];
+        content.AsSpan().Fill(0x3C);
+        for (int page = 0; page < Pages; page++)
+            Store(pages, memory.Address + (ulong)page * Page, content);
+        Store(broken, memory.Address, content);
+        SafeFileHandle userFault = memory.TakeDescriptor(), wrong = Duplicate((int)pipe.ClientSafePipeHandle.DangerousGetHandle());
+        TaskCompletionSource<Exception> fatal = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        using LazySession session = LazySession.Resume(
+            [new LazyProcess(wrong, broken, broken.Table, new AddressMoves()), new LazyProcess(userFault, pages, pages.Table, new AddressMoves())],
+            Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, e => fatal.TrySetResult(e));
+        IOException failure = await Assert.ThrowsAnyAsync<IOException>(() => session.Filled);
+        Assert.Same(failure, await fatal.Task);
+        await session.Ended;
+
+        // This descriptor is the only one: had it been closed, the rest would read as zeroes. The next life of the agent goes on with it.
+        Assert.True(pages.Table.CountPages() > 0);
+        pages.AddUser();
+        ulong start = memory.Address;
+        using LazySession next = LazySession.Resume(
+            [new LazyProcess(userFault, pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, Unexpected);
+        bool whole = await Task.Run(() => Enumerable.Range(0, Pages).All(page => Read(start + (ulong)page * Page).AsSpan().SequenceEqual(content)));
+        await next.Filled;
+        Assert.True(whole, "a page that was owed was read as something else");
+    }
+
+    [RootTheory]
+    [InlineData(7)]
+    [InlineData(64)]
+    public void Messages_WhatIsNone_AreAnErrorAndNotTheEndOfTheProcess(int bytes)
+    {
+        string file = Path.GetTempFileName();
+        File.WriteAllBytes(file, new byte[bytes]);
+        ProcessPages pages = ProcessPages.Create(1);
+        using LazyProcess process = new(File.OpenHandle(file), pages, pages.Table, new AddressMoves());
+        Store(pages, 16 * Page, new byte[Page]);
+        long faults = 0;
+
+        Assert.ThrowsAny<IOException>(() => process.HandleMessages(ref faults));
+
+        File.Delete(file);
+        Assert.False(process.IsGone);
+        Assert.Equal(1, process.PagesOwed);
+    }
+
+    [RootFact]
+    public void Messages_EndOfFile_IsTheEndOfTheProcess()
+    {
+        ProcessPages pages = ProcessPages.Create(1);
+        using LazyProcess process = new(File.OpenHandle("/dev/null"), pages, pages.Table, new AddressMoves());
+        long faults = 0;
+
+        Assert.Empty(process.HandleMessages(ref faults));
+
+        Assert.True(process.IsGone);
+    }
+
+    /// <summary>The session's task carries the error into the test; the program under test would end here.</summary>
+    private static void Unexpected(Exception e)
+    {
+    }
+
     private static unsafe void Store(ProcessPages pages, ulong address, ReadOnlySpan<byte> content)
     {
         (nint bytes, int region, int page, int length) = pages.Place(address, (ulong)content.Length);
@@ -144,7 +215,9 @@ public sealed partial class LazyProcessTests
         pages.Keep(region, page, length);
     }
 
-    private static SafeFileHandle Duplicate(SafeFileHandle file) => new(Dup((int)file.DangerousGetHandle()), ownsHandle: true);
+    private static SafeFileHandle Duplicate(SafeFileHandle file) => Duplicate((int)file.DangerousGetHandle());
+
+    private static SafeFileHandle Duplicate(int descriptor) => new(Dup(descriptor), ownsHandle: true);
 
     [LibraryImport("libc", EntryPoint = "dup")]
     private static partial int Dup(int descriptor);

@@ -1,0 +1,64 @@
+using Evacuator.NodeAgent.Transfer;
+using Evacuator.Testing;
+
+namespace Evacuator.NodeAgent.Tests.Transfer;
+
+public class UrgencyTests
+{
+    private readonly ManualTime _time = new();
+
+    [Fact]
+    public void GiveWay_NobodyInside_CostsNothing()
+    {
+        Urgency urgency = new(_time);
+
+        Assert.True(urgency.GiveWayAsync(default).IsCompletedSuccessfully);
+        urgency.Enter().Dispose();
+        Assert.True(urgency.GiveWayAsync(default).IsCompletedSuccessfully);
+    }
+
+    [Fact]
+    public async Task GiveWay_SomebodyInside_HoldsUntilTheyLeave()
+    {
+        Urgency urgency = new(_time);
+        using IDisposable first = urgency.Enter(), second = urgency.Enter();
+        Task held = urgency.GiveWayAsync(default).AsTask();
+
+        second.Dispose();
+        Assert.False(held.IsCompleted);
+        first.Dispose();
+
+        await held;
+    }
+
+    [Fact]
+    public async Task GiveWay_SomebodyHangsInside_CountsFromTheirEntryAndOnceForAllBatches()
+    {
+        Urgency urgency = new(_time);
+        using IDisposable hanging = urgency.Enter();
+        _time.Advance(Urgency.LongestHold / 2);
+        Task held = urgency.GiveWayAsync(default).AsTask();
+        Assert.False(held.IsCompleted);
+
+        _time.Advance(Urgency.LongestHold / 2 + TimeSpan.FromMilliseconds(1));
+        await held;
+
+        // The next batches do not pay again, until somebody new comes in.
+        Assert.True(urgency.GiveWayAsync(default).IsCompletedSuccessfully);
+        using IDisposable fresh = urgency.Enter();
+        Assert.False(urgency.GiveWayAsync(default).IsCompleted);
+    }
+
+    [Fact]
+    public async Task GiveWay_Cancelled_EndsAtOnce()
+    {
+        Urgency urgency = new(_time);
+        using IDisposable inside = urgency.Enter();
+        using CancellationTokenSource cancel = new();
+        Task held = urgency.GiveWayAsync(cancel.Token).AsTask();
+
+        await cancel.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => held);
+    }
+}
