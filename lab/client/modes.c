@@ -137,9 +137,100 @@ static enum answer finish_redis(struct connection *connection, struct tally *tal
     return tally->lost == 0 ? RIGHT : WRONG;
 }
 
+// redis-load: as many values of 1 KiB as make up --mib, written once at the beginning, then one of them after the other anew. What the
+// last acknowledged write of each key was is known here, and asked for at the end.
+size_t load_mib = 64;
+enum { VALUE = 1024 };
+static uint32_t *versions;
+static size_t key_count;
+
+static void value_of(size_t key, uint32_t version, char *value) {
+    uint64_t state = (key + 1) * 0x9E3779B97F4A7C15u ^ ((uint64_t)version + 1) * 0xD1B54A32D192ED03u;
+    for (size_t i = 0; i < VALUE; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        value[i] = (char)('0' + (state & 63));
+    }
+}
+
+static bool send_set(struct connection *connection, size_t key, uint32_t version) {
+    char text[VALUE + 128], name[32];
+    int name_length = snprintf(name, sizeof name, "key:%zu", key);
+    int length = snprintf(text, sizeof text, "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n", name_length, name, VALUE);
+    value_of(key, version, text + length);
+    memcpy(text + length + VALUE, "\r\n", 2);
+    return connection_send(connection, text, (size_t)length + VALUE + 2);
+}
+
+static enum answer fill_redis(struct connection *connection) {
+    enum { BATCH = 128 };
+    char line[LINE];
+    key_count = load_mib << 10;
+    versions = calloc(key_count, sizeof *versions);
+    if (!versions) return WRONG;
+    for (size_t from = 0; from < key_count; from += BATCH) {
+        for (size_t key = from; key < from + BATCH; key++)
+            if (!send_set(connection, key, 0)) return LOST_CONNECTION;
+        for (size_t n = 0; n < BATCH; n++) {
+            enum wait_result result = connection_line(connection, line, sizeof line, now_ms() + 20000);
+            if (result != GOT_LINE) return failure(result);
+            if (strcmp(line, "+OK")) return WRONG;
+        }
+    }
+    return RIGHT;
+}
+
+static enum answer ask_load(struct connection *connection, struct tally *tally, uint64_t i, double deadline_ms) {
+    static uint64_t random = 88172645463325252u;
+    char line[LINE];
+    (void)i;
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    size_t key = random % key_count;
+    if (!send_set(connection, key, versions[key] + 1)) return LOST_CONNECTION;
+    enum wait_result result = connection_line(connection, line, sizeof line, deadline_ms);
+    if (result != GOT_LINE) return failure(result);
+    if (strcmp(line, "+OK")) return WRONG;
+    versions[key]++;
+    tally->acknowledged++;
+    return RIGHT;
+}
+
+static enum answer finish_load(struct connection *connection, struct tally *tally, double deadline_ms) {
+    enum { BATCH = 16 };
+    char question[64], line[LINE], value[VALUE + 2], expected[VALUE];
+    (void)deadline_ms;
+    tally->lost = 0;
+    for (size_t from = 0; from < key_count; from += BATCH) {
+        for (size_t key = from; key < from + BATCH; key++) {
+            int length = snprintf(question, sizeof question, "GET key:%zu\r\n", key);
+            if (!connection_send(connection, question, (size_t)length)) return LOST_CONNECTION;
+        }
+        for (size_t key = from; key < from + BATCH; key++) {
+            enum wait_result result = connection_line(connection, line, sizeof line, now_ms() + 20000);
+            if (result == GOT_LINE && strcmp(line, "$1024") == 0) {
+                result = connection_bytes(connection, value, sizeof value, now_ms() + 20000);
+                value_of(key, versions[key], expected);
+                if (result == GOT_LINE && memcmp(value, expected, VALUE)) tally->lost++;
+            } else {
+                tally->lost++;
+            }
+            if (result != GOT_LINE) return failure(result);
+        }
+    }
+    return tally->lost == 0 ? RIGHT : WRONG;
+}
+
 const struct mode modes[] = {
-    {"counter", 7000, ask_counter, NULL},     {"echo", 7001, ask_echo, NULL},
-    {"memory", 7002, ask_memory, finish_memory}, {"family", 7003, ask_family, NULL},
-    {"http", 80, ask_http, NULL},             {"redis", 6379, ask_redis, finish_redis},
+    {.name = "counter", .port = 7000, .ask = ask_counter},
+    {.name = "echo", .port = 7001, .ask = ask_echo},
+    {.name = "memory", .port = 7002, .ask = ask_memory, .finish = finish_memory},
+    {.name = "family", .port = 7003, .ask = ask_family},
+    {.name = "http", .port = 80, .ask = ask_http},
+    {.name = "redis", .port = 6379, .ask = ask_redis, .finish = finish_redis},
+    {.name = "redis-load", .port = 6379, .begin = fill_redis, .ask = ask_load, .finish = finish_load},
+    {.name = "udp", .port = 7001, .hold = hold_datagrams},
 };
 const size_t mode_count = sizeof modes / sizeof modes[0];

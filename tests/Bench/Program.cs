@@ -1,4 +1,5 @@
 using Evacuator.Bench;
+using Evacuator.Bench.Rack;
 
 // What bench.sh measures of the memory engine, and the process that the tests kill in the middle of its work.
 return args switch
@@ -6,11 +7,12 @@ return args switch
     ["attach-loop", var pid, .. var rest] => AttachLoop.Run(int.Parse(pid), rest is [var count] ? int.Parse(count) : int.MaxValue),
     ["rounds", var pid, var count] => await Rounds.RunAsync(int.Parse(pid), int.Parse(count)),
     ["memory", var mebibytes, var rate] => await MemoryBench.RunAsync(int.Parse(mebibytes), int.Parse(rate)),
+    ["rack", .. var rest] => await RackCommand.RunAsync(rest),
     _ => Usage(),
 };
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: Bench memory MIB MIB_PER_SECOND | rounds PID COUNT | attach-loop PID [COUNT]");
+    Console.Error.WriteLine($"usage: {RackCommand.Usage} | Bench memory MIB MIB_PER_SECOND | rounds PID COUNT | attach-loop PID [COUNT]");
     return 2;
 }
