@@ -11,10 +11,14 @@ public static class ConfigurationLoader
 {
     public const string DefaultFile = "/etc/evacuator/evacuator.conf";
 
+    /// <summary>"[rule NAME]": a section of its own for each rule about signals.</summary>
+    private const string RulePrefix = "rule ";
+
     public static ConfigurationResult Load(string file = DefaultFile)
     {
         List<ConfigurationMistake> mistakes = [];
         Dictionary<Setting, string> sources = [];
+        List<RuleSection> rules = [];
         EvacuatorOptions options = Settings.Defaults;
 
         foreach (string path in FilesInOrder(file, mistakes))
@@ -23,12 +27,19 @@ public static class ConfigurationLoader
             mistakes.AddRange(ini.Mistakes);
             foreach (IniSection section in ini.Sections)
             {
-                if (!Settings.All.Any(setting => setting.Section == section.Name))
+                if (RuleName(section.Name) is { } rule)
+                    AddRule(rules, rule, path, section.Line, mistakes);
+                else if (!Settings.All.Any(setting => setting.Section == section.Name))
                     mistakes.Add(new(path, section.Line, Unknown($"section [{section.Name}]", NearestName.Find(section.Name, Settings.All.Select(setting => setting.Section)), "[{0}]")));
             }
 
             foreach (IniEntry entry in ini.Entries)
-                options = Apply(options, path, entry, sources, mistakes);
+            {
+                if (RuleName(entry.Section) is { } rule)
+                    AddToRule(rules, rule, path, entry);
+                else
+                    options = Apply(options, path, entry, sources, mistakes);
+            }
         }
 
         if (options.Node.Name.Length == 0)
@@ -40,7 +51,29 @@ public static class ConfigurationLoader
             Options = mistakes.Count == 0 ? options : null,
             Mistakes = mistakes,
             Values = [.. Settings.All.Select(setting => new ConfigurationValue(setting.Section, setting.Key, setting.Show(options), sources.GetValueOrDefault(setting, "default")))],
+            Rules = rules,
         };
+    }
+
+    /// <summary>NAME of "rule NAME"; "" of a bare "rule"; null for any other section.</summary>
+    private static string? RuleName(string section) =>
+        section == RulePrefix.Trim() ? "" : section.StartsWith(RulePrefix, StringComparison.Ordinal) ? section[RulePrefix.Length..].Trim() : null;
+
+    private static void AddRule(List<RuleSection> rules, string name, string path, int line, List<ConfigurationMistake> mistakes)
+    {
+        if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
+            mistakes.Add(new(path, line, "a rule needs a name of letters, digits, dots and dashes: write [rule NAME]"));
+        else if (!rules.Any(rule => rule.Name == name))
+            rules.Add(new RuleSection(name, path, line, []));
+    }
+
+    private static void AddToRule(List<RuleSection> rules, string name, string path, IniEntry entry)
+    {
+        int index = rules.FindIndex(rule => rule.Name == name);
+        if (index < 0)
+            return; // Its section's own line has its mistake already.
+        IEnumerable<RuleEntry> others = rules[index].Entries.Where(other => other.Key != entry.Key);
+        rules[index] = rules[index] with { Entries = entry.Value.Length == 0 ? [.. others] : [.. others, new RuleEntry(entry.Key, entry.Value, path, entry.Line)] };
     }
 
     /// <summary>The file itself and its drop-ins. Hidden files and other endings (such as dpkg's .dpkg-old) do not count.</summary>

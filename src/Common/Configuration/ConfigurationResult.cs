@@ -10,7 +10,17 @@ public sealed record ConfigurationResult
 
     /// <summary>Every known key in the order of the manual, with the value that holds. What "evacuator config show" prints.</summary>
     public required IReadOnlyList<ConfigurationValue> Values { get; init; }
+
+    /// <summary>The sections [rule NAME], in the order of their first line, not interpreted yet: what their words mean is known to the brain only.</summary>
+    public IReadOnlyList<RuleSection> Rules { get; init; } = [];
 }
+
+/// <summary>One [rule NAME], merged over all files: a later line of the same key wins, an empty value takes the key out again.</summary>
+/// <param name="File">of its first line</param>
+public sealed record RuleSection(string Name, string File, int Line, IReadOnlyList<RuleEntry> Entries);
+
+/// <summary>One line of a rule.</summary>
+public sealed record RuleEntry(string Key, string Value, string File, int Line);
 
 /// <summary>One setting as it holds now.</summary>
 /// <param name="Section">of the INI, without brackets</param>

@@ -1,7 +1,7 @@
 namespace Evacuator.Common.Configuration;
 
 /// <summary>Finds what a mistyped name was probably meant to be.</summary>
-internal static class NearestName
+public static class NearestName
 {
     /// <summary>The known name within a third of the written one's length in edits, or null.</summary>
     public static string? Find(string written, IEnumerable<string> known)

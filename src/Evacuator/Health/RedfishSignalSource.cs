@@ -117,7 +117,8 @@ internal sealed class RedfishSignalSource(OwnBmc own, RedfishBmcs bmcs, BmcSetti
     private static IReadOnlyList<OpenSignal> Describe(TrackerState state) =>
     [
         .. state.Signals.Values.OrderBy(tracked => tracked.Signal.Key, StringComparer.Ordinal).Select(tracked => new OpenSignal(
-            tracked.Signal.Key, SignalRule.IsCritical(tracked.Signal), SignalRule.IsReasonToLeave(tracked.Signal) && !tracked.IsCalledOff,
-            $"{SignalRule.Describe(tracked.Signal)}{(tracked.IsOnlyAnnounced ? " (by a message; the part itself does not show it)" : "")}")),
+            tracked.Signal.Key, tracked.Signal.Severity == SignalSeverity.Critical || tracked.Signal.Predicted,
+            SignalRules.Default.For(tracked.Signal, _ => false).Action >= RuleAction.Evacuate && !tracked.IsCalledOff,
+            $"{HealthJudge.Describe(tracked.Signal)}{(tracked.IsOnlyAnnounced ? " (by a message; the part itself does not show it)" : "")}")),
     ];
 }

@@ -16,6 +16,6 @@ internal sealed record SignalNews(bool CanTell, string Problem, string? PowerSta
 /// <summary>A finding that is open.</summary>
 /// <param name="Key">the same as long as it is the same finding</param>
 /// <param name="Critical">the part has failed or its failure is predicted, as opposed to a warning</param>
-/// <param name="Grave">of a kind that containers should not wait for: see <see cref="SignalRule"/></param>
+/// <param name="Grave">of a kind that containers should not wait for: see <see cref="SignalRules"/></param>
 /// <param name="Text">for people: part, place, what is wrong</param>
 internal sealed record OpenSignal(string Key, bool Critical, bool Grave, string Text);

@@ -2,24 +2,50 @@ using Evacuator.Redfish.Health;
 
 namespace Evacuator.Health;
 
-/// <summary>
-/// The first, simple rule of when a finding is a reason to leave: the part has failed or says that it will, and it is a part that containers depend on. Lost
-/// redundancy, a pulled power cable or a reading out of range are for a person to look at.
-/// </summary>
-internal static class SignalRule
+/// <summary>One rule: which signals it is about, and what they mean. An empty list or a null matches everything.</summary>
+internal sealed record SignalRule
 {
-    public static bool IsCritical(Signal signal) => signal.Severity == SignalSeverity.Critical || signal.Predicted;
+    public required string Name { get; init; }
 
-    public static bool IsReasonToLeave(Signal signal) => IsCritical(signal) && signal.Kind is
-        SignalKind.PredictedFailure or SignalKind.Failed or SignalKind.CorrectableErrorThreshold or SignalKind.UncorrectableError
-        or SignalKind.MediaWear or SignalKind.DataLoss or SignalKind.OverTemperature or SignalKind.LeakDetected
-        // The controller itself, a fan or a supply of several can be serviced under load.
-        && signal.Component is not (ComponentKind.Manager or ComponentKind.Fan or ComponentKind.PowerSupply or ComponentKind.Battery);
+    public required RuleAction Action { get; init; }
 
-    /// <summary>"predicted-failure of memory DIMM A1 (socket 3): …"</summary>
-    public static string Describe(Signal signal)
-    {
-        string place = signal.Location.Place is { Length: > 0 } known && known != signal.Name ? $" ({known})" : "";
-        return $"{Evacuation.Words.Of(signal.Kind)} of {Evacuation.Words.Of(signal.Component)} {signal.Name}{place}: {signal.Text}";
-    }
+    public IReadOnlyList<ComponentKind> Components { get; init; } = [];
+
+    public IReadOnlyList<SignalKind> Kinds { get; init; } = [];
+
+    public IReadOnlyList<SignalSeverity> Severities { get; init; } = [];
+
+    public bool? Predicted { get; init; }
+
+    /// <summary>Status.State of the part as the controller sends it, compared without case.</summary>
+    public IReadOnlyList<string> States { get; init; } = [];
+
+    /// <summary>Message ids, whole ("IDRAC.2.8.PDR16") or their last token ("PDR16").</summary>
+    public IReadOnlyList<string> Messages { get; init; } = [];
+
+    /// <summary>One part: its name, place, serial number or URI.</summary>
+    public string? Part { get; init; }
+
+    /// <summary>Whether no other part of this kind is there that works: the last power supply, the last fan.</summary>
+    public bool? Last { get; init; }
+
+    /// <summary>Where it was written, file:line; "built in" otherwise.</summary>
+    public string Source { get; init; } = "built in";
+
+    /// <param name="isLast">asked only if the rule cares</param>
+    public bool Matches(Signal signal, Func<Signal, bool> isLast) =>
+        (Components.Count == 0 || Components.Contains(signal.Component))
+        && (Kinds.Count == 0 || Kinds.Contains(signal.Kind))
+        && (Severities.Count == 0 || Severities.Contains(signal.Severity))
+        && (Predicted is not { } predicted || predicted == signal.Predicted)
+        && (States.Count == 0 || States.Contains(signal.State ?? "", StringComparer.OrdinalIgnoreCase))
+        && (Messages.Count == 0 || Messages.Any(message => IsMessage(signal.MessageId, message)))
+        && (Part is not { } part || Names(signal).Any(name => part.Equals(name, StringComparison.OrdinalIgnoreCase)))
+        && (Last is not { } last || last == isLast(signal));
+
+    private static bool IsMessage(string? id, string wanted) =>
+        id is not null && (id.Equals(wanted, StringComparison.OrdinalIgnoreCase) || id[(id.LastIndexOf('.') + 1)..].Equals(wanted, StringComparison.OrdinalIgnoreCase));
+
+    private static IEnumerable<string?> Names(Signal signal) =>
+        [signal.Name, signal.Location.Place, signal.Location.SerialNumber, signal.Part, signal.Evidence, .. signal.AlsoAt];
 }
