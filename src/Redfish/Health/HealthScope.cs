@@ -30,4 +30,7 @@ public sealed record HealthWalkOptions
 
     /// <summary>Failures in a row (timeouts, 5xx, 401) after which a walk gives up: the BMC is not answering now, and asking on costs it and us.</summary>
     public int MaxFailuresInARow { get; init; } = 4;
+
+    /// <summary>Time after which a walk gives up. A busy iDRAC takes 3 to 6 s for a read, and a machine may have several hundred resources.</summary>
+    public TimeSpan MaxDuration { get; init; } = TimeSpan.FromMinutes(45);
 }

@@ -24,10 +24,10 @@ public sealed partial class HealthWalk
     private readonly CancellationToken _cancel;
     private readonly List<Claim> _claims = [];
 
-    private HealthWalk(IResourceReader reader, HealthWalkOptions options, CancellationToken cancel)
+    private HealthWalk(IResourceReader reader, HealthWalkOptions options, TimeProvider clock, CancellationToken cancel)
     {
         _options = options;
-        _reader = new WalkReader(reader, options, _findings);
+        _reader = new WalkReader(reader, options, _findings, clock);
         _cancel = cancel;
     }
 
@@ -39,7 +39,7 @@ public sealed partial class HealthWalk
     /// <param name="cancel">Ends the walk with an exception.</param>
     public static async Task<HealthReading> RunAsync(IResourceReader reader, HealthScope scope, HealthWalkOptions? options, TimeProvider clock, CancellationToken cancel)
     {
-        HealthWalk walk = new(reader, options ?? HealthWalkOptions.Default, cancel);
+        HealthWalk walk = new(reader, options ?? HealthWalkOptions.Default, clock, cancel);
         await walk.WalkAsync(scope);
         return walk._findings.Build(clock.GetUtcNow(), walk._reader.Requests);
     }
@@ -55,7 +55,7 @@ public sealed partial class HealthWalk
     public static async Task<HealthReading> RereadAsync(IResourceReader reader, IEnumerable<string> uris, HealthWalkOptions? options, TimeProvider clock,
         CancellationToken cancel)
     {
-        HealthWalk walk = new(reader, options ?? HealthWalkOptions.Default, cancel);
+        HealthWalk walk = new(reader, options ?? HealthWalkOptions.Default, clock, cancel);
         foreach (string uri in uris)
             await walk.JudgeAsync(uri, HealthArea.System);
         await walk.SettleClaimsAsync();

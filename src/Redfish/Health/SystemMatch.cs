@@ -45,6 +45,8 @@ public sealed record SystemMatch(MatchOutcome Outcome, RedfishResource? System, 
         if (root.Resource.Link("Systems") is not { } link)
             return Nothing([], "the service root links to no systems");
         CollectionResult systems = await CollectionReader.ReadAsync(reader, link, new CollectionLimits(MaxMembers: 256), cancel);
+        if (systems.Outcome != ReadOutcome.Found)
+            return Nothing([], $"the list of systems could not be read: {string.Join("; ", systems.Warnings)}");
         SystemMatch match = Choose(systems.Members, host, systemId);
         // A system that could not be read may be the second with this identity, but an identity that was proved stays proved.
         return systems.Complete || match.Outcome != MatchOutcome.Unique || host != HostIdentity.Unknown

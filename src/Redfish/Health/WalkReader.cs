@@ -5,9 +5,10 @@ namespace Evacuator.Redfish.Health;
 /// <summary>
 /// The reader of one walk: asks for each URI once, one at a time, notes for the area in hand what could not be read, and gives up when the BMC does not answer.
 /// </summary>
-internal sealed class WalkReader(IResourceReader inner, HealthWalkOptions options, HealthFindings findings) : IResourceReader
+internal sealed class WalkReader(IResourceReader inner, HealthWalkOptions options, HealthFindings findings, TimeProvider clock) : IResourceReader
 {
     private readonly Dictionary<string, ReadResult> _results = [];
+    private readonly long _begun = clock.GetTimestamp();
     private int _failuresInARow;
 
     /// <summary>The area for which is read now.</summary>
@@ -33,6 +34,8 @@ internal sealed class WalkReader(IResourceReader inner, HealthWalkOptions option
     {
         if (Requests >= options.MaxRequests)
             return ReadResult.Failed(ReadOutcome.Refused, $"not asked: the walk made {options.MaxRequests} requests already");
+        if (clock.GetElapsedTime(_begun) > options.MaxDuration)
+            return ReadResult.Failed(ReadOutcome.Timeout, $"not asked: the walk took longer than {options.MaxDuration.TotalMinutes:0.#} min");
         if (_failuresInARow >= options.MaxFailuresInARow)
             return ReadResult.Failed(ReadOutcome.Unavailable, $"not asked: the BMC failed {_failuresInARow} times in a row");
         Requests++;

@@ -42,15 +42,21 @@ public sealed class LocatorLed
     }
 
     /// <summary>How the LED stands; null with a message when there is none or it cannot be read.</summary>
-    public async Task<(LedState? State, string Message)> ReadAsync(CancellationToken cancel)
+    public Task<(LedState? State, string Message)> ReadAsync(CancellationToken cancel) => ReadAsync(_machine, cancel);
+
+    /// <summary>The same through any reader, where nothing is to be changed.</summary>
+    public static Task<(LedState? State, string Message)> ReadAsync(IResourceReader reader, string systemUri, CancellationToken cancel) =>
+        ReadAsync(new MachineView(reader, systemUri), cancel);
+
+    private static async Task<(LedState? State, string Message)> ReadAsync(MachineView machine, CancellationToken cancel)
     {
-        (List<Candidate> candidates, string message) = await FindAsync(firstOnly: true, cancel).ConfigureAwait(false);
+        (List<Candidate> candidates, string message) = await FindAsync(machine, firstOnly: true, cancel).ConfigureAwait(false);
         return candidates.Count > 0 ? (candidates[0].State, "") : (null, message);
     }
 
     public async Task<LedResult> SetAsync(bool lit, CancellationToken cancel)
     {
-        (List<Candidate> candidates, string message) = await FindAsync(firstOnly: false, cancel).ConfigureAwait(false);
+        (List<Candidate> candidates, string message) = await FindAsync(_machine, firstOnly: false, cancel).ConfigureAwait(false);
         LedResult last = new(BmcError.NotSupported, null, null, false, message);
         foreach (Candidate candidate in candidates)
         {
@@ -92,22 +98,22 @@ public sealed class LocatorLed
         }
     }
 
-    private async Task<(List<Candidate> Candidates, string Message)> FindAsync(bool firstOnly, CancellationToken cancel)
+    private static async Task<(List<Candidate> Candidates, string Message)> FindAsync(MachineView machine, bool firstOnly, CancellationToken cancel)
     {
         List<Candidate> candidates = [];
-        ReadResult read = await _machine.ReadSystemAsync(cancel).ConfigureAwait(false);
+        ReadResult read = await machine.ReadSystemAsync(cancel).ConfigureAwait(false);
         if (read.Resource is not { } system)
-            return (candidates, $"{_machine.SystemUri} cannot be read: {read.Message}");
-        Add(candidates, system, _machine.SystemUri);
+            return (candidates, $"{machine.SystemUri} cannot be read: {read.Message}");
+        Add(candidates, system, machine.SystemUri);
         foreach (string uri in MachineView.ChassisOf(system))
         {
             if (firstOnly && candidates.Count > 0)
                 break;
             // The LED of a shared enclosure would point at the neighbours too.
-            if ((await _machine.ReadAsync(uri, cancel).ConfigureAwait(false)).Resource is { } chassis && _machine.IsOwn(chassis))
+            if ((await machine.ReadAsync(uri, cancel).ConfigureAwait(false)).Resource is { } chassis && machine.IsOwn(chassis))
                 Add(candidates, chassis, uri);
         }
-        return (candidates, candidates.Count > 0 ? "" : $"{_machine.SystemUri} and its Chassis have neither {NewProperty} nor {OldProperty}");
+        return (candidates, candidates.Count > 0 ? "" : $"{machine.SystemUri} and its Chassis have neither {NewProperty} nor {OldProperty}");
     }
 
     private static void Add(List<Candidate> candidates, RedfishResource resource, string uri)

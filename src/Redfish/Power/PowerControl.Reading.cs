@@ -14,7 +14,7 @@ public sealed partial class PowerControl
         if (read.Resource is not { } system)
             return Unknown(evidence, _machine.SystemUri, null, read.Message);
         string? told = system.Text("PowerState");
-        if (Mismatch(system) is { } mismatch)
+        if (Mismatch(_machine, system, _uuid) is { } mismatch)
             return Unknown(evidence, _machine.SystemUri, told, mismatch);
         PowerState state = Parse(told);
         if (state == PowerState.Unknown)

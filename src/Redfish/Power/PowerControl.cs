@@ -41,9 +41,15 @@ public sealed partial class PowerControl
     }
 
     /// <summary>What the service offers; null with a message when it could not be read or has no reset action.</summary>
-    public async Task<(PowerCapabilities? Capabilities, string Message)> DescribeAsync(CancellationToken cancel)
+    public Task<(PowerCapabilities? Capabilities, string Message)> DescribeAsync(CancellationToken cancel) => DescribeAsync(_machine, _uuid, cancel);
+
+    /// <summary>The same through any reader, where nothing is to be changed.</summary>
+    public static Task<(PowerCapabilities? Capabilities, string Message)> DescribeAsync(IResourceReader reader, string systemUri, CancellationToken cancel) =>
+        DescribeAsync(new MachineView(reader, systemUri), null, cancel);
+
+    private static async Task<(PowerCapabilities? Capabilities, string Message)> DescribeAsync(MachineView machine, string? uuid, CancellationToken cancel)
     {
-        (ResetAction? action, PowerActionResult? failure) = await FindActionAsync(cancel).ConfigureAwait(false);
+        (ResetAction? action, PowerActionResult? failure) = await FindActionAsync(machine, uuid, cancel).ConfigureAwait(false);
         if (action is null)
             return (null, failure!.Message);
         return (new PowerCapabilities(action.Types, Pick(action, Graceful), Pick(action, Force), Pick(action, On), action.Source, action.RestorePolicy), "");
@@ -74,7 +80,7 @@ public sealed partial class PowerControl
     private async Task<PowerActionResult> OrderAsync(string[] wanted, PowerState goal, CancellationToken cancel)
     {
         // 1. What the service takes.
-        (ResetAction? action, PowerActionResult? failure) = await FindActionAsync(cancel).ConfigureAwait(false);
+        (ResetAction? action, PowerActionResult? failure) = await FindActionAsync(_machine, _uuid, cancel).ConfigureAwait(false);
         if (action is null)
             return failure!;
         if (Pick(action, wanted) is not { } type)
@@ -118,22 +124,22 @@ public sealed partial class PowerControl
         }
     }
 
-    private async Task<(ResetAction? Action, PowerActionResult? Failure)> FindActionAsync(CancellationToken cancel)
+    private static async Task<(ResetAction? Action, PowerActionResult? Failure)> FindActionAsync(MachineView machine, string? uuid, CancellationToken cancel)
     {
-        ReadResult system = await _machine.ReadSystemAsync(cancel).ConfigureAwait(false);
+        ReadResult system = await machine.ReadSystemAsync(cancel).ConfigureAwait(false);
         if (system.Resource is not { } resource)
-            return (null, new PowerActionResult(PowerActionOutcome.NotSent, null, $"{_machine.SystemUri} cannot be read: {system.Message}"));
-        if (Mismatch(resource) is { } mismatch)
+            return (null, new PowerActionResult(PowerActionOutcome.NotSent, null, $"{machine.SystemUri} cannot be read: {system.Message}"));
+        if (Mismatch(machine, resource, uuid) is { } mismatch)
             return (null, new PowerActionResult(PowerActionOutcome.NotSent, null, mismatch));
         if (resource.Child("Actions", "#ComputerSystem.Reset") is not { } action || action.Link("target") is not { } target)
-            return (null, new PowerActionResult(PowerActionOutcome.NotSupported, null, $"{_machine.SystemUri} has no reset action"));
+            return (null, new PowerActionResult(PowerActionOutcome.NotSupported, null, $"{machine.SystemUri} has no reset action"));
         string? policy = resource.Text("PowerRestorePolicy");
         IReadOnlyList<string> types = action.Texts("ResetType@Redfish.AllowableValues");
         if (types.Count > 0)
             return (new ResetAction(target, types, "inline", policy), null);
         if (action.Link("@Redfish.ActionInfo") is { } infoUri)
         {
-            ReadResult info = await _machine.ReadAsync(infoUri, cancel).ConfigureAwait(false);
+            ReadResult info = await machine.ReadAsync(infoUri, cancel).ConfigureAwait(false);
             types = info.Resource?.Items("Parameters").FirstOrDefault(p => "ResetType".Equals(p.Text("Name"), StringComparison.OrdinalIgnoreCase))?.Texts("AllowableValues") ?? [];
             if (types.Count > 0)
                 return (new ResetAction(target, types, "ActionInfo", policy), null);
@@ -142,10 +148,10 @@ public sealed partial class PowerControl
     }
 
     /// <summary>Why this System is not the machine that is meant; null when it is, or when nothing is known to compare.</summary>
-    private string? Mismatch(RedfishResource system) =>
-        _uuid is null || system.Text("UUID") is not { } found || SystemMatch.SameUuid(_uuid, found)
+    private static string? Mismatch(MachineView machine, RedfishResource system, string? uuid) =>
+        uuid is null || system.Text("UUID") is not { } found || SystemMatch.SameUuid(uuid, found)
             ? null
-            : $"{_machine.SystemUri} is another machine: its UUID is {found}, expected {_uuid}; nothing is done";
+            : $"{machine.SystemUri} is another machine: its UUID is {found}, expected {uuid}; nothing is done";
 
     private sealed record ResetAction(string Target, IReadOnlyList<string> Types, string Source, string? RestorePolicy);
 }

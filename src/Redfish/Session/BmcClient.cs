@@ -53,19 +53,23 @@ public sealed partial class BmcClient : IResourceReader, IAsyncDisposable
     /// <summary>Reads the service root and logs in. Everything else does this by itself; this finds out early, and why not.</summary>
     public async Task<BmcReply> ConnectAsync(CancellationToken cancel)
     {
-        BmcReply root = await GetAsync(RootUri, cancel).ConfigureAwait(false);
-        // Some services lack the resource with the slash, though the standard names it so.
-        if (root.Error == BmcError.NotFound)
-            root = await GetAsync(RootUri.TrimEnd('/'), cancel).ConfigureAwait(false);
+        BmcReply root = await GetRootAsync(cancel).ConfigureAwait(false);
         return root.Succeeded && root.Resource is null
             ? root with { Error = BmcError.Malformed, Message = $"{_transport.Origin}redfish/v1/ is no Redfish service: its answer is no JSON object" }
             : root;
     }
 
+    // Some services lack the resource with the slash, though the standard names it so.
+    private async Task<BmcReply> GetRootAsync(CancellationToken cancel)
+    {
+        BmcReply root = await GetAsync(RootUri, cancel).ConfigureAwait(false);
+        return root.Error == BmcError.NotFound ? await GetAsync(RootUri.TrimEnd('/'), cancel).ConfigureAwait(false) : root;
+    }
+
     /// <inheritdoc/>
     public async Task<ReadResult> ReadAsync(string uri, CancellationToken cancel)
     {
-        BmcReply reply = await GetAsync(uri, cancel).ConfigureAwait(false);
+        BmcReply reply = await (uri == RootUri ? GetRootAsync(cancel) : GetAsync(uri, cancel)).ConfigureAwait(false);
         if (reply is { Succeeded: true, Resource: { } resource })
             return ReadResult.Found(resource);
         ReadOutcome outcome = reply.Error switch

@@ -7,7 +7,7 @@ namespace Evacuator.Cli.Bmc;
 
 internal static class BmcVerbs
 {
-    public static Command Create() => new("bmc", "Asks this host's management controller.") { CreateTrust(), CreateLed(), CreatePower() };
+    public static Command Create() => new("bmc", "Asks this host's management controller.") { CreateTrust(), ProbeVerb.Create(), CreateLed(), CreatePower() };
 
     private static Command CreateTrust()
     {
