@@ -27,10 +27,16 @@ internal sealed unsafe class LazyProcess : IDisposable
     /// <summary>Pages copied at once for a fault: neighbours are likely next, and 16 cost little more than one.</summary>
     private const int FaultPages = 16;
 
+    /// <summary>Bytes that are put into the store under the lock at a time.</summary>
+    private const int StoreBytes = 64 * 1024;
+
     private readonly ProcessPages _pages;
     private readonly RegionTable _owed;
     private readonly AddressMoves _moves;
     private readonly Lock _lock = new();
+
+    /// <summary>Addresses in the store of pages that are away and that a thread of the process stands still for.</summary>
+    private readonly HashSet<ulong> _waiting = [];
 
     /// <param name="owed">the pages' own table; for a forked child a copy of it</param>
     /// <param name="moves">memory that the process has moved since it was restored</param>
@@ -51,12 +57,25 @@ internal sealed unsafe class LazyProcess : IDisposable
 
     public bool IsGone { get; private set; }
 
+    /// <summary>Told of each page that is away and that a thread of the process has begun to wait for: its address in the store.</summary>
+    public Action<LazyProcess, ulong>? OnWanted { get; set; }
+
+    /// <summary>Pages that are still at the source; none once the process is gone.</summary>
+    public long PagesAway
+    {
+        get
+        {
+            lock (_lock)
+                return IsGone ? 0 : _owed.CountAway();
+        }
+    }
+
     public long PagesOwed
     {
         get
         {
             lock (_lock)
-                return _owed.CountPages();
+                return IsGone ? 0 : _owed.CountPages();
         }
     }
 
@@ -99,15 +118,17 @@ internal sealed unsafe class LazyProcess : IDisposable
                         break;
                     case Interop.PageFill.UFFD_EVENT_REMOVE:
                     case Interop.PageFill.UFFD_EVENT_UNMAP:
+                        WakeAll_NeedsLock(message.arg0, message.arg1);
                         Forget_NeedsLock(message.arg0, message.arg1);
                         break;
                     case Interop.PageFill.UFFD_EVENT_REMAP:
+                        WakeAll_NeedsLock(message.arg0, message.arg0 + message.arg2);
                         _moves.Move(message.arg0, message.arg1, message.arg2);
                         _owed.KeepMoves(_moves.Pieces);
                         break;
                     case Interop.PageFill.UFFD_EVENT_FORK:
                         _pages.AddUser();
-                        (children ??= []).Add(new LazyProcess(new SafeFileHandle((int)(uint)message.arg0, ownsHandle: true), _pages, _owed.Clone(VirtualPid), _moves.Clone()));
+                        (children ??= []).Add(new LazyProcess(new SafeFileHandle((int)(uint)message.arg0, ownsHandle: true), _pages, _owed.Clone(VirtualPid), _moves.Clone()) { OnWanted = OnWanted });
                         break;
                     default:
                         throw new IOException($"the userfaultfd of process {VirtualPid} gave an event {message.Event:x} that was never asked for");
@@ -138,8 +159,76 @@ internal sealed unsafe class LazyProcess : IDisposable
         }
     }
 
+    /// <summary>The next stretch of pages that are away, from a place in the table on.</summary>
+    /// <returns>its address in the store; Pages 0 if there is none any more</returns>
+    public (ulong Address, int Pages) NextAway(ref int region, ref int page, int limit)
+    {
+        lock (_lock)
+        {
+            for (; !IsGone && region < _owed.Count; region++, page = 0)
+            {
+                (int first, int count) = _owed.At(region).NextAway(page, limit);
+                if (count == 0)
+                    continue;
+                page = first + count;
+                return (_owed.At(region).Base + (ulong)first * Interop.PageSize, count);
+            }
+            return default;
+        }
+    }
+
+    /// <summary>The bytes of pages that were away, into the store. Nobody reads them there before <see cref="Arrived"/>.</summary>
+    public void Store(ulong address, ReadOnlySpan<byte> bytes)
+    {
+        while (bytes.Length > 0)
+        {
+            int page = (int)((address & (RegionTable.RegionBytes - 1)) / Interop.PageSize), region;
+            int length = Math.Min(Math.Min(bytes.Length, StoreBytes), (RegionTable.PagesPerRegion - page) * (int)Interop.PageSize);
+            lock (_lock)
+            {
+                if (IsGone)
+                    return;
+                region = _owed.Find(address);
+                if (region >= 0)
+                    bytes[..length].CopyTo(new Span<byte>(_pages.Locate(region, page), length));
+            }
+            address += (ulong)length;
+            bytes = bytes[length..];
+        }
+    }
+
+    /// <summary>Pages that were away are in the store now, or are known to be zero; threads that wait for them go on.</summary>
+    /// <param name="address">in the store</param>
+    public void Arrived(ulong address, int pages, bool isZero)
+    {
+        lock (_lock)
+        {
+            for (; pages > 0 && !IsGone; pages--, address += Interop.PageSize)
+            {
+                int region = _owed.Find(address), page = (int)((address & (RegionTable.RegionBytes - 1)) / Interop.PageSize);
+                // Unmapped or dropped meanwhile: nothing is owed.
+                if (region < 0 || !_owed.At(region).IsAway(page))
+                    continue;
+                if (isZero)
+                    _owed.At(region).Forget(page, 1);
+                else
+                    _owed.At(region).Arrive(page, 1);
+                if (!_waiting.Remove(address))
+                    continue;
+                ulong wanted = _moves.ToProcess(address);
+                if (isZero)
+                    Zero_NeedsLock(wanted);
+                else if (Copy_NeedsLock(region, page, 1, wanted) == FillResult.TryAgain)
+                    Wake_NeedsLock(wanted);
+            }
+        }
+    }
+
     public void Dispose()
     {
+        // Whoever comes late, with a page or a question, finds nothing to touch.
+        lock (_lock)
+            IsGone = true;
         // Closing the last reference ends the registration: what was never owed reads as zero from now on, without asking us.
         UserFault.Dispose();
         if (!ReferenceEquals(_owed, _pages.Table))
@@ -153,6 +242,13 @@ internal sealed unsafe class LazyProcess : IDisposable
         ulong stored = _moves.ToStore(address) ?? ulong.MaxValue;
         int region = stored == ulong.MaxValue ? -1 : _owed.Find(stored);
         int page = (int)((stored & (RegionTable.RegionBytes - 1)) / Interop.PageSize);
+        if (region >= 0 && _owed.At(region).IsAway(page))
+        {
+            // The thread stands still until it comes.
+            if (_waiting.Add(stored))
+                OnWanted?.Invoke(this, stored);
+            return;
+        }
         if (region < 0 || !_owed.At(region).Has(page))
         {
             Zero_NeedsLock(address);
@@ -237,6 +333,15 @@ internal sealed unsafe class LazyProcess : IDisposable
     private void Wake_NeedsLock(ulong address)
     {
         Interop.uffdio_range range = new() { start = address, len = Interop.PageSize };
+        _ = Interop.IoControl(UserFault, Interop.PageFill.UFFDIO_WAKE, &range);
+    }
+
+    /// <summary>Its memory changes: whoever waits for a page that is away looks again, and asks anew if it is still wanted.</summary>
+    private void WakeAll_NeedsLock(ulong start, ulong end)
+    {
+        if (_waiting.RemoveWhere(stored => _moves.ToProcess(stored) is var wanted && wanted >= start && wanted < end) == 0)
+            return;
+        Interop.uffdio_range range = new() { start = start, len = end - start };
         _ = Interop.IoControl(UserFault, Interop.PageFill.UFFDIO_WAKE, &range);
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
+using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
@@ -10,6 +11,11 @@ namespace Evacuator.NodeAgent.PageStore;
 /// <param name="Faults">answered because a process could not wait</param>
 /// <param name="Milliseconds">from resume until nothing was owed any more</param>
 internal sealed record FillReport(long Pages, long Faults, double Milliseconds);
+
+/// <summary>A page that a process waits for.</summary>
+/// <param name="Pid">in the container's pid namespace</param>
+/// <param name="Address">in the store</param>
+internal readonly record struct WantedPage(int Pid, ulong Address);
 
 /// <summary>
 /// Gives a restored container its memory: takes the place of `criu lazy-pages` during `criu restore --lazy-pages`, answers faults on one thread
@@ -44,6 +50,11 @@ internal sealed partial class LazySession : IDisposable
     private readonly TaskCompletionSource _restored = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<FillReport> _filled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Channel<WantedPage> _wanted = Channel.CreateUnbounded<WantedPage>(new UnboundedChannelOptions { SingleReader = true });
+
+    /// <summary>Set when pages that were away have arrived.</summary>
+    private readonly AutoResetEvent _arrived = new(initialState: false);
+
     private readonly Socket _listener;
     private readonly string _socketPath;
     private Thread? _filler;
@@ -66,6 +77,12 @@ internal sealed partial class LazySession : IDisposable
 
     /// <summary>Told of each descriptor that must outlive this process: name and descriptor, and whether it is a userfaultfd.</summary>
     public Action<LazyProcess>? OnProcess { get; init; }
+
+    /// <summary>Pages that are away and that a process stands still for, each once as long as it waits.</summary>
+    public ChannelReader<WantedPage> Wanted => _wanted.Reader;
+
+    /// <summary>Pages that are still at the source.</summary>
+    public long PagesAway => Snapshot().Sum(process => process.PagesAway);
 
     /// <summary>Listens; from now on CRIU may connect.</summary>
     /// <param name="pages">by virtual pid; a task without an entry is owed nothing</param>
@@ -94,11 +111,43 @@ internal sealed partial class LazySession : IDisposable
         Socket unused = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log, fatal) { OnProcess = onProcess };
         session._processes.AddRange(processes);
+        foreach (LazyProcess process in processes)
+            process.OnWanted = session.Want;
         session._restored.SetResult();
         session._filler = new Thread(session.Fill) { Name = "lazy fill", IsBackground = true };
         session._filler.Start();
         new Thread(session.AnswerFaults) { Name = "lazy faults", IsBackground = true, Priority = ThreadPriority.AboveNormal }.Start();
         return session;
+    }
+
+    /// <summary>Pages that were away are here.</summary>
+    /// <param name="pid">in the container's pid namespace</param>
+    /// <param name="bytes">whole pages; empty: <paramref name="pages"/> pages are zero</param>
+    public void Arrive(int pid, ulong address, int pages, ReadOnlySpan<byte> bytes)
+    {
+        // Not while a fork is on its way into the list: the child's own table would never hear of them.
+        lock (_forking)
+        {
+            bool stored = false;
+            foreach (LazyProcess process in Snapshot())
+            {
+                if (process.VirtualPid != pid)
+                    continue;
+                if (!stored)
+                    process.Store(address, bytes);
+                stored = true;
+                process.Arrived(address, pages, bytes.IsEmpty);
+            }
+        }
+        _arrived.Set();
+    }
+
+    /// <summary>Stretches that are away, at most <paramref name="limit"/> pages each, in the order of their addresses, once through. What arrives meanwhile may be among them.</summary>
+    public IEnumerable<(int Pid, ulong Address, int Pages)> AllAway(int limit)
+    {
+        foreach (LazyProcess process in Snapshot())
+            for (int region = 0, page = 0; process.NextAway(ref region, ref page, limit) is { Pages: > 0 } next;)
+                yield return (process.VirtualPid, next.Address, next.Pages);
     }
 
     /// <summary>Ends it at once. Processes that are still owed pages would read zeroes: only for a restore that is being removed.</summary>
@@ -164,9 +213,12 @@ internal sealed partial class LazySession : IDisposable
     {
         // Kept by systemd before anything else: from here on a page of it can be lost only with the host.
         OnProcess?.Invoke(process);
+        process.OnWanted = Want;
         lock (_lock)
             _processes.Add(process);
     }
+
+    private void Want(LazyProcess process, ulong address) => _ = _wanted.Writer.TryWrite(new WantedPage(process.VirtualPid, address));
 
     private LazyProcess[] Snapshot()
     {
@@ -188,6 +240,12 @@ internal sealed partial class LazySession : IDisposable
                     owed |= FillProcess(process, ref pages);
                 if (owed)
                     continue;
+                if (processes.Any(process => process.PagesAway > 0))
+                {
+                    // Not for ever: what a process unmaps needs to arrive no more.
+                    _ = _arrived.WaitOne(20);
+                    continue;
+                }
                 // A child may be on its way into the list. One that is forked after this is owed nothing, as its parent is owed nothing.
                 lock (_forking)
                     if (Snapshot().Length == processes.Length)

@@ -64,7 +64,18 @@ internal sealed unsafe class ProcessPages : IDisposable
     }
 
     /// <summary>The bytes at a place have been written and checked.</summary>
-    public void Keep(int region, int page, int length) => Table.At(region).Set(page, length / (int)Interop.PageSize, held: true);
+    public void Keep(int region, int page, int length) => Table.At(region).Arrive(page, length / (int)Interop.PageSize);
+
+    /// <summary>Pages that stay at the source for now; what is here of them is void.</summary>
+    public void Leave(ulong address, ulong length)
+    {
+        for (ulong at = address; at < address + length;)
+        {
+            (_, int region, int page, int step) = Place(at, address + length - at);
+            Table.At(region).Leave(page, step / (int)Interop.PageSize);
+            at += (ulong)step;
+        }
+    }
 
     /// <summary>Pages that are zero or gone: the store knows nothing of them, and what it does not know reads as zero.</summary>
     public void Drop(ulong address, ulong length)
@@ -97,7 +108,7 @@ internal sealed unsafe class ProcessPages : IDisposable
             Release((long)Table.At(region).Chunk * (long)RegionTable.RegionBytes, (long)RegionTable.RegionBytes);
     }
 
-    /// <summary>Runs of held pages in the order of their addresses: what the pagemap image must call lazy.</summary>
+    /// <summary>Runs of owed pages, here or away, in the order of their addresses: what the pagemap image must call lazy.</summary>
     public IEnumerable<(ulong Address, ulong Pages)> Runs()
     {
         ulong start = 0, pages = 0;
@@ -105,7 +116,7 @@ internal sealed unsafe class ProcessPages : IDisposable
         {
             for (int from = 0; from < RegionTable.PagesPerRegion;)
             {
-                (int first, int count) = Table.At(region).NextRun(from);
+                (int first, int count) = Table.At(region).NextOwed(from);
                 if (count == 0)
                     break;
                 ulong address = Table.At(region).Base + (ulong)first * Interop.PageSize;
@@ -142,10 +153,10 @@ internal sealed unsafe class ProcessPages : IDisposable
     private void DropIn(int region, ulong address, ulong length)
     {
         int page = (int)((address & (RegionTable.RegionBytes - 1)) / Interop.PageSize), count = (int)(length / Interop.PageSize);
-        (int first, int held) = Table.At(region).NextRun(page);
-        if (held == 0 || first >= page + count)
+        (int first, int owed) = Table.At(region).NextOwed(page);
+        if (owed == 0 || first >= page + count)
             return;
-        Table.At(region).Set(page, count, held: false);
+        Table.At(region).Forget(page, count);
         Release((long)Table.At(region).Chunk * (long)RegionTable.RegionBytes + page * (long)Interop.PageSize, (long)length);
     }
 

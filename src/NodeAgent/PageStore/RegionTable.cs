@@ -4,13 +4,14 @@ using Microsoft.Win32.SafeHandles;
 namespace Evacuator.NodeAgent.PageStore;
 
 /// <summary>
-/// Which pages of one process are held and still owed to it: a bit a page, for regions of 2 MiB. Lives in a memfd, so that a descriptor kept
+/// Which pages of one process are owed to it, and which of them are held here and which are away, still at the source (post-copy): two bits a
+/// page, for regions of 2 MiB. Lives in a memfd, so that a descriptor kept
 /// by systemd is all that a restarted agent needs.
 /// </summary>
 /// <remarks>
-/// Layout, in the machine's byte order: header of 4096 bytes { u64 magic "EVPT\1", u64 regions, u64 virtual pid,
-/// u64 moves, moves of { u64 stored, u64 length, u64 wanted } }, then 80 bytes a region
-/// { u64 base address, u64 chunk number, u64 bits[8] }. Chunk n is the 2 MiB at n × 2 MiB of the data memfd. Not safe for several threads:
+/// Layout, in the machine's byte order: header of 4096 bytes { u64 magic "EVPT\2", u64 regions, u64 virtual pid,
+/// u64 moves, moves of { u64 stored, u64 length, u64 wanted } }, then 144 bytes a region
+/// { u64 base address, u64 chunk number, u64 held[8], u64 away[8] }. Chunk n is the 2 MiB at n × 2 MiB of the data memfd. Not safe for several threads:
 /// the owner's lock guards it.
 /// </remarks>
 internal sealed unsafe class RegionTable : IDisposable
@@ -18,7 +19,7 @@ internal sealed unsafe class RegionTable : IDisposable
     public const ulong RegionBytes = 2 << 20;
     public const int PagesPerRegion = 512;
 
-    private const ulong Magic = 0x0154505645;
+    private const ulong Magic = 0x0254505645;
     private const int HeaderBytes = 4096;
 
     /// <summary>Moves that a restart can know of. More are rare beyond measure, and only a restart in the middle of a fill would miss them.</summary>
@@ -103,9 +104,18 @@ internal sealed unsafe class RegionTable : IDisposable
             ulong step = Math.Min(address + length - at, (ulong)(PagesPerRegion - page) * Interop.PageSize);
             int region = Find(at);
             if (region >= 0)
-                At(region).Set(page, (int)(step / Interop.PageSize), held: false);
+                At(region).Forget(page, (int)(step / Interop.PageSize));
             at += step;
         }
+    }
+
+    /// <summary>Pages away.</summary>
+    public long CountAway()
+    {
+        long pages = 0;
+        for (int i = 0; i < Count; i++)
+            pages += At(i).CountAway();
+        return pages;
     }
 
     public void KeepMoves(IReadOnlyList<AddressMoves.Piece> moves)
@@ -167,18 +177,30 @@ internal sealed unsafe class RegionTable : IDisposable
         public ulong Base;
         public ulong Chunk;
         public fixed ulong Bits[8];
+        public fixed ulong Away[8];
 
         public readonly bool Has(int page) => (Bits[page >> 6] & 1UL << (page & 63)) != 0;
 
+        public readonly bool IsAway(int page) => (Away[page >> 6] & 1UL << (page & 63)) != 0;
+
+        /// <summary>Nothing of it is owed any more.</summary>
         public readonly bool IsEmpty
         {
             get
             {
                 ulong any = 0;
                 for (int i = 0; i < 8; i++)
-                    any |= Bits[i];
+                    any |= Bits[i] | Away[i];
                 return any == 0;
             }
+        }
+
+        public readonly int CountAway()
+        {
+            int pages = 0;
+            for (int i = 0; i < 8; i++)
+                pages += BitOperations.PopCount(Away[i]);
+            return pages;
         }
 
         public readonly int CountPages()
@@ -189,13 +211,49 @@ internal sealed unsafe class RegionTable : IDisposable
             return pages;
         }
 
+        /// <summary>Here or not; whether they are away stays as it is.</summary>
         public void Set(int first, int count, bool held)
         {
             for (int page = first; page < first + count;)
             {
-                int bit = page & 63, run = Math.Min(64 - bit, first + count - page);
-                ulong mask = (run == 64 ? ulong.MaxValue : (1UL << run) - 1) << bit;
-                Bits[page >> 6] = held ? Bits[page >> 6] | mask : Bits[page >> 6] & ~mask;
+                (int word, ulong mask, int run) = Part(page, first + count);
+                Bits[word] = held ? Bits[word] | mask : Bits[word] & ~mask;
+                page += run;
+            }
+        }
+
+        /// <summary>Here now, whether they were away or not.</summary>
+        public void Arrive(int first, int count)
+        {
+            for (int page = first; page < first + count;)
+            {
+                (int word, ulong mask, int run) = Part(page, first + count);
+                Bits[word] |= mask;
+                Away[word] &= ~mask;
+                page += run;
+            }
+        }
+
+        /// <summary>At the source; what is here of them is out of date.</summary>
+        public void Leave(int first, int count)
+        {
+            for (int page = first; page < first + count;)
+            {
+                (int word, ulong mask, int run) = Part(page, first + count);
+                Bits[word] &= ~mask;
+                Away[word] |= mask;
+                page += run;
+            }
+        }
+
+        /// <summary>Not owed any more.</summary>
+        public void Forget(int first, int count)
+        {
+            for (int page = first; page < first + count;)
+            {
+                (int word, ulong mask, int run) = Part(page, first + count);
+                Bits[word] &= ~mask;
+                Away[word] &= ~mask;
                 page += run;
             }
         }
@@ -209,6 +267,35 @@ internal sealed unsafe class RegionTable : IDisposable
             while (end < PagesPerRegion && end - from < limit && Has(end))
                 end++;
             return (from, end - from);
+        }
+
+        /// <returns>first owed page at or after <paramref name="from"/>, here or away, and how many follow it without a gap; Count 0 if there is none</returns>
+        public readonly (int First, int Count) NextOwed(int from)
+        {
+            while (from < PagesPerRegion && !Has(from) && !IsAway(from))
+                from++;
+            int end = from;
+            while (end < PagesPerRegion && (Has(end) || IsAway(end)))
+                end++;
+            return (from, end - from);
+        }
+
+        /// <returns>first page at or after <paramref name="from"/> that is away and how many follow it, at most <paramref name="limit"/>; Count 0 if there is none</returns>
+        public readonly (int First, int Count) NextAway(int from, int limit)
+        {
+            while (from < PagesPerRegion && !IsAway(from))
+                from = Away[from >> 6] >> (from & 63) == 0 ? (from | 63) + 1 : from + 1;
+            int end = from;
+            while (end < PagesPerRegion && end - from < limit && IsAway(end))
+                end++;
+            return (from, end - from);
+        }
+
+        /// <summary>The bits of one word for as many of the pages as it holds.</summary>
+        private static (int Word, ulong Mask, int Run) Part(int page, int end)
+        {
+            int bit = page & 63, run = Math.Min(64 - bit, end - page);
+            return (page >> 6, (run == 64 ? ulong.MaxValue : (1UL << run) - 1) << bit, run);
         }
     }
 }

@@ -104,6 +104,91 @@ public sealed partial class LazyProcessTests
         Assert.All(Enumerable.Range(0, Pages), page => Assert.Equal(0xC3, Read(start + (ulong)page * Page)[0]));
     }
 
+    /// <summary>Post-copy: a third of the pages is here, a third at the source, a third at the source and zero. Reading waits for what is away and for nothing else.</summary>
+    [RootFact]
+    public async Task Away_ReadMeanwhile_WaitsForThePageAndGetsIt()
+    {
+        const int Pages = 3000;
+        using Waiting memory = new(Pages);
+        ProcessPages pages = ProcessPages.Create(1);
+        byte[] expected = new byte[Pages * (int)Page];
+        Random random = new(11);
+        ulong start = memory.Address;
+        for (int page = 0; page < Pages; page++)
+        {
+            Span<byte> content = expected.AsSpan(page * (int)Page, (int)Page);
+            if (page % 3 < 2)
+                random.NextBytes(content);
+            if (page % 3 == 0)
+                Store(pages, start + (ulong)page * Page, content);
+            else
+                pages.Leave(start + (ulong)page * Page, Page);
+        }
+        Assert.Equal([(start, (ulong)Pages)], pages.Runs());
+        SafeFileHandle userFault = memory.TakeDescriptor();
+        using LazySession session = LazySession.Resume(
+            [new LazyProcess(userFault, pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, Unexpected);
+
+        // Backwards, so that most of it is asked for before it comes by itself.
+        Task<bool> reading = Task.Run(() =>
+        {
+            bool same = true;
+            for (int page = Pages - 1; page >= 0; page--)
+                same &= Read(start + (ulong)page * Page).AsSpan().SequenceEqual(expected.AsSpan(page * (int)Page, (int)Page));
+            return same;
+        });
+        int asked = 0;
+        while (asked < 500)
+        {
+            WantedPage wanted = await session.Wanted.ReadAsync();
+            Assert.False(session.Filled.IsCompleted);
+            Arrive(wanted.Address, 1);
+            asked++;
+        }
+        foreach ((int _, ulong address, int count) in session.AllAway(limit: 16).ToArray())
+            Arrive(address, count);
+        // What is away is in the list or has been asked for; nobody may wait for anything else.
+        while (session.Wanted.TryRead(out WantedPage late))
+            Arrive(late.Address, 1);
+
+        Assert.True(await reading, "a page was not what the source had");
+        await session.Filled;
+        Assert.Equal(0, session.PagesAway);
+
+        void Arrive(ulong address, int count)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                int page = (int)((address - start) / Page) + i;
+                ReadOnlySpan<byte> content = expected.AsSpan(page * (int)Page, (int)Page);
+                session.Arrive(1, address + (ulong)i * Page, 1, content.ContainsAnyExcept((byte)0) ? content : default);
+            }
+        }
+    }
+
+    /// <summary>Memory that is thrown away while a thread waits for a page of it: the thread reads zero, and nothing is owed.</summary>
+    [RootFact]
+    public async Task Away_DroppedWhileAThreadWaits_ReadsAsZero()
+    {
+        using Waiting memory = new(64);
+        ProcessPages pages = ProcessPages.Create(1);
+        pages.Leave(memory.Address, 64 * Page);
+        using LazySession session = LazySession.Resume(
+            [new LazyProcess(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, Unexpected);
+        ulong start = memory.Address;
+        Task<byte> reading = Task.Factory.StartNew(() => Read(start + 5 * Page)[0], TaskCreationOptions.LongRunning);
+        WantedPage wanted = await session.Wanted.ReadAsync();
+        Assert.Equal(new WantedPage(1, start + 5 * Page), wanted);
+
+        Assert.Equal(0, await Task.Run(() => Drop(start, 64 * Page)));
+
+        Assert.Equal(0, await reading);
+        await session.Filled;
+        // Late: nobody wants it any more.
+        session.Arrive(1, start + 6 * Page, 1, Enumerable.Repeat((byte)1, (int)Page).ToArray());
+        Assert.Equal(0, Read(start + 6 * Page)[0]);
+    }
+
     [RootFact]
     public void Runs_OfTheStore_AreThePagesThatArrived()
     {
