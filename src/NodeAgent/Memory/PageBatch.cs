@@ -11,6 +11,9 @@ internal enum PageRangeKind
 
     /// <summary>Not in the process any more (unmapped, dropped, or now CRIU's): whatever the store has of them is void.</summary>
     Dropped = 3,
+
+    /// <summary>It has content and stays where it is for now, frozen: the destination asks for it when it runs (post-copy).</summary>
+    Away = 4,
 }
 
 /// <summary>Bytes from <paramref name="Address"/>, whole pages.</summary>

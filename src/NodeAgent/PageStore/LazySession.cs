@@ -78,7 +78,7 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>Told of each descriptor that must outlive this process: name and descriptor, and whether it is a userfaultfd.</summary>
     public Action<LazyProcess>? OnProcess { get; init; }
 
-    /// <summary>Pages that are away and that a process stands still for, each once as long as it waits.</summary>
+    /// <summary>Pages that are away and that a process stands still for, each once as long as it waits. Ends with the fill.</summary>
     public ChannelReader<WantedPage> Wanted => _wanted.Reader;
 
     /// <summary>Pages that are still at the source.</summary>
@@ -158,6 +158,7 @@ internal sealed partial class LazySession : IDisposable
         File.Delete(_socketPath);
         _restored.TrySetException(new IOException("the fill was ended before the restore was done"));
         _filled.TrySetException(new IOException("the fill was ended before everything was filled"));
+        _wanted.Writer.TryComplete();
         _ = _restored.Task.Exception;
         _ = _filled.Task.Exception;
         if (_broken)
@@ -218,7 +219,10 @@ internal sealed partial class LazySession : IDisposable
             _processes.Add(process);
     }
 
-    private void Want(LazyProcess process, ulong address) => _ = _wanted.Writer.TryWrite(new WantedPage(process.VirtualPid, address));
+    /// <summary>Somebody waits for a page that is away.</summary>
+    public void Want(WantedPage page) => _ = _wanted.Writer.TryWrite(page);
+
+    private void Want(LazyProcess process, ulong address) => Want(new WantedPage(process.VirtualPid, address));
 
     private LazyProcess[] Snapshot()
     {
@@ -262,6 +266,7 @@ internal sealed partial class LazySession : IDisposable
         _stopping = true;
         FillReport report = new(pages, Interlocked.Read(ref _faults), _time.GetElapsedTime(start).TotalMilliseconds);
         File.Delete(_socketPath);
+        _wanted.Writer.TryComplete();
         _filled.TrySetResult(report);
     }
 
@@ -337,6 +342,7 @@ internal sealed partial class LazySession : IDisposable
         _broken = true;
         _stopping = true;
         LogFillFailed(_log, e);
+        _wanted.Writer.TryComplete();
         _restored.TrySetException(e);
         _filled.TrySetException(e);
         _ = _restored.Task.Exception;

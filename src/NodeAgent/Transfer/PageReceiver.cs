@@ -38,45 +38,40 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
         List<DamagedPages> damaged = [];
         while (true)
         {
-            int first = await stream.ReadAtLeastAsync(head.AsMemory(0, PageFrame.HeadBytes), PageFrame.HeadBytes, throwOnEndOfStream: false, cancel);
-            if (first == 0)
+            if (await PageFrame.ReadHeadAsync(stream, head, cancel) is not { } frame)
                 return;
-            if (first < PageFrame.HeadBytes)
-                throw new EndOfStreamException("the memory stream ended inside a frame");
-            if (BinaryPrimitives.ReadUInt32LittleEndian(head) != PageFrame.Magic)
-                throw new InvalidDataException("not a memory stream");
-            int kind = BinaryPrimitives.ReadUInt16LittleEndian(head.AsSpan(4)), ranges = BinaryPrimitives.ReadUInt16LittleEndian(head.AsSpan(6));
-            int pid = BinaryPrimitives.ReadInt32LittleEndian(head.AsSpan(8)), data = BinaryPrimitives.ReadInt32LittleEndian(head.AsSpan(12));
-            if (ranges > PageFrame.MaxRanges || data is < 0 or > PageFrame.MaxData)
-                throw new InvalidDataException($"a frame with {ranges} ranges and {data} bytes");
-            await stream.ReadExactlyAsync(head.AsMemory(PageFrame.HeadBytes, ranges * 16), cancel);
-            if (PageFrame.HeadChecksum(head.AsSpan(0, PageFrame.HeadBytes + ranges * 16)) != BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(PageFrame.ChecksumAt)))
-                throw new InvalidDataException("the head of a frame was damaged on its way");
-            if (kind == PageFrame.RoundEnd)
-                await AcknowledgeAsync(stream, pid, damaged, cancel);
-            else if (kind == PageFrame.Batch)
+            if (frame.Kind == PageFrame.RoundEnd)
+                await AcknowledgeAsync(stream, frame.Pid, damaged, cancel);
+            else if (frame.Kind == PageFrame.Batch)
             {
                 if (GiveWay is not null)
                     await GiveWay(cancel);
-                await AfterAsync(BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(20)), cancel);
-                await ReceiveBatchAsync(stream, head, ranges, pid, data, damaged, cancel);
-                if (data == 0)
+                await AfterAsync(frame.After, cancel);
+                await ReceiveBatchAsync(stream, head, frame, damaged, cancel);
+                if (frame.Data == 0)
                     Voided();
             }
             else
-                throw new InvalidDataException($"a frame of kind {kind}");
+                throw new InvalidDataException($"a frame of kind {frame.Kind}");
         }
     }
 
-    private async Task ReceiveBatchAsync(Stream stream, byte[] head, int ranges, int pid, int data, List<DamagedPages> damaged, CancellationToken cancel)
+    private async Task ReceiveBatchAsync(Stream stream, byte[] head, PageFrameHead frame, List<DamagedPages> damaged, CancellationToken cancel)
     {
-        ProcessPages store = Store(pid);
+        ProcessPages store = Store(frame.Pid);
         uint checksum = 0;
-        long left = data;
+        long left = frame.Data;
         List<(int Region, int Page, int Length, ulong Address)> arrived = [];
-        for (int i = 0; i < ranges; i++)
+        for (int i = 0; i < frame.Ranges; i++)
         {
             PageRange range = PageFrame.ReadRange(head.AsSpan(PageFrame.HeadBytes + i * 16));
+            if (range.Kind == PageRangeKind.Away)
+            {
+                CountArriving((long)range.Length);
+                lock (_lock)
+                    store.Leave(range.Address, range.Length);
+                continue;
+            }
             if (range.Kind != PageRangeKind.Data)
             {
                 lock (_lock)
@@ -101,7 +96,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
         }
         if (left != 0)
             throw new InvalidDataException("a frame whose data is longer than its ranges");
-        bool whole = checksum == BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(16)) || data == 0;
+        bool whole = checksum == frame.Checksum || frame.Data == 0;
         lock (_lock)
             foreach ((int region, int page, int length, ulong address) in arrived)
             {
@@ -112,7 +107,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
                 }
                 // What was there before is overwritten: nothing is held until it comes again.
                 store.Drop(address, (ulong)length);
-                damaged.Add(new DamagedPages(pid, address, (ulong)length));
+                damaged.Add(new DamagedPages(frame.Pid, address, (ulong)length));
                 if (damaged.Count > MaxDamaged)
                     throw new InvalidDataException("the memory stream is damaged beyond repair");
             }
@@ -198,7 +193,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     /// <returns>bytes held; a page that was sent many times counts once</returns>
     private long CheckHeldNeedsLock()
     {
-        long held = stores.Values.Sum(store => store.Table.CountPages()) * (long)Interop.PageSize;
+        long held = stores.Values.Sum(store => store.Table.CountPages() + store.Table.CountAway()) * (long)Interop.PageSize;
         return held <= maxBytes ? held : throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved");
     }
 

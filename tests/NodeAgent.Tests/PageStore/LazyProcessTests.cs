@@ -16,7 +16,7 @@ public sealed partial class LazyProcessTests
     public async Task Fill_MemoryReadMeanwhile_IsWhatTheStoreHolds()
     {
         const int Pages = 40_000;
-        using Waiting memory = new(Pages);
+        using WaitingMemory memory = new(Pages);
         ProcessPages pages = ProcessPages.Create(1);
         byte[] expected = new byte[Pages * (int)Page];
         Random random = new(7);
@@ -34,7 +34,7 @@ public sealed partial class LazyProcessTests
         {
             bool same = true;
             for (int page = Pages - 1; page >= 0; page--)
-                same &= Read(start + (ulong)page * Page).AsSpan().SequenceEqual(expected.AsSpan(page * (int)Page, (int)Page));
+                same &= WaitingMemory.Read(start + (ulong)page * Page).AsSpan().SequenceEqual(expected.AsSpan(page * (int)Page, (int)Page));
             return same;
         });
         SafeFileHandle userFault = memory.TakeDescriptor();
@@ -52,7 +52,7 @@ public sealed partial class LazyProcessTests
     public async Task Dropped_BeforeItIsFilled_ReadsAsZero()
     {
         const int Pages = 4096;
-        using Waiting memory = new(Pages);
+        using WaitingMemory memory = new(Pages);
         ProcessPages pages = ProcessPages.Create(1);
         byte[] content = new byte[Page];
         content.AsSpan().Fill(0xA5);
@@ -69,10 +69,10 @@ public sealed partial class LazyProcessTests
         });
 
         ulong start = memory.Address;
-        await Task.Run(() => Assert.Equal(0, Drop(start + 100 * Page, 200 * Page)));
+        await Task.Run(() => Assert.Equal(0, WaitingMemory.Drop(start + 100 * Page, 200 * Page)));
         long owed = process.PagesOwed;
-        byte dropped = await Task.Run(() => Read(start + 150 * Page)[0]);
-        byte kept = await Task.Run(() => Read(start + 50 * Page)[0]);
+        byte dropped = await Task.Run(() => WaitingMemory.Read(start + 150 * Page)[0]);
+        byte kept = await Task.Run(() => WaitingMemory.Read(start + 50 * Page)[0]);
         await done.CancelAsync();
         await events;
         process.Dispose();
@@ -86,7 +86,7 @@ public sealed partial class LazyProcessTests
     public async Task Fill_StretchAcrossTwoMappings_ReachesBoth()
     {
         const int Pages = 64;
-        using Waiting memory = new(Pages, split: 37);
+        using WaitingMemory memory = new(Pages, split: 37);
         ProcessPages pages = ProcessPages.Create(1);
         byte[] content = new byte[Page];
         content.AsSpan().Fill(0xC3);
@@ -97,11 +97,11 @@ public sealed partial class LazyProcessTests
             [new LazyProcess(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, Unexpected);
 
         // A fault just below the border asks for a stretch that crosses it.
-        byte below = await Task.Run(() => Read(start + 36 * Page)[0]);
+        byte below = await Task.Run(() => WaitingMemory.Read(start + 36 * Page)[0]);
         await session.Filled;
 
         Assert.Equal(0xC3, below);
-        Assert.All(Enumerable.Range(0, Pages), page => Assert.Equal(0xC3, Read(start + (ulong)page * Page)[0]));
+        Assert.All(Enumerable.Range(0, Pages), page => Assert.Equal(0xC3, WaitingMemory.Read(start + (ulong)page * Page)[0]));
     }
 
     /// <summary>Post-copy: a third of the pages is here, a third at the source, a third at the source and zero. Reading waits for what is away and for nothing else.</summary>
@@ -109,7 +109,7 @@ public sealed partial class LazyProcessTests
     public async Task Away_ReadMeanwhile_WaitsForThePageAndGetsIt()
     {
         const int Pages = 3000;
-        using Waiting memory = new(Pages);
+        using WaitingMemory memory = new(Pages);
         ProcessPages pages = ProcessPages.Create(1);
         byte[] expected = new byte[Pages * (int)Page];
         Random random = new(11);
@@ -134,7 +134,7 @@ public sealed partial class LazyProcessTests
         {
             bool same = true;
             for (int page = Pages - 1; page >= 0; page--)
-                same &= Read(start + (ulong)page * Page).AsSpan().SequenceEqual(expected.AsSpan(page * (int)Page, (int)Page));
+                same &= WaitingMemory.Read(start + (ulong)page * Page).AsSpan().SequenceEqual(expected.AsSpan(page * (int)Page, (int)Page));
             return same;
         });
         int asked = 0;
@@ -170,23 +170,23 @@ public sealed partial class LazyProcessTests
     [RootFact]
     public async Task Away_DroppedWhileAThreadWaits_ReadsAsZero()
     {
-        using Waiting memory = new(64);
+        using WaitingMemory memory = new(64);
         ProcessPages pages = ProcessPages.Create(1);
         pages.Leave(memory.Address, 64 * Page);
         using LazySession session = LazySession.Resume(
             [new LazyProcess(memory.TakeDescriptor(), pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, Unexpected);
         ulong start = memory.Address;
-        Task<byte> reading = Task.Factory.StartNew(() => Read(start + 5 * Page)[0], TaskCreationOptions.LongRunning);
+        Task<byte> reading = Task.Factory.StartNew(() => WaitingMemory.Read(start + 5 * Page)[0], TaskCreationOptions.LongRunning);
         WantedPage wanted = await session.Wanted.ReadAsync();
         Assert.Equal(new WantedPage(1, start + 5 * Page), wanted);
 
-        Assert.Equal(0, await Task.Run(() => Drop(start, 64 * Page)));
+        Assert.Equal(0, await Task.Run(() => WaitingMemory.Drop(start, 64 * Page)));
 
         Assert.Equal(0, await reading);
         await session.Filled;
         // Late: nobody wants it any more.
         session.Arrive(1, start + 6 * Page, 1, Enumerable.Repeat((byte)1, (int)Page).ToArray());
-        Assert.Equal(0, Read(start + 6 * Page)[0]);
+        Assert.Equal(0, WaitingMemory.Read(start + 6 * Page)[0]);
     }
 
     [RootFact]
@@ -227,7 +227,7 @@ public sealed partial class LazyProcessTests
     public async Task Fill_UnexpectedError_EndsTheAgentAndClosesNothing()
     {
         const int Pages = 2000;
-        using Waiting memory = new(Pages);
+        using WaitingMemory memory = new(Pages);
         using AnonymousPipeServerStream pipe = new(PipeDirection.Out);
         ProcessPages pages = ProcessPages.Create(1), broken = ProcessPages.Create(2);
         byte[] content = new byte[Page];
@@ -251,7 +251,7 @@ public sealed partial class LazyProcessTests
         ulong start = memory.Address;
         using LazySession next = LazySession.Resume(
             [new LazyProcess(userFault, pages, pages.Table, new AddressMoves())], Path.GetTempPath(), TimeProvider.System, NullLogger.Instance, Unexpected);
-        bool whole = await Task.Run(() => Enumerable.Range(0, Pages).All(page => Read(start + (ulong)page * Page).AsSpan().SequenceEqual(content)));
+        bool whole = await Task.Run(() => Enumerable.Range(0, Pages).All(page => WaitingMemory.Read(start + (ulong)page * Page).AsSpan().SequenceEqual(content)));
         await next.Filled;
         Assert.True(whole, "a page that was owed was read as something else");
     }
@@ -307,71 +307,9 @@ public sealed partial class LazyProcessTests
     [LibraryImport("libc", EntryPoint = "dup")]
     private static partial int Dup(int descriptor);
 
-    /// <summary>By libc: a thread that waits for a page inside managed code would hold up the garbage collector, and with it whoever brings the page.</summary>
-    private static unsafe byte[] Read(ulong address)
-    {
-        byte[] page = new byte[Page];
-        fixed (byte* to = page)
-            _ = Copy(to, (void*)address, (nuint)Page);
-        return page;
-    }
-
     private static unsafe bool HasMessage(SafeFileHandle userFault)
     {
         Interop.PollEntry entry = new() { Descriptor = (int)userFault.DangerousGetHandle(), Events = 1 };
         return Interop.Poll(&entry, 1, 10_000) == 1;
-    }
-
-    private static unsafe int Drop(ulong address, ulong length) => Advise((void*)address, (nuint)length, 4);
-
-    [LibraryImport("libc", EntryPoint = "memcpy")]
-    private static unsafe partial void* Copy(void* to, void* from, nuint length);
-
-    [LibraryImport("libc", EntryPoint = "madvise")]
-    private static unsafe partial int Advise(void* address, nuint length, int advice);
-
-    [LibraryImport("libc", EntryPoint = "mmap")]
-    private static unsafe partial void* Map(void* address, nuint length, int protection, int flags, int file, long offset);
-
-    [LibraryImport("libc", EntryPoint = "mprotect")]
-    private static unsafe partial int Protect(void* address, nuint length, int protection);
-
-    [LibraryImport("libc", EntryPoint = "munmap")]
-    private static unsafe partial int Unmap(void* address, nuint length);
-
-    [LibraryImport("libc", EntryPoint = "syscall")]
-    private static partial long SystemCall(long number, long argument);
-
-    /// <summary>Fresh memory whose every first touch asks a userfaultfd, as CRIU sets it up.</summary>
-    private sealed unsafe class Waiting : IDisposable
-    {
-        private readonly nuint _bytes;
-        private SafeFileHandle? _descriptor;
-
-        /// <param name="split">page at which a second mapping begins; 0 for one mapping</param>
-        public Waiting(int pages, int split = 0)
-        {
-            _bytes = (nuint)pages * (nuint)Page;
-            Address = (ulong)Map(null, _bytes, 3, 0x22, -1, 0);
-            // Another protection makes the kernel keep two mappings.
-            if (split > 0)
-                Assert.Equal(0, Protect((void*)(Address + (ulong)split * Page), _bytes - (nuint)split * (nuint)Page, 1));
-            _descriptor = new SafeFileHandle((int)SystemCall(323, 0x80800), ownsHandle: true);
-            // FORK needs a privilege that a test should not have to have: REMAP, REMOVE and UNMAP.
-            Interop.uffdio_api api = new() { api = Interop.UserFault.UFFD_API, features = 1 << 2 | 1 << 3 | 1 << 6 };
-            Assert.Equal(0, Interop.IoControl(_descriptor, Interop.UserFault.UFFDIO_API, &api));
-            Interop.uffdio_register register = new() { range = new Interop.uffdio_range { start = Address, len = _bytes }, mode = 1 };
-            Assert.Equal(0, Interop.IoControl(_descriptor, Interop.UserFault.UFFDIO_REGISTER, &register));
-        }
-
-        public ulong Address { get; }
-
-        public SafeFileHandle TakeDescriptor() => Interlocked.Exchange(ref _descriptor, null)!;
-
-        public void Dispose()
-        {
-            _descriptor?.Dispose();
-            _ = Unmap((void*)Address, _bytes);
-        }
     }
 }

@@ -141,7 +141,7 @@ public sealed class PageStreamTests : IDisposable
     [Fact]
     public async Task Lanes_OneBreaks_TheSenderSaysSoAndHangsNowhere()
     {
-        PageSender sender = new([new Duplex(Stream.Null, Stream.Null, null), new Duplex(Stream.Null, new Broken(), null)]);
+        PageSender sender = new([new DuplexStream(Stream.Null, Stream.Null), new DuplexStream(Stream.Null, new Broken())]);
         Task sending = Task.Run(async () =>
         {
             for (int batch = 0; batch < 64; batch++)
@@ -160,8 +160,8 @@ public sealed class PageStreamTests : IDisposable
         for (int lane = 0; lane < lanes; lane++)
         {
             Pipe there = new(new PipeOptions(pauseWriterThreshold: 0)), back = new();
-            sources.Add(new Duplex(back.Reader.AsStream(), there.Writer.AsStream(), damage));
-            receiving.Add(ReceiveAsync(new Duplex(there.Reader.AsStream(), back.Writer.AsStream(), null)));
+            sources.Add(new DuplexStream(back.Reader.AsStream(), there.Writer.AsStream(), damage));
+            receiving.Add(ReceiveAsync(new DuplexStream(there.Reader.AsStream(), back.Writer.AsStream())));
         }
         return (new PageSender(sources), lanes == 1 ? receiving[0] : Task.WhenAll(receiving));
 
@@ -197,42 +197,6 @@ public sealed class PageStreamTests : IDisposable
     {
         ProcessPages store = _stores[pid];
         return *store.Locate(store.Table.Find(address), (int)(address / Page % RegionTable.PagesPerRegion));
-    }
-
-    /// <summary>One end of the connection; may flip one bit of what is written through it.</summary>
-    private sealed class Duplex(Stream read, Stream write, int? damage) : Stream
-    {
-        private long _written;
-
-        public override bool CanRead => true;
-        public override bool CanWrite => true;
-        public override bool CanSeek => false;
-        public override long Length => throw new NotSupportedException();
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancel = default) => read.ReadAsync(buffer, cancel);
-
-        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancel = default)
-        {
-            byte[] copy = buffer.ToArray();
-            if (damage - _written is { } at && at >= 0 && at < copy.Length)
-                copy[at] ^= 1;
-            _written += copy.Length;
-            await write.WriteAsync(copy, cancel);
-        }
-
-        public override Task FlushAsync(CancellationToken cancel) => write.FlushAsync(cancel);
-        public override void Flush() => write.Flush();
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        protected override void Dispose(bool disposing)
-        {
-            read.Dispose();
-            write.Dispose();
-        }
     }
 
     private sealed class Broken : MemoryStream
