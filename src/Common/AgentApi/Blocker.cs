@@ -36,6 +36,12 @@ public enum BlockerCode
     Reserved = 27,
     UnsupportedRuntime = 28,
     Unreadable = 29,
+    SpreadRule = 30,
+    GroupRule = 31,
+    ZoneRule = 32,
+    PeerDegraded = 33,
+    PeerWindow = 34,
+    DeadlineOver = 35,
 }
 
 /// <summary>One reason against a move, in words for the person who has to act on it.</summary>

@@ -24,6 +24,9 @@ public sealed record ContainerReport
     /// <summary>Bytes its bundle and writable mounts take on disk.</summary>
     public required long DiskBytes { get; init; }
 
+    /// <summary>Processors it keeps busy, on average since it was looked at before (or since it started); 0: idle, or not told.</summary>
+    public double CpuCores { get; init; }
+
     public required int Processes { get; init; }
 
     public required int Threads { get; init; }

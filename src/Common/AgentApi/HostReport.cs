@@ -35,6 +35,12 @@ public sealed record HostReport
     /// <summary>False while the node is being emptied: it accepts no container.</summary>
     public required bool InboundOpen { get; init; }
 
+    /// <summary>Instruction sets that programs may use (flags of /proc/cpuinfo); null from an agent that does not tell.</summary>
+    public IReadOnlyList<string>? CpuFeatures { get; init; }
+
+    /// <summary>Bundles of containers that have left and whose files are still here, set aside: coming back, only the difference travels.</summary>
+    public IReadOnlyList<string> KeptBundles { get; init; } = [];
+
     /// <summary>What a move needs from the host, each with what was found and what to do if it is missing.</summary>
     public required IReadOnlyList<Requirement> Requirements { get; init; }
 }

@@ -21,6 +21,22 @@ public sealed record MoveRequest
 
     /// <summary>Longest time the container may stand still, in milliseconds; past it, before release, it is thawed and stays.</summary>
     public required int FreezeBudgetMs { get; init; }
+
+    /// <summary>Live unless the container's owner permits more.</summary>
+    public MoveMode Mode { get; init; } = MoveMode.Live;
+}
+
+/// <summary>How a container changes its host. Numbers are in the journal and are never reused.</summary>
+[JsonConverter(typeof(KebabCaseEnumConverter<MoveMode>))]
+public enum MoveMode
+{
+    None = 0,
+
+    /// <summary>Its processes go with it.</summary>
+    Live = 1,
+
+    /// <summary>It is stopped here, its files travel, and it is started there: its processes and connections end.</summary>
+    StopAndStart = 2,
 }
 
 /// <summary>Where a move stands, at the source. The names are part of the JSON interface and of the journal; numbers are never reused.</summary>

@@ -29,6 +29,12 @@ public sealed record NodeOptions
     /// <summary>name: of this node in the fleet; the host name by default.</summary>
     public string Name { get; init; } = "";
 
+    /// <summary>zone: where this node stands, as containers name it in evacuator.zone; empty: not told.</summary>
+    public string Zone { get; init; } = "";
+
+    /// <summary>rack: of this node, unique in its zone; empty: not told.</summary>
+    public string Rack { get; init; } = "";
+
     /// <summary>uplinks: network interfaces that belong to the host itself even if they look like a container's (veth, macvlan), space separated.</summary>
     public IReadOnlyList<string> Uplinks { get; init; } = [];
 }
@@ -101,6 +107,9 @@ public sealed record MoveOptions
 
     /// <summary>The same as a number that is not 0.</summary>
     public int MemoryStreamsFor(int processors) => MemoryStreams > 0 ? MemoryStreams : Math.Clamp(processors / 4, 1, 4);
+
+    /// <summary>avoid-window: a peer whose next maintenance window begins within this time gets nothing.</summary>
+    public TimeSpan AvoidWindow { get; init; } = TimeSpan.FromHours(1);
 }
 
 /// <summary>What to do by oneself when the hardware complains.</summary>
@@ -118,8 +127,8 @@ public sealed record EvacuationOptions
     /// <summary>on-critical-signal: ignore, notify, evacuate or evacuate-and-power-off.</summary>
     public SignalAction OnCriticalSignal { get; init; } = SignalAction.Notify;
 
-    /// <summary>partial: move what can be moved even if the plan does not fit for all; no refuses the whole.</summary>
-    public bool Partial { get; init; } = true;
+    /// <summary>partial: move what can be moved even if there is no room for all; no refuses the whole. Hardware that fails by itself is always left by as many as can.</summary>
+    public bool Partial { get; init; }
 }
 
 /// <summary>[power]</summary>

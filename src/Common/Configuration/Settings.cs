@@ -12,6 +12,10 @@ internal static class Settings
     [
         Make("node", "name", SettingTypes.NodeName, o => o.Node.Name, (o, v) => o with { Node = o.Node with { Name = v } },
             "Name of this node in the fleet, the same as in its certificates. \"evacuator fleet join\" writes it. Default: the host name."),
+        Make("node", "zone", SettingTypes.Text, o => o.Node.Zone, (o, v) => o with { Node = o.Node with { Zone = v } },
+            "Zone in which this node stands. Containers stay in their zone where there is room, and may demand it (annotation evacuator.zone)."),
+        Make("node", "rack", SettingTypes.Text, o => o.Node.Rack, (o, v) => o with { Node = o.Node with { Rack = v } },
+            "Rack of this node, of a name that is unique in its zone, for containers that are spread over racks (annotation evacuator.spread-over)."),
         Make("node", "uplinks", SettingTypes.Words, o => o.Node.Uplinks, (o, v) => o with { Node = o.Node with { Uplinks = v } },
             "Network interfaces that belong to the host itself although they look like a container's (veth, macvlan). They do not count when the host proves itself empty.",
             isList: true),
@@ -56,12 +60,15 @@ internal static class Settings
             "Percent of this node's memory that arriving containers must leave free."),
         Make("move", "memory-streams", SettingTypes.Number(0, 8), o => o.Move.MemoryStreams, (o, v) => o with { Move = o.Move with { MemoryStreams = v } },
             "Connections that the memory of one container travels on, side by side; one takes what one processor core can encrypt. 0: one for each four processors, at most 4."),
+        Make("move", "avoid-window", SettingTypes.DurationBetween(TimeSpan.Zero, TimeSpan.FromDays(7)),
+            o => o.Move.AvoidWindow, (o, v) => o with { Move = o.Move with { AvoidWindow = v } },
+            "A peer whose next maintenance window begins within this time gets no container: it would have to send it on."),
 
         Make("evacuation", "on-critical-signal", SettingTypes.EnumWord<SignalAction>(),
             o => o.Evacuation.OnCriticalSignal, (o, v) => o with { Evacuation = o.Evacuation with { OnCriticalSignal = v } },
             "What to do by itself when the hardware reports or predicts a critical failure of this host."),
         Make("evacuation", "partial", SettingTypes.YesNo, o => o.Evacuation.Partial, (o, v) => o with { Evacuation = o.Evacuation with { Partial = v } },
-            "yes: move what can be moved even if there is no room for all. no: refuse the whole plan then."),
+            "yes: move what can be moved even if there is no room for all. no: refuse the whole plan then, unless it is started with --partial or by failing hardware."),
 
         Make("power", "verify-timeout", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             o => o.Power.VerifyTimeout, (o, v) => o with { Power = o.Power with { VerifyTimeout = v } },

@@ -61,6 +61,7 @@ internal static class ApiEndpoints
             Ticket = request.Ticket?.Trim(),
             RequestedBy = CallerName(context),
             PowerOff = request.PowerOff,
+            Partial = request.Partial,
             ForceAfter = request.ForceAfterSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         });
         return result.Id is { } id

@@ -46,6 +46,9 @@ internal sealed record StartRequest
 
     public bool PowerOff { get; init; }
 
+    /// <summary>Move what fits although not all does; null: as the settings say.</summary>
+    public bool? Partial { get; init; }
+
     /// <summary>Null: never forced.</summary>
     public int? ForceAfterSeconds { get; init; }
 }

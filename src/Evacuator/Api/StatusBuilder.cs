@@ -12,7 +12,7 @@ namespace Evacuator.Api;
 
 /// <summary>Puts together what "evacuator status" and "evacuator plan" show.</summary>
 internal sealed class StatusBuilder(
-    EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, JournalStore journal)
+    EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, JournalStore journal, RunServices services)
 {
     public async Task<NodeStatus> StatusAsync(CancellationToken token)
     {
@@ -57,13 +57,18 @@ internal sealed class StatusBuilder(
     {
         IReadOnlyList<ContainerReport> containers = await agent.GetContainersAsync(token).ConfigureAwait(false);
         IReadOnlyList<PeerView> views = await peers.SurveyAsync(token).ConfigureAwait(false);
-        Plan plan = Planner.Make(containers, views, new PlacementPolicy(options.Move.MemoryReservePercent, options.Move.FreezeBudget));
+        Plan plan = Planner.Make(containers, views, await services.PlacementAsync(token).ConfigureAwait(false));
+        IReadOnlyList<Experience> past = ExperienceReader.Read(journal);
+        plan = plan with
+        {
+            Containers = [.. plan.Containers.Select(planned => planned.Destination is null ? planned : planned with { Prediction = Predictor.Predict(planned.Container, planned.Mode, past) })],
+        };
         int going = plan.Containers.Count(container => container.Destination is not null);
         string summary = (plan.Containers.Count, plan.Complete) switch
         {
             (0, _) => $"{options.Node.Name} has no container: nothing would move",
             (_, true) => $"all {going} containers would move",
-            _ when !options.Evacuation.Partial => $"{going} of {plan.Containers.Count} containers would fit: the evacuation would be refused whole ([evacuation] partial = no)",
+            _ when plan.Missing is not null && !options.Evacuation.Partial => $"{going} of {plan.Containers.Count} containers would fit: the evacuation would be refused whole (--partial moves what fits)",
             _ => $"{going} of {plan.Containers.Count} containers would move, the others keep running here and {options.Node.Name} would not become empty",
         };
         return new PlanReply(plan, summary);

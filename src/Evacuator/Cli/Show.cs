@@ -122,13 +122,16 @@ internal static class Show
         if (reply.Plan.Containers.Count > 0)
         {
             output.WriteLine();
-            TextTable table = new("CONTAINER", "MEMORY", "DISK", "PRIORITY", "TO", "MAY FREEZE", "");
+            TextTable table = new("CONTAINER", "MEMORY", "DISK", "PRIORITY", "TO", "HOW", "MAY FREEZE", "ROUNDS", "TIME", "FREEZE", "");
             foreach (PlannedContainer planned in reply.Plan.Containers)
             {
                 table.Add(planned.Container.Name, Bytes.Text(planned.Container.MemoryBytes), Bytes.Text(planned.Container.DiskBytes),
                     planned.Priority.ToString(CultureInfo.InvariantCulture), planned.Destination ?? "STAYS",
-                    planned.Destination is null ? "-" : Common.Configuration.Duration.Format(TimeSpan.FromMilliseconds(planned.FreezeBudgetMs)),
-                    string.Join("; ", planned.Blockers.Select(blocker => $"{blocker.Text} [{Words.Of(blocker.Code)}]")));
+                    planned.Destination is null ? "-" : planned.Mode == MoveMode.Live ? "live" : "STOPPED",
+                    planned.Destination is null || planned.Mode != MoveMode.Live ? "-" : Common.Configuration.Duration.Format(TimeSpan.FromMilliseconds(planned.FreezeBudgetMs)),
+                    planned.Prediction?.Rounds?.ToString(CultureInfo.InvariantCulture) ?? "-", planned.Prediction?.Seconds is { } seconds ? Seconds(seconds) : "-",
+                    planned.Prediction?.FreezeMs is { } freeze ? string.Create(CultureInfo.InvariantCulture, $"{freeze:0} ms") : "-",
+                    planned.Destination is null ? string.Join("; ", planned.Blockers.Select(blocker => $"{blocker.Text} [{Words.Of(blocker.Code)}]")) : planned.ModeReason);
             }
 
             table.WriteTo(output, "  ");
@@ -137,10 +140,20 @@ internal static class Show
         if (reply.Plan.Peers.Count > 0)
         {
             output.WriteLine();
+            foreach (string basis in reply.Plan.Containers.Select(planned => planned.Prediction?.Basis).OfType<string>().Distinct())
+                output.WriteLine($"  predicted from {basis}");
+            output.WriteLine();
             TextTable table = new("PEER", "FREE NOW", "FREE AFTER", "GETS");
             foreach (PeerAfterwards peer in reply.Plan.Peers)
                 table.Add(peer.Name, Bytes.Text(peer.FreeBefore), Bytes.Text(peer.FreeAfter), peer.Containers.ToString(CultureInfo.InvariantCulture));
             table.WriteTo(output, "  ");
+        }
+
+        if (reply.Plan.Missing is { } missing)
+        {
+            output.WriteLine($"  MISSING for {string.Join(", ", missing.Containers)}: {Bytes.Text(missing.MemoryBytes)} of memory, {Bytes.Text(missing.DiskBytes)} of disk");
+            foreach (string source in missing.Sources)
+                output.WriteLine($"    could come from: {source}");
         }
 
         foreach (ExcludedPeer peer in reply.Plan.ExcludedPeers)

@@ -61,7 +61,7 @@ internal sealed partial class ContainerRun(RunServices services, EvacuationLedge
     {
         HashSet<string> tried = [.. move.Attempts.Select(attempt => attempt.Peer)];
         string? peer = move.Destination is { } planned && !tried.Contains(planned) ? planned : null;
-        peer ??= Planner.Candidates(move.Container, await services.Peers.SurveyAsync(stop).ConfigureAwait(false), services.Placement, tried)
+        peer ??= Planner.Candidates(move.Container, await services.Peers.SurveyAsync(stop).ConfigureAwait(false), await services.PlacementAsync(stop).ConfigureAwait(false), tried)
             .Cast<string?>().FirstOrDefault();
         if (peer is null)
             ledger.Apply(move.Name, new MoveInput.NoneLeft());

@@ -117,19 +117,10 @@ internal sealed partial class EvacuationRun
         EvacuationSnapshot snapshot = _ledger.Snapshot;
         HashSet<string> planned = [.. snapshot.Moves.Select(move => move.Name)];
         IReadOnlyList<PeerView> peers = await _services.Peers.SurveyAsync(token).ConfigureAwait(false);
-        Plan plan = Planner.Make(containers.Where(container => !planned.Contains(container.Name)), peers, _services.Placement);
+        Plan plan = Planner.Make(containers.Where(container => !planned.Contains(container.Name)), peers, await _services.PlacementAsync(token).ConfigureAwait(false));
 
-        if (snapshot.State.Passes == 0 && !plan.Complete && !_services.Options.Evacuation.Partial)
-        {
-            string problem = "the plan does not fit and [evacuation] partial = no: "
-                + string.Join("; ", plan.Containers.Where(container => container.Destination is null)
-                    .Select(container => $"{container.Container.Name}: {string.Join(", ", container.Blockers.Select(blocker => blocker.Text))}"));
-            // Nothing has been touched, so nothing is left closed.
-            await AgentAsync(t => _services.Admission.ReopenAsync("the plan was refused", t), "the node is reopened and the evacuation ends as failed", token).ConfigureAwait(false);
-            Advance(new EvacuationInput.PlanRefused(plan.ExcludedPeers, problem));
-            return;
-        }
-
+        // Later passes are for containers that appeared meanwhile: the others have left already, and whole is no longer to be had.
+        bool refused = snapshot.State.Passes == 0 && plan.Missing is not null && !PartialIsFine(snapshot.State.Trigger);
         int order = snapshot.Moves.Count;
         List<MoveState> moves =
         [
@@ -138,16 +129,36 @@ internal sealed partial class EvacuationRun
                 EvacuationId = snapshot.State.Id,
                 Container = container.Container,
                 Order = order++,
-                Phase = container.Destination is null ? MovePhase.Blocked : MovePhase.Planned,
+                Phase = container.Destination is null ? MovePhase.Blocked : refused ? MovePhase.Cancelled : MovePhase.Planned,
                 Destination = container.Destination,
+                Mode = container.Mode,
                 Blockers = container.Blockers,
-                Detail = string.Join("; ", container.Blockers.Select(blocker => blocker.Text)),
-                Ended = container.Destination is null ? _services.Time.GetUtcNow() : null,
+                Detail = container.Destination is not null && refused ? "there was a place for it, but the plan was refused whole" : string.Join("; ", container.Blockers.Select(blocker => blocker.Text)),
+                Ended = container.Destination is null || refused ? _services.Time.GetUtcNow() : null,
             }),
         ];
         foreach (MoveState blocked in moves.Where(move => move.Phase == MovePhase.Blocked))
             LogBlocked(_log, blocked.Name, blocked.Detail);
+        if (refused)
+        {
+            // Nothing has been touched, so nothing is left closed.
+            await AgentAsync(t => _services.Admission.ReopenAsync("the plan was refused", t), "the node is reopened and the evacuation ends as failed", token).ConfigureAwait(false);
+            Advance(new EvacuationInput.PlanRefused(plan.ExcludedPeers, $"the plan does not fit, so nothing was moved (--partial moves what fits): {WhyNotWhole(plan)}"), moves);
+            return;
+        }
+
         Advance(new EvacuationInput.PlanMade(plan.ExcludedPeers), moves);
+    }
+
+    /// <summary>A person may want all or nothing; hardware that fails by itself is better left by some than by none.</summary>
+    private bool PartialIsFine(Trigger trigger) => trigger.Partial ?? (trigger.Kind == TriggerKind.Signal || _services.Options.Evacuation.Partial);
+
+    private static string WhyNotWhole(Plan plan)
+    {
+        IEnumerable<string> staying = plan.Containers.Where(container => container.Destination is null)
+            .Select(container => $"{container.Container.Name}: {string.Join(", ", container.Blockers.Select(blocker => blocker.Text))}");
+        string text = string.Join("; ", staying);
+        return plan.Missing is { Sources.Count: > 0 } missing ? $"{text}. Where room could come from: {string.Join("; ", missing.Sources)}" : text;
     }
 
     // 3

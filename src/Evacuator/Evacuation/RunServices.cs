@@ -1,4 +1,5 @@
 using Evacuator.Agent;
+using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Fleet;
 using Evacuator.Placement;
@@ -12,5 +13,18 @@ internal sealed record RunServices(
     EvacuatorOptions Options, AgentClient Agent, PeerDirectory Peers, Admission Admission, PowerHandover Power, BootId BootId, BrainTimings Timings, TimeProvider Time,
     ILoggerFactory Logs)
 {
-    public PlacementPolicy Placement => new(Options.Move.MemoryReservePercent, Options.Move.FreezeBudget);
+    /// <summary>What placement depends on, as of now. A silent agent costs the comparison of processors and kernels, which the destination cannot make either.</summary>
+    public async Task<PlacementPolicy> PlacementAsync(CancellationToken token)
+    {
+        HostReport? host = null;
+        try
+        {
+            host = await Agent.GetHostAsync(token).ConfigureAwait(false);
+        }
+        catch (AgentException)
+        {
+        }
+
+        return new PlacementPolicy(Options.Move.MemoryReservePercent, Options.Move.FreezeBudget) { From = new Origin(Options.Node.Name, Options.Node.Zone, Options.Node.Rack, host) };
+    }
 }

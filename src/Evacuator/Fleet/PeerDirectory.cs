@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
@@ -17,11 +18,14 @@ internal sealed class PeerDirectory : IDisposable
 {
     private readonly ImmutableSortedDictionary<string, PeerClient> _clients;
     private readonly TimeProvider _time;
+    private readonly TimeSpan _avoidWindow;
     private ImmutableDictionary<string, PeerStanding> _standings = ImmutableDictionary<string, PeerStanding>.Empty;
 
     /// <param name="clients">owned from now on; without this node</param>
-    public PeerDirectory(IEnumerable<PeerClient> clients, TimeProvider time)
+    /// <param name="avoidWindow">a peer whose next window begins within this time gets nothing</param>
+    public PeerDirectory(IEnumerable<PeerClient> clients, TimeProvider time, TimeSpan avoidWindow)
     {
+        _avoidWindow = avoidWindow;
         _clients = clients.ToImmutableSortedDictionary(client => client.Peer.Name, client => client, StringComparer.Ordinal);
         _time = time;
     }
@@ -50,7 +54,7 @@ internal sealed class PeerDirectory : IDisposable
         try
         {
             capacity = await client.GetCapacityAsync(token).ConfigureAwait(false);
-            view = Judge(client.Peer, capacity);
+            view = Judge(client.Peer, capacity, _time.GetUtcNow() + _avoidWindow);
         }
         catch (PeerException e)
         {
@@ -62,13 +66,18 @@ internal sealed class PeerDirectory : IDisposable
     }
 
     /// <summary>Whether a peer that answers can be used.</summary>
-    internal static PeerView Judge(Peer peer, PeerCapacity capacity)
+    /// <param name="windowsFrom">a window that begins before this counts as begun</param>
+    internal static PeerView Judge(Peer peer, PeerCapacity capacity, DateTimeOffset windowsFrom)
     {
         return new PeerView
         {
             Name = peer.Name,
             Host = capacity.Host,
+            Zone = capacity.Zone,
+            Rack = capacity.Rack,
             SpreadGroups = capacity.SpreadGroups,
+            Names = capacity.ContainerNames.ToFrozenSet(StringComparer.Ordinal),
+            Addresses = capacity.ContainerAddresses.ToFrozenSet(StringComparer.Ordinal),
             Excluded = WhyNot() is var (code, reason) ? new ExcludedPeer(peer.Name, code, reason) : null,
         };
 
@@ -84,6 +93,10 @@ internal sealed class PeerDirectory : IDisposable
                 return (BlockerCode.AdmissionClosed, "it takes no containers: it is being emptied or was not reopened (evacuator reopen)");
             if (host.Requirements.FirstOrDefault(requirement => !requirement.Met) is { } missing)
                 return (missing.Code, $"{missing.Name} is missing there ({missing.Found}): {missing.Remedy}");
+            if (capacity.Degraded is { Length: > 0 } degraded)
+                return (BlockerCode.PeerDegraded, $"its own hardware is not well: {degraded}");
+            if (capacity.NextWindow is { } window && window <= windowsFrom)
+                return (BlockerCode.PeerWindow, $"its own maintenance begins at {window:u}");
             return null;
         }
     }

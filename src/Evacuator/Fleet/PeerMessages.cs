@@ -42,6 +42,23 @@ internal sealed record PeerCapacity
 
     /// <summary>Groups (annotation evacuator.spread) that have a member there.</summary>
     public required IReadOnlyList<string> SpreadGroups { get; init; }
+
+    /// <summary>Zone and rack that it stands in; empty: not told.</summary>
+    public string Zone { get; init; } = "";
+
+    public string Rack { get; init; } = "";
+
+    /// <summary>Names of its containers.</summary>
+    public IReadOnlyList<string> ContainerNames { get; init; } = [];
+
+    /// <summary>Addresses of its containers, without prefix length.</summary>
+    public IReadOnlyList<string> ContainerAddresses { get; init; } = [];
+
+    /// <summary>What its own hardware reports, in words; null when its BMC reports nothing, or there is none.</summary>
+    public string? Degraded { get; init; }
+
+    /// <summary>When its next maintenance window begins; null when none is planned.</summary>
+    public DateTimeOffset? NextWindow { get; init; }
 }
 
 internal sealed record ReservationRequest(Guid MoveId, Guid EvacuationId, ContainerReport Container);

@@ -58,7 +58,7 @@ internal static class BrainHost
         services.AddSingleton(provider => new PeerDirectory(
             setup.Peers.Where(peer => peer.Name != setup.Options.Node.Name)
                 .Select(peer => new PeerClient(peer, setup.Options.Fleet.BrainPort, setup.Tls.HttpHandlerFor(peer.Name))),
-            provider.GetRequiredService<TimeProvider>()));
+            provider.GetRequiredService<TimeProvider>(), setup.Options.Move.AvoidWindow));
         services.AddSingleton(new OwnBmc(setup.Options.Bmc, setup.BmcPassword ?? (() => Secrets.BmcPassword(setup.Options))));
         services.AddSingleton(provider => setup.Bmcs(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(setup.Signals);

@@ -15,7 +15,8 @@ namespace Evacuator.Hosting;
 internal sealed partial class NodeWatch(
     AgentClient agent, PeerDirectory peers, Admission admission, BrainTimings timings, TimeProvider time, Heartbeat<NodeWatch> heartbeat, ILogger<NodeWatch> log) : BackgroundService
 {
-    private static readonly TimeSpan RecentContainers = TimeSpan.FromSeconds(30);
+    /// <summary>Short, since a name that has just left counts as taken as long as it is in the list.</summary>
+    private static readonly TimeSpan RecentContainers = TimeSpan.FromMilliseconds(500);
 
     private volatile ContainerList? _recent;
     private volatile AgentView _agentView = new(null, "not asked so far", time.GetUtcNow());
@@ -40,8 +41,8 @@ internal sealed partial class NodeWatch(
     }
 
     /// <summary>
-    /// The containers as of the last half minute: every peer asks every few seconds, and a listing with its checks costs the agent a walk through /proc. Null if the
-    /// agent does not answer.
+    /// The containers as of the last half second: a large fleet asks often, and a listing with its checks costs the agent a walk through /proc. Null if the agent does
+    /// not answer.
     /// </summary>
     public async Task<IReadOnlyList<ContainerReport>?> RecentContainersAsync(CancellationToken token)
     {

@@ -10,5 +10,5 @@ internal static class Destinations
         BlockerCode.NotEnoughMemory or BlockerCode.NotEnoughDisk or BlockerCode.NameTaken or BlockerCode.AddressTaken or BlockerCode.PathTaken
         or BlockerCode.BridgeMissing or BlockerCode.KernelTooOld or BlockerCode.CriuMissing or BlockerCode.CriuTooOld or BlockerCode.RuncMissing
         or BlockerCode.FeatureMissing or BlockerCode.CpuFeatures or BlockerCode.AdmissionClosed or BlockerCode.PeerUnreachable
-        or BlockerCode.PeerVersion or BlockerCode.Reserved;
+        or BlockerCode.PeerVersion or BlockerCode.Reserved or BlockerCode.SpreadRule or BlockerCode.ZoneRule or BlockerCode.PeerDegraded or BlockerCode.PeerWindow;
 }

@@ -21,6 +21,9 @@ internal sealed record MoveState
     /// <summary>Where it goes; null when blocked.</summary>
     public string? Destination { get; init; }
 
+    /// <summary>How it goes, or went: live, unless its owner permits to stop it.</summary>
+    public MoveMode Mode { get; init; } = MoveMode.Live;
+
     /// <summary>Proof towards the destination's agent that the move was announced; kept until the move ends.</summary>
     public string? Token { get; init; }
 

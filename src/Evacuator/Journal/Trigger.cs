@@ -17,6 +17,9 @@ internal sealed record Trigger
 
     public bool PowerOff { get; init; }
 
+    /// <summary>Whether what fits may move although not all does; null: as the settings say.</summary>
+    public bool? Partial { get; init; }
+
     /// <summary>How long after the shutdown began the witness may force the power off; null: never.</summary>
     public TimeSpan? ForceAfter { get; init; }
 }

@@ -4,6 +4,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Fleet;
+using Evacuator.Health;
 using Evacuator.Hosting;
 using Evacuator.Placement;
 using Evacuator.Power;
@@ -48,7 +49,8 @@ internal static class PeerEndpoints
 
     private static string Caller(HttpContext context) => FleetTls.IdentityOf(context).Node;
 
-    private static async Task<IResult> CapacityAsync(EvacuatorOptions options, NodeWatch watch, Reservations reservations, CancellationToken token)
+    private static async Task<IResult> CapacityAsync(
+        EvacuatorOptions options, NodeWatch watch, Reservations reservations, BmcHealth health, CancellationToken token)
     {
         AgentView view = await watch.LookAsync(token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport>? containers = view.Host is null ? null : await watch.RecentContainersAsync(token).ConfigureAwait(false);
@@ -60,6 +62,11 @@ internal static class PeerEndpoints
             Host = containers is null ? null : view.Host,
             Closed = reservations.WhyClosed(),
             SpreadGroups = [.. (containers ?? []).Select(container => ContainerPolicy.Of(container).Spread).OfType<string>().Distinct()],
+            Zone = options.Node.Zone,
+            Rack = options.Node.Rack,
+            ContainerNames = [.. (containers ?? []).Select(container => container.Name)],
+            ContainerAddresses = [.. (containers ?? []).SelectMany(container => container.Addresses).Select(UnitMember.WithoutPrefix).Distinct()],
+            Degraded = health.Report.Signals switch { [] => null, [var only] => only, [var first, ..] all => $"{first}; and {all.Count - 1} more" },
         });
     }
 

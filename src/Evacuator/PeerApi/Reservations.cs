@@ -100,7 +100,7 @@ internal sealed class Reservations(AgentClient agent, EvacuationService evacuati
         try
         {
             ContainerReport? member = (await agent.GetContainersAsync(token).ConfigureAwait(false)).FirstOrDefault(other => ContainerPolicy.Of(other).Spread == group);
-            return member is null ? null : Refuse(BlockerCode.Reserved, $"{member.Name} of the group {group} (evacuator.spread) runs here already");
+            return member is null ? null : Refuse(BlockerCode.SpreadRule, $"{member.Name} of the group {group} (evacuator.spread) runs here already");
         }
         catch (AgentException e)
         {

@@ -5,14 +5,42 @@ using Evacuator.Common.Configuration;
 namespace Evacuator.Placement;
 
 /// <summary>What a container's annotations ask for. A value that cannot be understood counts as absent, and is named.</summary>
-/// <param name="Stay">evacuator.policy=stay</param>
-/// <param name="Priority">evacuator.priority, 0..100; higher leaves first; 50 by default</param>
-/// <param name="FreezeBudget">evacuator.freeze-budget; null: the node's default</param>
-/// <param name="Spread">evacuator.spread: never two of the same name on one node; null: none</param>
-/// <param name="Mistakes">annotations that could not be understood, in words</param>
-internal sealed record ContainerPolicy(bool Stay, int Priority, TimeSpan? FreezeBudget, string? Spread, IReadOnlyList<string> Mistakes)
+internal sealed record ContainerPolicy
 {
     public const int DefaultPriority = 50;
+
+    /// <summary>evacuator.policy=stay: never touched.</summary>
+    public bool Stay { get; private init; }
+
+    /// <summary>evacuator.policy=cold or stop: it may be stopped here and started there. Without it nothing is ever stopped.</summary>
+    public bool MayStop { get; private init; }
+
+    /// <summary>evacuator.policy=stop: it is not moved live at all.</summary>
+    public bool OnlyStop { get; private init; }
+
+    /// <summary>evacuator.priority, 0..100; higher leaves first.</summary>
+    public int Priority { get; private init; } = DefaultPriority;
+
+    /// <summary>evacuator.freeze-budget; null: the node's default.</summary>
+    public TimeSpan? FreezeBudget { get; private init; }
+
+    /// <summary>evacuator.spread: never two of the same name in one place; null: none.</summary>
+    public string? Spread { get; private init; }
+
+    /// <summary>evacuator.spread-over: how large such a place is.</summary>
+    public SpreadOver SpreadOver { get; private init; } = SpreadOver.Node;
+
+    /// <summary>evacuator.group: members of the same name go to the same peer, or none goes; null: none.</summary>
+    public string? Group { get; private init; }
+
+    /// <summary>evacuator.order: within its group, lower ones leave first.</summary>
+    public int Order { get; private init; }
+
+    /// <summary>evacuator.zone: it may only be in these; empty: anywhere.</summary>
+    public IReadOnlyList<string> Zones { get; private init; } = [];
+
+    /// <summary>Annotations that could not be understood, in words.</summary>
+    public IReadOnlyList<string> Mistakes { get; private init; } = [];
 
     public static ContainerPolicy Of(ContainerReport container)
     {
@@ -25,14 +53,6 @@ internal sealed record ContainerPolicy(bool Stay, int Priority, TimeSpan? Freeze
             policy = "stay";
         }
 
-        int priority = DefaultPriority;
-        if (Get("evacuator.priority") is { } priorityText
-            && !(int.TryParse(priorityText, NumberStyles.None, CultureInfo.InvariantCulture, out priority) && priority <= 100))
-        {
-            mistakes.Add($"evacuator.priority={priorityText} is not a number from 0 to 100");
-            priority = DefaultPriority;
-        }
-
         TimeSpan? budget = null;
         if (Get("evacuator.freeze-budget") is { } budgetText)
         {
@@ -42,8 +62,46 @@ internal sealed record ContainerPolicy(bool Stay, int Priority, TimeSpan? Freeze
                 mistakes.Add($"evacuator.freeze-budget={budgetText} is not a duration such as 300ms or 2s");
         }
 
-        return new ContainerPolicy(policy == "stay", priority, budget, Get("evacuator.spread"), mistakes);
+        SpreadOver over = SpreadOver.Node;
+        if (Get("evacuator.spread-over") is { } place && !(Enum.TryParse(place, ignoreCase: true, out over) && Enum.IsDefined(over) && !char.IsAsciiDigit(place[0])))
+        {
+            mistakes.Add($"evacuator.spread-over={place} is none of node, rack, zone: taken for the widest, zone");
+            over = SpreadOver.Zone;
+        }
 
-        string? Get(string key) => container.Annotations.TryGetValue(key, out string? value) && value.Length > 0 ? value.Trim() : null;
+        return new ContainerPolicy
+        {
+            Stay = policy == "stay",
+            MayStop = policy is "cold" or "stop",
+            OnlyStop = policy == "stop",
+            Priority = Number("evacuator.priority", 100, DefaultPriority),
+            FreezeBudget = budget,
+            Spread = Get("evacuator.spread"),
+            SpreadOver = over,
+            Group = Get("evacuator.group"),
+            Order = Number("evacuator.order", 9999, 0),
+            Zones = Get("evacuator.zone")?.Split((char[])[' ', ','], StringSplitOptions.RemoveEmptyEntries) ?? [],
+            Mistakes = mistakes,
+        };
+
+        string? Get(string key) => container.Annotations.TryGetValue(key, out string? value) && value.Trim() is { Length: > 0 } text ? text : null;
+
+        int Number(string key, int most, int otherwise)
+        {
+            if (Get(key) is not { } text)
+                return otherwise;
+            if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number <= most)
+                return number;
+            mistakes.Add($"{key}={text} is not a number from 0 to {most}");
+            return otherwise;
+        }
     }
+}
+
+/// <summary>What members of a spread group may not share.</summary>
+internal enum SpreadOver
+{
+    Node,
+    Rack,
+    Zone,
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Net;
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Network;
@@ -10,7 +11,7 @@ internal sealed partial class RuncRuntime
     // Memory and open files of a container are walked at most this often, however often the brain asks.
     private static readonly TimeSpan ReportAge = TimeSpan.FromSeconds(3);
 
-    private readonly ConcurrentDictionary<string, (long At, string State, ContainerReport Report)> _reports = new();
+    private readonly ConcurrentDictionary<string, (long At, string State, ContainerReport Report, double Busy)> _reports = new();
 
     /// <summary>With everything that keeps it from moving; at most three seconds old.</summary>
     /// <exception cref="ContainerException">there is no such container</exception>
@@ -43,7 +44,7 @@ internal sealed partial class RuncRuntime
     {
         RuncState state = ReadState(name);
         string status = StateOf(state);
-        if (_reports.TryGetValue(name, out (long At, string State, ContainerReport Report) known) && known.State == status
+        if (_reports.TryGetValue(name, out (long At, string State, ContainerReport Report, double Busy) known) && known.State == status
             && known.Report.Pid == state.InitPid && time.GetElapsedTime(known.At) < ReportAge)
             return known.Report;
 
@@ -54,6 +55,7 @@ internal sealed partial class RuncRuntime
             Name = name, Runtime = "runc", State = container.State, Pid = container.State == Stopped ? 0 : container.InitPid, Bundle = container.Bundle,
             Rootfs = container.Rootfs, MemoryBytes = container.MemoryBytes,
             DiskBytes = await _disk.MeasureAsync(name, [.. container.Trees.Select(tree => tree.Path)], cancel),
+            CpuCores = CpuCores(name, container, known.Busy, known.At, out double busy),
             Processes = processes.Count, Threads = processes.Sum(pid => _proc.Stat(pid)?.Threads ?? 0),
             Addresses =
             [
@@ -65,8 +67,38 @@ internal sealed partial class RuncRuntime
             Annotations = container.Annotations,
             Blockers = _preflight.Check(container),
         };
-        _reports[name] = (time.GetTimestamp(), container.State, report);
+        _reports[name] = (time.GetTimestamp(), container.State, report, busy);
         return report;
+    }
+
+    /// <summary>Processors that it has kept busy since the last look; over its whole life at the first.</summary>
+    /// <param name="before">seconds of processor time at the last look</param>
+    /// <param name="at">time stamp of the last look; 0 if there was none</param>
+    private double CpuCores(string name, ContainerDescription container, double before, long at, out double busy)
+    {
+        busy = 0;
+        if (container.State == Stopped || container.CgroupPath.Length <= 1
+            || ParseUsage(ProcFiles.ReadText($"{_paths.CgroupDirectory(container.CgroupPath)}/cpu.stat") ?? "") is not { } now)
+            return 0;
+        busy = now;
+        bool sameLife = at != 0 && _reports.TryGetValue(name, out var known) && known.Report.Pid == container.InitPid && now >= before;
+        double seconds = sameLife ? time.GetElapsedTime(at).TotalSeconds : AgeOf(container.InitPid);
+        return seconds > 0 ? Math.Round((sameLife ? now - before : now) / seconds, 2) : 0;
+    }
+
+    /// <summary>Seconds since the process started; starttime is in ticks of 1/100 s since boot.</summary>
+    private double AgeOf(int pid) =>
+        _proc.Stat(pid) is { } stat && (ProcFiles.ReadText($"{_proc.Root}/uptime") ?? "").Split(' ') is [var uptime, ..]
+            && double.TryParse(uptime, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double now)
+            ? now - stat.StartTime / 100.0 : 0;
+
+    /// <summary>"usage_usec 123456" of cpu.stat, in seconds; null without the line.</summary>
+    internal static double? ParseUsage(string text)
+    {
+        foreach (ReadOnlySpan<char> line in text.AsSpan().EnumerateLines())
+            if (line.StartsWith("usage_usec ", StringComparison.Ordinal) && long.TryParse(line[11..], NumberStyles.None, CultureInfo.InvariantCulture, out long microseconds))
+                return microseconds / 1e6;
+        return null;
     }
 
     private static ContainerReport Unknown(RuncContainer container, Blocker blocker) => new()

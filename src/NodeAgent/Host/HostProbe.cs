@@ -15,6 +15,8 @@ internal sealed class HostProbe(string node, string agentVersion, int protocolVe
     private static readonly TimeSpan MissingAge = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan MetAge = TimeSpan.FromMinutes(10);
 
+    private static readonly Lazy<IReadOnlyList<string>> s_cpuFeatures = new(() => CpuFeatures(ProcFiles.ReadText("/proc/cpuinfo") ?? ""));
+
     private readonly SemaphoreSlim _probing = new(1, 1);
     private IReadOnlyList<Requirement>? _requirements;
     private long _probedAt;
@@ -38,9 +40,24 @@ internal sealed class HostProbe(string node, string agentVersion, int protocolVe
             Cpus = Environment.ProcessorCount,
             LoadAverage = double.TryParse(load.Split(' ')[0], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) ? value : 0,
             InboundOpen = inboundOpen,
+            CpuFeatures = s_cpuFeatures.Value,
             Requirements = await RequirementsAsync(cancel),
         };
     }
+
+    /// <summary>
+    /// Of the line "flags		: fpu vme …" what programs use directly: instruction sets, and what shapes the register state that CRIU saves. The rest is the
+    /// kernel's business, and differs between revisions of one processor.
+    /// </summary>
+    internal static IReadOnlyList<string> CpuFeatures(string cpuinfo) =>
+        [.. (ProcFiles.Field(cpuinfo, "flags") ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Where(IsForPrograms).Distinct().Order(StringComparer.Ordinal)];
+
+    private static bool IsForPrograms(string flag) =>
+        flag is "abm" or "adx" or "aes" or "bmi1" or "bmi2" or "cldemote" or "clflushopt" or "clwb" or "cx16" or "f16c" or "fma" or "fma4" or "fsgsbase" or "gfni" or "lahf_lm" or "movbe"
+            or "movdir64b" or "movdiri" or "pclmulqdq" or "pku" or "ospke" or "pni" or "popcnt" or "rdpid" or "rdrand" or "rdseed" or "rdtscp" or "serialize" or "sha_ni" or "ssse3" or "tbm"
+            or "vaes" or "vpclmulqdq" or "waitpkg" or "xgetbv1" or "xop"
+        || flag.StartsWith("sse", StringComparison.Ordinal) || flag.StartsWith("avx", StringComparison.Ordinal) || flag.StartsWith("amx", StringComparison.Ordinal)
+        || flag.StartsWith("xsave", StringComparison.Ordinal);
 
     internal static string KernelRelease() => (ProcFiles.ReadText("/proc/sys/kernel/osrelease") ?? "").Trim();
 

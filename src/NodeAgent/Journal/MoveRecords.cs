@@ -15,6 +15,9 @@ internal sealed record SourceRecord
     /// <summary>The container as it was described to the destination (ContainerDescription as JSON); null until described.</summary>
     public string? Description { get; init; }
 
+    /// <summary>Of the description, by itself: asked for often. Null until described.</summary>
+    public string? Bundle { get; init; }
+
     public string Detail { get; init; } = "";
 
     public Blocker? Blocker { get; init; }

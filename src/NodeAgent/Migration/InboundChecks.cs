@@ -33,8 +33,7 @@ internal static class InboundChecks
     public static Blocker? Memory(ContainerReport container, HostReport host, int reservePercent)
     {
         long reserve = host.MemoryTotal / 100 * reservePercent;
-        // While a container arrives its images and its memory are both here.
-        long needed = container.MemoryBytes * 2;
+        long needed = ArrivalNeeds.Memory(container.MemoryBytes);
         return host.MemoryAvailable - reserve >= needed ? null : new Blocker(BlockerCode.NotEnoughMemory,
             $"{host.Node} has {Math.Max(0, host.MemoryAvailable - reserve) >> 20} MiB to give, {container.Name} needs {needed >> 20} MiB while it arrives "
             + $"({container.MemoryBytes >> 20} MiB of memory and its images; {reservePercent} % of the host stay free)");
@@ -42,6 +41,6 @@ internal static class InboundChecks
 
     /// <summary>Whether the files fit, with a tenth of slack.</summary>
     public static Blocker? Disk(ContainerReport container, HostReport host) =>
-        host.DiskAvailable >= container.DiskBytes + container.DiskBytes / 10 ? null : new Blocker(BlockerCode.NotEnoughDisk,
+        host.DiskAvailable >= ArrivalNeeds.Disk(container.DiskBytes) ? null : new Blocker(BlockerCode.NotEnoughDisk,
             $"{host.Node} has {host.DiskAvailable >> 20} MiB of disk left, {container.Name} needs {container.DiskBytes >> 20} MiB");
 }

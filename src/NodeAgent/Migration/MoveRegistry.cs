@@ -43,8 +43,16 @@ internal sealed partial class MoveRegistry(
 
     public DestinationMove? Destination(Guid id) => _destinations.GetValueOrDefault(id);
 
-    public Task<HostReport> HostAsync(CancellationToken cancel) =>
-        host.ReportAsync(_admission.Open, _destinations.Values.Sum(move => move.ReservedBytes), cancel);
+    public async Task<HostReport> HostAsync(CancellationToken cancel) =>
+        await host.ReportAsync(_admission.Open, _destinations.Values.Sum(move => move.ReservedBytes), cancel) with { KeptBundles = KeptBundles() };
+
+    /// <summary>Of containers that have left; at most the 256 that left last are looked for.</summary>
+    private IReadOnlyList<string> KeptBundles() =>
+    [
+        .. _sources.Values.Select(move => move.Record).Where(record => record is { Phase: SourcePhase.Moved, Bundle: not null })
+            .OrderByDescending(record => record.Updated).Take(256).Select(record => record.Bundle!).Distinct()
+            .Where(bundle => Directory.Exists(Files.TreePlace.SetAside(bundle))),
+    ];
 
     /// <summary>Reads the journal and goes on with what is in it, before anything else is served.</summary>
     public override async Task StartAsync(CancellationToken cancel)

@@ -82,7 +82,7 @@ internal sealed partial class SourceMove : IDisposable
             if (_tools.Fills.TryGetValue(Name, out Task<FillReport>? filled))
                 await filled.WaitAsync(undoable.Token);
             container = await DescribeAsync(undoable.Token);
-            Advance(SourceInput.CopyBegins, record => record with { Description = JsonSerializer.Serialize(container, ApiJson.Options) });
+            Advance(SourceInput.CopyBegins, record => record with { Description = JsonSerializer.Serialize(container, ApiJson.Options), Bundle = container.Bundle.TrimEnd('/') });
             await _tools.Faults.ReachAsync("source.copying");
 
             // 2. Offer.

@@ -49,9 +49,10 @@ public sealed class ConfigurationLoaderTests : IDisposable
             parallel = 7
             freeze-budget = 300ms
             memory-reserve = 12
+            avoid-window = 2h
             [evacuation]
             on-critical-signal = evacuate-and-power-off
-            partial = no
+            partial = yes
             [power]
             verify-timeout = 1h 5min
             verify-interval = 250ms
@@ -77,8 +78,8 @@ public sealed class ConfigurationLoaderTests : IDisposable
             },
             options.Bmc);
         Assert.Equal("/run/other", options.Containers.RuncRoot);
-        Assert.Equal(new MoveOptions { Parallel = 7, FreezeBudget = TimeSpan.FromMilliseconds(300), MemoryReservePercent = 12 }, options.Move);
-        Assert.Equal(new EvacuationOptions { OnCriticalSignal = SignalAction.EvacuateAndPowerOff, Partial = false }, options.Evacuation);
+        Assert.Equal(new MoveOptions { Parallel = 7, FreezeBudget = TimeSpan.FromMilliseconds(300), MemoryReservePercent = 12, AvoidWindow = TimeSpan.FromHours(2) }, options.Move);
+        Assert.Equal(new EvacuationOptions { OnCriticalSignal = SignalAction.EvacuateAndPowerOff, Partial = true }, options.Evacuation);
         Assert.Equal(new PowerOptions { VerifyTimeout = TimeSpan.FromMinutes(65), VerifyInterval = TimeSpan.FromMilliseconds(250) }, options.Power);
         Assert.Equal("debug", options.Log.Level);
         Assert.Equal("1min 30s", Assert.Single(result.Values, value => value.Key == "poll-interval").Value);

@@ -40,7 +40,7 @@ public sealed class DocumentsTests
     public void Completion_AfterAnOptionWithAValue_OffersNothing() => Assert.Empty(Complete(["start", "--reason", ""]));
 
     [Fact]
-    public void Completion_OfAWordBegun_OffersWhatFits() => Assert.Equal(["--power-off"], Complete(["start", "--wait", "--p"]));
+    public void Completion_OfAWordBegun_OffersWhatFits() => Assert.Equal(["--power-off"], Complete(["start", "--wait", "--po"]));
 
     private static IEnumerable<(string[] Path, Command Command)> All(string[] path, Command command)
     {

@@ -26,7 +26,8 @@ internal sealed class FakeRack
         DiskBytes = 10 << 20,
         Processes = 2,
         Threads = 4,
-        Addresses = ["10.0.0.7/24"],
+        // One of its own: two containers on a node cannot have the same.
+        Addresses = [$"10.{name.Sum(letter => letter) % 250}.{name.Length}.{name[^1] % 250}/24"],
         Macs = ["02:00:00:00:00:07"],
         Bridges = ["br0"],
         Annotations = annotations.ToDictionary(pair => pair.Item1, pair => pair.Item2),

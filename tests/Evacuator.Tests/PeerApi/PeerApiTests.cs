@@ -74,7 +74,7 @@ public sealed class PeerApiTests
         fleet["node2"].Agent.Containers["db1"] = FakeRack.Container("db1", annotations: ("evacuator.spread", "db"));
         using PeerClient client = Client(fleet, "node1");
         ReservationReply reply = await client.ReserveAsync(new ReservationRequest(Guid.NewGuid(), Guid.NewGuid(), FakeRack.Container("db2", annotations: ("evacuator.spread", "db"))), default);
-        Assert.Equal((false, BlockerCode.Reserved), (reply.Accepted, reply.Blockers[0].Code));
+        Assert.Equal((false, BlockerCode.SpreadRule), (reply.Accepted, reply.Blockers[0].Code));
     }
 
     [Fact]

@@ -1,10 +1,12 @@
+using System.Diagnostics;
 using Evacuator.Common.AgentApi;
 using Evacuator.Placement;
 using Evacuator.Tests.Fakes;
+using Xunit.Abstractions;
 
 namespace Evacuator.Tests.Placement;
 
-public sealed class PlannerTests
+public sealed class PlannerTests(ITestOutputHelper output)
 {
     private const long GiB = 1L << 30;
 
@@ -43,13 +45,13 @@ public sealed class PlannerTests
     [Fact]
     public void Make_ReservePercent_IsKeptFreeAndNamedInTheBlocker()
     {
-        // 10 free of 100, 5 % of 100 reserved: room for 5.
-        PeerView peer = Peer("a", 10, total: 100);
+        // 15 free of 100, 5 % of 100 reserved: room for one of 5, which takes twice that while it arrives.
+        PeerView peer = Peer("a", 15, total: 100);
         Assert.True(Planner.Make(Containers(1, 5 * GiB), [peer], Policy with { MemoryReservePercent = 5 }).Complete);
         Plan refused = Planner.Make(Containers(1, 5 * GiB + 1), [peer], Policy with { MemoryReservePercent = 5 });
         Blocker blocker = Assert.Single(refused.Containers[0].Blockers);
         Assert.Equal(BlockerCode.NotEnoughMemory, blocker.Code);
-        Assert.Contains("a has 5 GiB", blocker.Text, StringComparison.Ordinal);
+        Assert.Contains("a has 10 GiB", blocker.Text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -75,7 +77,7 @@ public sealed class PlannerTests
     public void Make_ContainerWithBlockers_KeepsThemAndTakesNoRoom()
     {
         ContainerReport blocked = FakeRack.Container("ring", 4 * GiB) with { Blockers = [new Blocker(BlockerCode.IoUring, "pid 7 holds an io_uring")] };
-        Plan plan = Planner.Make([blocked, FakeRack.Container("ok", 4 * GiB)], [Peer("a", 4)], Policy);
+        Plan plan = Planner.Make([blocked, FakeRack.Container("ok", 4 * GiB)], [Peer("a", 8)], Policy);
 
         Assert.Equal("a", plan.Containers.Single(container => container.Container.Name == "ok").Destination);
         Assert.Equal([BlockerCode.IoUring], plan.Containers.Single(container => container.Container.Name == "ring").Blockers.Select(blocker => blocker.Code));
@@ -144,6 +146,199 @@ public sealed class PlannerTests
 
             Plan again = Planner.Make(containers.Shuffle(), peers.Shuffle(), policy);
             Assert.Equal(plan.Containers.Select(planned => (planned.Container.Name, planned.Destination)), again.Containers.Select(planned => (planned.Container.Name, planned.Destination)));
+        }
+    }
+
+    [Fact]
+    public void Make_Group_GoesTogetherInItsOrderOrNotAtAll()
+    {
+        List<ContainerReport> group =
+        [
+            FakeRack.Container("web", GiB, annotations: [("evacuator.group", "shop"), ("evacuator.order", "2")]),
+            FakeRack.Container("db", 3 * GiB, annotations: [("evacuator.group", "shop"), ("evacuator.order", "1")]),
+        ];
+        Plan plan = Planner.Make([.. group, FakeRack.Container("alone", 2 * GiB)], [Peer("a", 20), Peer("b", 20)], Policy);
+        Assert.Equal(["db", "web", "alone"], plan.Containers.Select(planned => planned.Container.Name));
+        Assert.Equal(plan.Containers[0].Destination, plan.Containers[1].Destination);
+        Assert.NotEqual(plan.Containers[0].Destination, plan.Containers[2].Destination);
+
+        // Each alone would fit on a peer of its own, both together on none.
+        Plan apart = Planner.Make(group, [Peer("a", 6), Peer("b", 6)], Policy);
+        Assert.All(apart.Containers, planned => Assert.Equal((null, BlockerCode.GroupRule), (planned.Destination, planned.Blockers[0].Code)));
+
+        Plan kept = Planner.Make([group[0], group[1] with { Blockers = [new Blocker(BlockerCode.IoUring, "ring")] }], [Peer("a", 20)], Policy);
+        Assert.Contains("db of its group shop cannot go", Assert.Single(kept.Containers.Single(planned => planned.Container.Name == "web").Blockers).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Make_SpreadOverRacks_CountsMembersOnPeersThatGetNothingToo()
+    {
+        PeerView[] peers =
+        [
+            Peer("a", 50) with { Zone = "z", Rack = "r1" }, Peer("b", 50) with { Zone = "z", Rack = "r2" }, Peer("c", 50) with { Zone = "z", Rack = "r3" },
+            Peer("d", 50) with { Zone = "z", Rack = "r3", SpreadGroups = ["db"], Excluded = new ExcludedPeer("d", BlockerCode.PeerDegraded, "DIMM") },
+        ];
+        List<ContainerReport> containers = [.. Enumerable.Range(1, 3).Select(i => FakeRack.Container($"db{i}", GiB, annotations: [("evacuator.spread", "db"), ("evacuator.spread-over", "rack")]))];
+        Plan plan = Planner.Make(containers, peers, Policy);
+
+        Assert.Equal(["a", "b", null], plan.Containers.Select(planned => planned.Destination));
+        Assert.All(plan.Containers[2].Blockers, blocker => Assert.Equal(BlockerCode.SpreadRule, blocker.Code));
+    }
+
+    [Fact]
+    public void Make_MemberThatStays_KeepsItsPlaceInTheSpread()
+    {
+        ContainerReport stays = FakeRack.Container("db1", GiB, annotations: [("evacuator.spread", "db"), ("evacuator.policy", "stay")]);
+        ContainerReport goes = FakeRack.Container("db2", GiB, annotations: [("evacuator.spread", "db"), ("evacuator.spread-over", "zone")]);
+        PlacementPolicy here = Policy with { From = new Origin("here", "z1", "r1") };
+        Plan plan = Planner.Make([stays, goes], [Peer("a", 50) with { Zone = "z1" }, Peer("b", 9) with { Zone = "z2" }], here);
+        Assert.Equal("b", plan.Containers.Single(planned => planned.Container.Name == "db2").Destination);
+    }
+
+    [Fact]
+    public void Make_Zones_TheOwnIsPreferredAndADemandIsKept()
+    {
+        PlacementPolicy here = Policy with { From = new Origin("here", "z1") };
+        PeerView[] peers = [Peer("far", 60) with { Zone = "z2" }, Peer("near", 58) with { Zone = "z1" }];
+        Plan plan = Planner.Make([FakeRack.Container("c", GiB), FakeRack.Container("must", GiB, annotations: ("evacuator.zone", "z2 z3"))], peers, here);
+        Assert.Equal("near", plan.Containers.Single(planned => planned.Container.Name == "c").Destination);
+        Assert.Equal("far", plan.Containers.Single(planned => planned.Container.Name == "must").Destination);
+
+        Plan nowhere = Planner.Make([FakeRack.Container("must", GiB, annotations: ("evacuator.zone", "z3"))], peers, here);
+        Assert.Equal([BlockerCode.ZoneRule, BlockerCode.ZoneRule], nowhere.Containers[0].Blockers.Select(blocker => blocker.Code));
+    }
+
+    [Fact]
+    public void Make_BusyProcessors_CountLikeMemory()
+    {
+        PeerView busy = Peer("a", 60);
+        Plan plan = Planner.Make([FakeRack.Container("c", GiB)], [busy with { Host = busy.Host! with { LoadAverage = 7 } }, Peer("b", 30)], Policy);
+        Assert.Equal("b", plan.Containers[0].Destination);
+    }
+
+    [Fact]
+    public void Make_FilesKeptThere_AreWorthGoingBackFor()
+    {
+        PeerView was = Peer("b", 40);
+        was = was with { Host = was.Host! with { KeptBundles = ["/var/lib/containers/c"] } };
+        Assert.Equal("b", Planner.Make([FakeRack.Container("c", GiB)], [Peer("a", 41), was], Policy).Containers[0].Destination);
+        Assert.Equal("a", Planner.Make([FakeRack.Container("other", GiB)], [Peer("a", 41), was], Policy).Containers[0].Destination);
+    }
+
+    [Fact]
+    public void Make_OlderOrLesserPeer_IsNoPlaceForALiveMoveAndFineForAStoppedOne()
+    {
+        HostReport here = Peer("here", 8).Host! with { CpuFeatures = ["avx", "avx512f"], Kernel = "6.12.48+deb13-amd64", Requirements = [new Requirement("criu", true, "Version: 4.2.1", "", BlockerCode.CriuTooOld)] };
+        HostReport there = here with { CpuFeatures = ["avx"], Kernel = "6.11.9-amd64", Requirements = [new Requirement("criu", true, "Version: 4.1", "", BlockerCode.CriuTooOld)] };
+        PlacementPolicy policy = Policy with { From = new Origin("here", Host: here) };
+        PeerView peer = Peer("a", 8) with { Host = there };
+
+        Plan live = Planner.Make([FakeRack.Container("c", GiB)], [peer], policy);
+        Assert.Equal(BlockerCode.CpuFeatures, Assert.Single(live.Containers[0].Blockers).Code);
+        Assert.Contains("avx512f", live.Containers[0].Blockers[0].Text, StringComparison.Ordinal);
+        Assert.Equal([BlockerCode.CpuFeatures, BlockerCode.KernelTooOld, BlockerCode.CriuTooOld], Compatibility.WhyNotLive(policy.From, "a", there).Select(blocker => blocker.Code));
+        Assert.Empty(Compatibility.WhyNotLive(policy.From, "a", there with { CpuFeatures = null, Kernel = "6.12.1", Requirements = here.Requirements }));
+
+        Plan stopped = Planner.Make([FakeRack.Container("c", GiB, annotations: ("evacuator.policy", "stop"))], [peer], policy);
+        Assert.Equal(("a", MoveMode.StopAndStart), (stopped.Containers[0].Destination, stopped.Containers[0].Mode));
+    }
+
+    [Theory]
+    [InlineData("live", null, MoveMode.Live)]
+    [InlineData("cold", "a", MoveMode.StopAndStart)]
+    public void Make_WhatCannotBeDumped_IsStoppedOnlyWherePermitted(string policy, string? destination, MoveMode mode)
+    {
+        ContainerReport ring = FakeRack.Container("ring", GiB, annotations: ("evacuator.policy", policy)) with { Blockers = [new Blocker(BlockerCode.IoUring, "pid 7 holds an io_uring")] };
+        PlannedContainer planned = Planner.Make([ring], [Peer("a", 8)], Policy).Containers[0];
+        Assert.Equal((destination, mode), (planned.Destination, destination is null ? MoveMode.Live : planned.Mode));
+
+        // A mount that another host does not have is no better after a restart.
+        ContainerReport mount = ring with { Blockers = [.. ring.Blockers, new Blocker(BlockerCode.UnsupportedMount, "nfs")] };
+        Assert.Null(Planner.Make([mount], [Peer("a", 8)], Policy).Containers[0].Destination);
+    }
+
+    [Fact]
+    public void Make_NameOrAddressThere_IsNoPlace()
+    {
+        ContainerReport container = FakeRack.Container("c", GiB);
+        PeerView named = Peer("a", 60) with { Names = new HashSet<string> { "c" } };
+        PeerView addressed = Peer("b", 60) with { Addresses = new HashSet<string> { UnitMember.WithoutPrefix(container.Addresses[0]) } };
+        Plan plan = Planner.Make([container], [named, addressed], Policy);
+        Assert.Equal([BlockerCode.NameTaken, BlockerCode.AddressTaken], plan.Containers[0].Blockers.Select(blocker => blocker.Code));
+        Assert.Equal("z", Planner.Make([container], [named, addressed, Peer("z", 9)], Policy).Containers[0].Destination);
+    }
+
+    [Fact]
+    public void Make_BalanceWouldLeaveOneOver_PacksTightlyInstead()
+    {
+        // Balanced: 3 to b, 3 to b, and 4 has no room left on either. Packed: 4 alone on a, the others on b.
+        List<ContainerReport> containers = [FakeRack.Container("four", 4 * GiB), FakeRack.Container("three", 3 * GiB), FakeRack.Container("trio", 3 * GiB)];
+        Plan plan = Planner.Make(containers, [Peer("a", 8, total: 16), Peer("b", 9, total: 16)], Policy);
+        Assert.True(plan.Complete, string.Join("; ", plan.Containers.SelectMany(planned => planned.Blockers).Select(blocker => blocker.Text)));
+        Assert.Null(plan.Missing);
+    }
+
+    [Fact]
+    public void Make_TooMuchForAll_HighestPriorityFirstAndSaysWhatIsMissingAndWhereFrom()
+    {
+        List<ContainerReport> containers = [FakeRack.Container("large", 6 * GiB), FakeRack.Container("vital", GiB, annotations: ("evacuator.priority", "90"))];
+        PeerView closed = Peer("closed", 40) with { Excluded = new ExcludedPeer("closed", BlockerCode.AdmissionClosed, "being emptied itself") };
+        PeerView silent = new() { Name = "silent", Excluded = new ExcludedPeer("silent", BlockerCode.PeerUnreachable, "no route") };
+        Plan plan = Planner.Make(containers, [Peer("a", 14, total: 64), closed, silent], Policy with { MemoryReservePercent = 10 });
+
+        Assert.Equal(("vital", "a"), (plan.Containers[0].Container.Name, plan.Containers[0].Destination));
+        Assert.Equal(["large"], plan.Missing!.Containers);
+        Assert.Equal(6 * GiB, plan.Missing.MemoryBytes);
+        Assert.Collection(plan.Missing.Sources,
+            source => Assert.Contains("closed has 40 GiB free but gets nothing: being emptied itself", source, StringComparison.Ordinal),
+            source => Assert.Contains("reserve of 10 % on a", source, StringComparison.Ordinal),
+            source => Assert.Contains("free 5.4 GiB on a", source, StringComparison.Ordinal),
+            source => Assert.Contains("silent could not be asked: no route", source, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Make_ManyPeersRefuse_OneReasonAKind()
+    {
+        List<PeerView> peers = [.. Enumerable.Range(0, 40).Select(i => Peer($"p{i:00}", 1)), Peer("taken", 60) with { Names = new HashSet<string> { "c1" } }];
+        Plan plan = Planner.Make(Containers(1, 4 * GiB), peers, Policy);
+        Assert.Equal([BlockerCode.NotEnoughMemory, BlockerCode.NameTaken], plan.Containers[0].Blockers.Select(blocker => blocker.Code));
+        Assert.Contains("at 39 other peers", plan.Containers[0].Blockers[0].Text, StringComparison.Ordinal);
+    }
+
+    /// <summary>How long it takes is told, not asserted: the machine may be doing anything else.</summary>
+    [Fact]
+    public void Make_AThousandPeers_AllPlacedEvenly()
+    {
+        Random random = new(1);
+        List<PeerView> peers =
+        [
+            .. Enumerable.Range(0, 1000).Select(i => Peer($"p{i:0000}", 64) with
+            {
+                Zone = $"z{i % 4}", Rack = $"r{i / 40}", SpreadGroups = [$"g{i % 50}"],
+                Names = Enumerable.Range(0, 50).Select(n => $"o{i}-{n}").ToHashSet(), Addresses = Enumerable.Range(0, 50).Select(n => $"10.{i / 250}.{i % 250}.{n}").ToHashSet(),
+            }),
+        ];
+        List<ContainerReport> containers =
+        [
+            .. Enumerable.Range(0, 500).Select(i => FakeRack.Container($"c{i}", random.NextInt64(GiB / 4, 8 * GiB),
+                annotations: [("evacuator.priority", $"{random.Next(0, 101)}"), .. i % 5 == 0 ? [("evacuator.spread", $"g{i % 50}")] : Array.Empty<(string, string)>()])),
+        ];
+        PlacementPolicy policy = new(5, TimeSpan.FromSeconds(1)) { From = new Origin("here", "z1", "r0") };
+        Plan plan = Planner.Make(containers, peers, policy);
+        double[] times = [.. Enumerable.Range(0, 5).Select(_ => Time(() => Planner.Make(containers, peers, policy)))];
+        // Nothing fits anywhere: all three passes, and a reason for each.
+        List<ContainerReport> huge = [.. containers.Select(container => container with { MemoryBytes = 100 * GiB })];
+        double[] worst = [.. Enumerable.Range(0, 5).Select(_ => Time(() => Planner.Make(huge, peers, policy)))];
+        output.WriteLine($"1,000 peers, 500 containers: {times.Min():0} to {times.Max():0} ms; none fitting: {worst.Min():0} to {worst.Max():0} ms");
+
+        Assert.True(plan.Complete);
+        Assert.All(plan.Peers, peer => Assert.InRange(peer.FreeBefore - peer.FreeAfter, 0, 12 * GiB));
+
+        static double Time(Action work)
+        {
+            long start = Stopwatch.GetTimestamp();
+            work();
+            return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         }
     }
 
