@@ -18,6 +18,8 @@ public sealed record EvacuatorOptions
 
     public EvacuationOptions Evacuation { get; init; } = new();
 
+    public HomecomingOptions Homecoming { get; init; } = new();
+
     public PowerOptions Power { get; init; } = new();
 
     public LogOptions Log { get; init; } = new();
@@ -129,6 +131,23 @@ public sealed record EvacuationOptions
 
     /// <summary>partial: move what can be moved even if there is no room for all; no refuses the whole. Hardware that fails by itself is always left by as many as can.</summary>
     public bool Partial { get; init; }
+}
+
+/// <summary>When a node that was emptied takes containers again.</summary>
+public enum ReopenRule
+{
+    ByOperator = 0,
+    WhenClear = 1,
+}
+
+/// <summary>[homecoming]</summary>
+public sealed record HomecomingOptions
+{
+    /// <summary>reopen: by-operator or when-clear.</summary>
+    public ReopenRule Reopen { get; init; } = ReopenRule.WhenClear;
+
+    /// <summary>soak-time: without any finding, after the host has come up again.</summary>
+    public TimeSpan SoakTime { get; init; } = TimeSpan.FromMinutes(15);
 }
 
 /// <summary>[power]</summary>

@@ -70,6 +70,14 @@ internal static class Settings
         Make("evacuation", "partial", SettingTypes.YesNo, o => o.Evacuation.Partial, (o, v) => o with { Evacuation = o.Evacuation with { Partial = v } },
             "yes: move what can be moved even if there is no room for all. no: refuse the whole plan then, unless it is started with --partial or by failing hardware."),
 
+        Make("homecoming", "reopen", SettingTypes.EnumWord<ReopenRule>(),
+            o => o.Homecoming.Reopen, (o, v) => o with { Homecoming = o.Homecoming with { Reopen = v } },
+            "When a node that was emptied takes containers again after it has been switched off and on: when the management controller has reported nothing critical for soak-time, or by "
+            + "\"evacuator reopen\" alone. A node that was not restarted, or that has no management controller, is opened by an operator in any case."),
+        Make("homecoming", "soak-time", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(7)),
+            o => o.Homecoming.SoakTime, (o, v) => o with { Homecoming = o.Homecoming with { SoakTime = v } },
+            "See reopen."),
+
         Make("power", "verify-timeout", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             o => o.Power.VerifyTimeout, (o, v) => o with { Power = o.Power with { VerifyTimeout = v } },
             "How long a peer waits until the management controller says that this host is off, before it asks a person."),

@@ -33,6 +33,7 @@ internal static class ApiEndpoints
         routes.MapGet(ApiRoutes.Config, Config);
         routes.MapGet(ApiRoutes.Bmc, (BmcHealth health) => Json(health.Report));
         routes.MapPut(ApiRoutes.Led, LedAsync);
+        HomecomingEndpoints.Map(routes);
     }
 
     private static async Task<IResult> StatusAsync(StatusBuilder builder, CancellationToken token) => Json(await builder.StatusAsync(token).ConfigureAwait(false));

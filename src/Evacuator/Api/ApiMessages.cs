@@ -17,6 +17,10 @@ namespace Evacuator.Api;
 /// GET    /v1/evacuations/{id|last}        EvacuationReport
 /// POST   /v1/evacuations/current/cancel   → 202 EvacuationReport; 409 when there is none or it is too late
 /// POST   /v1/reopen                       → 204; 409 while an evacuation is under way
+/// GET    /v1/homecomings/plan?only=A&skip=B   HomecomingPlan: who would come home now; nothing is done
+/// POST   /v1/homecomings                  ReturnRequest → 202 HomecomingState; the same operation id again → 200 with the same one
+/// GET    /v1/homecomings/{id|last}        HomecomingState
+/// POST   /v1/homecomings/current/cancel   → 202 HomecomingState; 409 when there is none
 /// GET    /v1/config                       ConfigReply, secrets hidden
 /// GET    /v1/bmc                          BmcReport
 /// PUT    /v1/bmc/led                      LedRequest → 200 LedReply
@@ -30,6 +34,7 @@ internal static class ApiRoutes
     public const string Evacuations = "/v1/evacuations";
     public const string Cancel = "/v1/evacuations/current/cancel";
     public const string Reopen = "/v1/reopen";
+    public const string Homecomings = "/v1/homecomings";
     public const string Config = "/v1/config";
     public const string Bmc = "/v1/bmc";
     public const string Led = "/v1/bmc/led";
@@ -51,6 +56,18 @@ internal sealed record StartRequest
 
     /// <summary>Null: never forced.</summary>
     public int? ForceAfterSeconds { get; init; }
+}
+
+internal sealed record ReturnRequest
+{
+    /// <summary>Chosen by the caller; the same one again is the same homecoming.</summary>
+    public required Guid OperationId { get; init; }
+
+    /// <summary>Only these; empty: all.</summary>
+    public IReadOnlyList<string> Only { get; init; } = [];
+
+    /// <summary>All but these.</summary>
+    public IReadOnlyList<string> Skip { get; init; } = [];
 }
 
 internal sealed record StartReply(Guid Id, bool Existing, string Text);
@@ -77,6 +94,15 @@ internal sealed record NodeStatus
 
     public required IReadOnlyList<ContainerStatus> Containers { get; init; }
 
+    /// <summary>What a closed node waits for before it reopens by itself; null: it is open, or only "evacuator reopen" opens it.</summary>
+    public Waiting? Reopens { get; init; }
+
+    /// <summary>Containers here that belong to other nodes.</summary>
+    public IReadOnlyList<GuestStatus> Guests { get; init; } = [];
+
+    /// <summary>The homecoming that is under way, or the last one; null if there was none.</summary>
+    public Homecoming.HomecomingState? Homecoming { get; init; }
+
     /// <summary>The evacuation that is under way; null if there is none.</summary>
     public EvacuationReport? Evacuation { get; init; }
 
@@ -97,6 +123,10 @@ internal sealed record NodeStatus
 /// <summary>A container now, with what keeps it from moving.</summary>
 internal sealed record ContainerStatus(
     string Name, string State, long MemoryBytes, int Processes, IReadOnlyList<string> Addresses, IReadOnlyList<Blocker> Blockers);
+
+/// <param name="Home">the node it belongs to</param>
+/// <param name="From">the node that sent it here</param>
+internal sealed record GuestStatus(string Name, string Home, string From, DateTimeOffset Since);
 
 internal sealed record WatchedNode(string Node, Guid EvacuationId, Journal.WitnessPhase Phase, string Detail, DateTimeOffset Started, DateTimeOffset Until);
 

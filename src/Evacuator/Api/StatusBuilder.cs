@@ -4,6 +4,7 @@ using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
 using Evacuator.Health;
+using Evacuator.Homecoming;
 using Evacuator.Hosting;
 using Evacuator.Journal;
 using Evacuator.Placement;
@@ -12,18 +13,21 @@ namespace Evacuator.Api;
 
 /// <summary>Puts together what "evacuator status" and "evacuator plan" show.</summary>
 internal sealed class StatusBuilder(
-    EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, JournalStore journal, RunServices services)
+    EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, JournalStore journal, RunServices services,
+    GuestBook guests, SoakWatch soak, HomecomingService homecomings)
 {
     public async Task<NodeStatus> StatusAsync(CancellationToken token)
     {
         AgentView view = await watch.LookAsync(token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport> containers = [];
+        IReadOnlyList<PresentGuest> present = [];
         List<string> notices = [.. journal.Notices];
         if (view.Host is not null)
         {
             try
             {
                 containers = await agent.GetContainersAsync(token).ConfigureAwait(false);
+                present = await guests.PresentAsync(token).ConfigureAwait(false);
             }
             catch (AgentException e)
             {
@@ -43,6 +47,9 @@ internal sealed class StatusBuilder(
             AgentSince = view.Since,
             Missing = [.. view.Host?.Requirements.Where(requirement => !requirement.Met) ?? []],
             Containers = [.. containers.OrderBy(container => container.Name, StringComparer.Ordinal).Select(Describe)],
+            Reopens = soak.Waiting,
+            Guests = [.. present.Select(guest => new GuestStatus(guest.Container.Name, guest.Home, guest.From, guest.Since))],
+            Homecoming = homecomings.Last(),
             Evacuation = active ? last : null,
             LastEvacuation = active ? null : last,
             Peers = peers.Standings,

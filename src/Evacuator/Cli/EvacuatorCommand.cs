@@ -16,6 +16,7 @@ internal static class EvacuatorCommand
         PlanVerb.Create(),
         CancelVerb.Create(),
         ReopenVerb.Create(),
+        ReturnVerb.Create(),
         ReportVerb.Create(),
         ConfigVerbs.Create(),
         FleetVerbs.Create(),

@@ -2,6 +2,7 @@ using System.Globalization;
 using Evacuator.Api;
 using Evacuator.Common.AgentApi;
 using Evacuator.Evacuation;
+using Evacuator.Homecoming;
 using Evacuator.Journal;
 using Evacuator.Placement;
 
@@ -18,6 +19,8 @@ internal static class Show
         output.WriteLine(status.Closed is { } closed
             ? $"  admission: CLOSED since {Time(closed.Since)} ({closed.Reason}); \"evacuator reopen\" opens it"
             : "  admission: open");
+        if (status.Reopens is { } reopens)
+            output.WriteLine($"  {Wait(reopens)}");
         output.WriteLine(status.Host is { } host
             ? $"  host: {Bytes.Text(host.MemoryAvailable)} of {Bytes.Text(host.MemoryTotal)} memory free for containers, {host.Cpus} CPUs, kernel {host.Kernel}"
             : $"  host: cannot tell since {Time(status.AgentSince)}: {status.AgentProblem} (\"systemctl status evacuator-agent\")");
@@ -40,6 +43,14 @@ internal static class Show
             }
 
             table.WriteTo(output);
+        }
+
+        foreach (GuestStatus guest in status.Guests)
+            output.WriteLine($"  {guest.Name} belongs to {guest.Home}, here since {Time(guest.Since)} from {guest.From}");
+        if (status.Homecoming is { } homecoming && !homecoming.Phase.IsEnd())
+        {
+            output.WriteLine();
+            ShowHomecoming.State(homecoming, output);
         }
 
         output.WriteLine();

@@ -24,6 +24,18 @@ internal sealed record BrainTimings
     /// <summary>Between looks at the own agent, to keep admission closed where it has to be.</summary>
     public TimeSpan AgentPoll { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>How long a node that sends a container home may be silent before its part counts as unknown.</summary>
+    public TimeSpan SourcePatience { get; init; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>How long a destination that does not answer is asked again where there is no other.</summary>
+    public TimeSpan BoundPatience { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>How long a home that is to fetch a container may be busy or away.</summary>
+    public TimeSpan InvitationPatience { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Between looks at whether a closed node may reopen.</summary>
+    public TimeSpan SoakPoll { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>A reservation is dropped after this long without news of the move.</summary>
     public TimeSpan ReservationLease { get; init; } = TimeSpan.FromMinutes(2);
 }

@@ -17,7 +17,7 @@ namespace Evacuator.Evacuation;
 /// Moving     tell the own agent (same id = same move), watch it to its end
 /// </code>
 /// </summary>
-internal sealed partial class ContainerRun(RunServices services, EvacuationLedger ledger, CancellationToken cancelRequested)
+internal sealed partial class ContainerRun(RunServices services, IMoveLedger ledger, CancellationToken cancelRequested)
 {
     private readonly ILogger _log = services.Logs.CreateLogger<ContainerRun>();
 
@@ -49,6 +49,8 @@ internal sealed partial class ContainerRun(RunServices services, EvacuationLedge
                     await WatchAsync(move, stop).ConfigureAwait(false);
                     break;
                 default:
+                    if (move.Phase == MovePhase.Moved)
+                        services.Guests.Left(container);
                     LogEnd(_log, container, move.Phase, move.Destination, move.Last?.FreezeMs, move.Detail);
                     return;
             }
@@ -61,13 +63,27 @@ internal sealed partial class ContainerRun(RunServices services, EvacuationLedge
     {
         HashSet<string> tried = [.. move.Attempts.Select(attempt => attempt.Peer)];
         string? peer = move.Destination is { } planned && !tried.Contains(planned) ? planned : null;
-        peer ??= Planner.Candidates(move.Container, await services.Peers.SurveyAsync(stop).ConfigureAwait(false), await services.PlacementAsync(stop).ConfigureAwait(false), tried)
+        if (peer is null && IsWorthAnotherTry(move))
+        {
+            // A service that is being restarted is away for a moment, and there is no other destination.
+            await Task.Delay(services.Timings.Retry * 5, services.Time, stop).ConfigureAwait(false);
+            peer = cancelRequested.IsCancellationRequested ? null : move.Destination;
+        }
+
+        if (peer is null && !move.Bound)
+            peer = Planner.Candidates(move.Container, await services.Peers.SurveyAsync(stop).ConfigureAwait(false), await services.PlacementAsync(stop).ConfigureAwait(false), tried)
             .Cast<string?>().FirstOrDefault();
+        if (peer is null && cancelRequested.IsCancellationRequested)
+            return;
         if (peer is null)
             ledger.Apply(move.Name, new MoveInput.NoneLeft());
         else
             ledger.Apply(move.Name, new MoveInput.Try(peer, Guid.NewGuid()));
     }
+
+    private bool IsWorthAnotherTry(MoveState move) =>
+        move is { Bound: true, Started: { } started, Attempts: [.., var last] } && last.Blockers.All(blocker => blocker.Code == BlockerCode.PeerUnreachable)
+        && services.Time.GetUtcNow() - started < services.Timings.BoundPatience;
 
     /// <param name="resumed">the request may have been sent before a restart, and its answer lost with the token in it</param>
     private async Task ReserveAsync(MoveState move, bool resumed, CancellationToken stop)
@@ -86,7 +102,8 @@ internal sealed partial class ContainerRun(RunServices services, EvacuationLedge
 
         try
         {
-            ReservationReply reply = await peer.ReserveAsync(new ReservationRequest(move.MoveId, move.EvacuationId, move.Container), stop).ConfigureAwait(false);
+            string home = await services.Guests.HomeOfAsync(move.Name, stop).ConfigureAwait(false) ?? services.Options.Node.Name;
+            ReservationReply reply = await peer.ReserveAsync(new ReservationRequest(move.MoveId, move.EvacuationId, move.Container, home), stop).ConfigureAwait(false);
             if (reply is { Accepted: true, Token: { Length: > 0 } token })
             {
                 ledger.Apply(move.Name, new MoveInput.Reserved(token));
@@ -108,7 +125,7 @@ internal sealed partial class ContainerRun(RunServices services, EvacuationLedge
     private async Task WatchAsync(MoveState move, CancellationToken stop)
     {
         // 1. A move that began before a reboot of the host is not begun again: its container is gone from here or has arrived.
-        if (services.BootId.Value != ledger.State.BootId)
+        if (services.BootId.Value != ledger.BootId)
         {
             await SettleAsync(move, "the host was restarted during the move", stop).ConfigureAwait(false);
             return;

@@ -12,7 +12,7 @@ internal sealed record EvacuationSnapshot(
 /// <summary>
 /// The one writer of an evacuation's state: each change is a step of the state machine, in the journal before anyone sees it. Readers get snapshots.
 /// </summary>
-internal sealed class EvacuationLedger
+internal sealed class EvacuationLedger : IMoveLedger
 {
     private readonly JournalStore _journal;
     private readonly TimeProvider _time;
@@ -41,6 +41,8 @@ internal sealed class EvacuationLedger
     public EvacuationSnapshot Snapshot => _snapshot;
 
     public EvacuationState State => _snapshot.State;
+
+    public string BootId => State.BootId;
 
     public MoveState Move(string container) => _snapshot.Moves.First(move => move.Name == container);
 

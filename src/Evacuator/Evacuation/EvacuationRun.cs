@@ -113,6 +113,8 @@ internal sealed partial class EvacuationRun
     // 2
     private async Task PlanAsync(CancellationToken token)
     {
+        // What is on its way home goes on or is called off; it must not be moved by two at once.
+        await _services.Departures.StandDownAsync(waiting => _ledger.Wait(waiting), token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport> containers = await AgentAsync(_services.Agent.GetContainersAsync, "a plan is made", token).ConfigureAwait(false);
         EvacuationSnapshot snapshot = _ledger.Snapshot;
         HashSet<string> planned = [.. snapshot.Moves.Select(move => move.Name)];

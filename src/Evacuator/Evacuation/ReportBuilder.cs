@@ -75,7 +75,7 @@ internal static class ReportBuilder
         _ => "if it still reads on at that time, a person has to look; it is not forced off",
     };
 
-    private static ContainerMove Describe(MoveState move, string node, Waiting? waiting) => new()
+    public static ContainerMove Describe(MoveState move, string node, Waiting? waiting) => new()
     {
         Name = move.Name,
         From = node,

@@ -2,6 +2,7 @@ using Evacuator.Agent;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Fleet;
+using Evacuator.Homecoming;
 using Evacuator.Placement;
 using Evacuator.Power;
 using Microsoft.Extensions.Logging;
@@ -10,8 +11,8 @@ namespace Evacuator.Evacuation;
 
 /// <summary>What a run works with.</summary>
 internal sealed record RunServices(
-    EvacuatorOptions Options, AgentClient Agent, PeerDirectory Peers, Admission Admission, PowerHandover Power, BootId BootId, BrainTimings Timings, TimeProvider Time,
-    ILoggerFactory Logs)
+    EvacuatorOptions Options, AgentClient Agent, PeerDirectory Peers, Admission Admission, PowerHandover Power, GuestBook Guests, DepartureBoard Departures, BootId BootId, BrainTimings Timings,
+    TimeProvider Time, ILoggerFactory Logs)
 {
     /// <summary>What placement depends on, as of now. A silent agent costs the comparison of processors and kernels, which the destination cannot make either.</summary>
     public async Task<PlacementPolicy> PlacementAsync(CancellationToken token)

@@ -4,6 +4,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
+using Evacuator.Homecoming;
 
 namespace Evacuator.Fleet;
 
@@ -73,7 +74,34 @@ internal sealed class PeerClient : IDisposable
     public Task WithdrawWitnessAsync(Guid evacuation, CancellationToken token) =>
         CallAsync<object>(HttpMethod.Delete, $"{PeerRoutes.Witness}/{evacuation:D}", null, TimeSpan.FromSeconds(20), token);
 
+    public async Task<IReadOnlyList<GuestReport>> GetGuestsAsync(CancellationToken token) =>
+        await CallAsync<List<GuestReport>>(HttpMethod.Get, PeerRoutes.Guests, null, TimeSpan.FromSeconds(30), token).ConfigureAwait(false);
+
+    public Task<DepartureAnswer> RequestDepartureAsync(DepartureRequest request, CancellationToken token) =>
+        CallAsync<DepartureAnswer>(HttpMethod.Post, PeerRoutes.Departures, request, TimeSpan.FromSeconds(60), token);
+
+    /// <summary>Null if the peer knows nothing of it.</summary>
+    public Task<DepartureReport?> GetDepartureAsync(Guid id, CancellationToken token) => FindDepartureAsync(HttpMethod.Get, id, token);
+
+    /// <summary>Null if the peer knows nothing of it.</summary>
+    public Task<DepartureReport?> CancelDepartureAsync(Guid id, CancellationToken token) => FindDepartureAsync(HttpMethod.Delete, id, token);
+
+    public Task InviteHomeAsync(HomecomingInvitation invitation, CancellationToken token) =>
+        CallAsync<object>(HttpMethod.Post, PeerRoutes.Homecomings, invitation, TimeSpan.FromSeconds(20), token);
+
     public void Dispose() => _http.Dispose();
+
+    private async Task<DepartureReport?> FindDepartureAsync(HttpMethod method, Guid id, CancellationToken token)
+    {
+        try
+        {
+            return await CallAsync<DepartureReport>(method, $"{PeerRoutes.Departures}/{id:D}", null, TimeSpan.FromSeconds(20), token).ConfigureAwait(false);
+        }
+        catch (PeerException e) when (e.Status == HttpStatusCode.NotFound)
+        {
+            return null;
+        }
+    }
 
     private async Task<T> CallAsync<T>(HttpMethod method, string path, object? body, TimeSpan limit, CancellationToken token)
     {

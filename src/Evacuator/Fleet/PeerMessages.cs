@@ -16,6 +16,11 @@ namespace Evacuator.Fleet;
 /// POST   /v1/witness                  WitnessRequest → 200 WitnessReply
 /// GET    /v1/witness/{evacuationId}   WitnessStatus, of the calling node's own evacuation
 /// DELETE /v1/witness/{evacuationId}   → 204: the node stays on after all
+/// GET    /v1/guests                   GuestReport[]: containers here that belong to the caller
+/// POST   /v1/departures               DepartureRequest → 200 DepartureAnswer (accepted or not); the same id again → the same departure
+/// GET    /v1/departures/{id}          DepartureReport, of the caller's own request; 404 if unknown
+/// DELETE /v1/departures/{id}          → 200 DepartureReport: stops where it can; 404 if unknown
+/// POST   /v1/homecomings              HomecomingInvitation → 204: this node brings these home now; 409 if it cannot
 /// </code>
 /// </remarks>
 internal static class PeerRoutes
@@ -25,6 +30,9 @@ internal static class PeerRoutes
     public const string Capacity = "/v1/capacity";
     public const string Reservations = "/v1/reservations";
     public const string Witness = "/v1/witness";
+    public const string Guests = "/v1/guests";
+    public const string Departures = "/v1/departures";
+    public const string Homecomings = "/v1/homecomings";
 }
 
 /// <summary>What a node says about itself to a node that looks for room.</summary>
@@ -61,7 +69,8 @@ internal sealed record PeerCapacity
     public DateTimeOffset? NextWindow { get; init; }
 }
 
-internal sealed record ReservationRequest(Guid MoveId, Guid EvacuationId, ContainerReport Container);
+/// <param name="Home">where the container comes from at first and belongs when all is well; null from a node that does not know yet: the sender</param>
+internal sealed record ReservationRequest(Guid MoveId, Guid EvacuationId, ContainerReport Container, string? Home = null);
 
 /// <param name="Token">for the source's agent to show to the destination's; null when refused</param>
 internal sealed record ReservationReply(bool Accepted, string? Token, IReadOnlyList<Blocker> Blockers);
@@ -113,3 +122,10 @@ internal sealed record WitnessReply(bool Accepted, string Reason, string? PowerS
 /// <param name="Phase">watching, verified-off, not-off, withdrawn, cannot-tell</param>
 internal sealed record WitnessStatus(
     Guid EvacuationId, Journal.WitnessPhase Phase, string? LastPowerState, DateTimeOffset? LastRead, DateTimeOffset? Forced, string? Led, string Detail);
+
+/// <summary>A container at the node that was asked, which belongs to the node that asks.</summary>
+/// <param name="Since">when it was announced there</param>
+internal sealed record GuestReport(ContainerReport Container, string From, DateTimeOffset Since);
+
+/// <summary>A node tells another that it can fetch containers of its own now.</summary>
+internal sealed record HomecomingInvitation(Guid Id, IReadOnlyList<string> Containers);

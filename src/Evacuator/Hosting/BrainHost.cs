@@ -6,6 +6,7 @@ using Evacuator.Common.Hosting;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
 using Evacuator.Health;
+using Evacuator.Homecoming;
 using Evacuator.Journal;
 using Evacuator.PeerApi;
 using Evacuator.Power;
@@ -20,7 +21,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Evacuator.Hosting;
 
-/// <summary>Puts the brain together: one process, two listeners (operators on the unix socket, peers over mutual TLS), four loops.</summary>
+/// <summary>Puts the brain together: one process, two listeners (operators on the unix socket, peers over mutual TLS), several loops.</summary>
 internal static class BrainHost
 {
     /// <summary>A witness request carries the report of every container; 4 MiB are thousands of them.</summary>
@@ -65,6 +66,9 @@ internal static class BrainHost
         services.AddSingleton<BmcHealth>();
         services.AddSingleton(new WitnessSecrets(setup.RuntimeDirectory));
         services.AddSingleton<Admission>();
+        services.AddSingleton<GuestBook>();
+        services.AddSingleton<DepartureBoard>();
+        services.AddSingleton<HomecomingPlans>();
         services.AddSingleton<PowerHandover>();
         services.AddSingleton<RunServices>();
         services.AddSingleton<Reservations>();
@@ -75,6 +79,9 @@ internal static class BrainHost
         AddLoop<WitnessService>(services);
         AddLoop<NodeWatch>(services);
         AddLoop<SignalWatch>(services);
+        AddLoop<DepartureService>(services);
+        AddLoop<HomecomingService>(services);
+        AddLoop<SoakWatch>(services);
         services.AddSingleton<IProgressCheck>(provider => provider.GetRequiredService<EvacuationService>());
     }
 

@@ -75,8 +75,8 @@ internal sealed partial class NodeWatch(
             {
                 try
                 {
-                    await admission.CloseAsync(closed.Reason, stop).ConfigureAwait(false);
-                    LogClosedAgain(log, closed.Reason);
+                    if (await admission.RepeatAsync(stop).ConfigureAwait(false))
+                        LogClosedAgain(log, closed.Reason);
                 }
                 catch (AgentException e)
                 {

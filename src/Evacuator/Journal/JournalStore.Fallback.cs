@@ -8,7 +8,7 @@ namespace Evacuator.Journal;
 /// </summary>
 internal sealed partial class JournalStore
 {
-    private static readonly string[] Tables = ["evacuations", "moves", "witnesses", "facts"];
+    private static readonly string[] Tables = ["evacuations", "moves", "witnesses", "facts", "guests", "departures", "homecomings", "windows", "notices"];
 
     /// <summary>Copies every row of another journal over those of this one.</summary>
     /// <exception cref="JournalException">not copied</exception>

@@ -12,9 +12,12 @@ namespace Evacuator.Journal;
 internal sealed partial class JournalStore : IDisposable
 {
     /// <summary>Raised with each change of the tables; an older one is upgraded in order, a newer one is refused.</summary>
-    internal const int SchemaVersion = 1;
+    internal const int SchemaVersion = 2;
 
-    private const string Schema = """
+    /// <summary>What makes each version out of the one before; never changed once released.</summary>
+    private static readonly string[] Upgrades =
+    [
+        """
         CREATE TABLE evacuations (
           id TEXT PRIMARY KEY,
           trigger_key TEXT NOT NULL UNIQUE,
@@ -38,7 +41,32 @@ internal sealed partial class JournalStore : IDisposable
         CREATE TABLE facts (
           name TEXT PRIMARY KEY,
           value TEXT NOT NULL) STRICT;
-        """;
+        """,
+        """
+        CREATE TABLE guests (
+          container TEXT PRIMARY KEY,
+          home TEXT NOT NULL,
+          body TEXT NOT NULL) STRICT;
+        CREATE TABLE departures (
+          id TEXT PRIMARY KEY,
+          phase INTEGER NOT NULL,
+          started TEXT NOT NULL,
+          body TEXT NOT NULL) STRICT;
+        CREATE TABLE homecomings (
+          id TEXT PRIMARY KEY,
+          phase INTEGER NOT NULL,
+          started TEXT NOT NULL,
+          body TEXT NOT NULL) STRICT;
+        CREATE TABLE windows (
+          id TEXT PRIMARY KEY,
+          body TEXT NOT NULL) STRICT;
+        CREATE TABLE notices (
+          key TEXT PRIMARY KEY,
+          raised TEXT NOT NULL,
+          open TEXT NOT NULL,
+          body TEXT NOT NULL) STRICT;
+        """,
+    ];
 
     private readonly Lock _lock = new();
     private readonly string? _fallbackPath;
@@ -82,10 +110,11 @@ internal sealed partial class JournalStore : IDisposable
             int version = Convert.ToInt32(Scalar(connection, "PRAGMA user_version"), System.Globalization.CultureInfo.InvariantCulture);
             if (version > SchemaVersion)
                 throw new JournalException($"{path} was written by a newer version of Evacuator (schema {version}, this one knows {SchemaVersion}): upgrade the package");
-            if (version == 0)
+            if (version < SchemaVersion)
             {
                 using SqliteTransaction transaction = connection.BeginTransaction();
-                Execute(connection, Schema);
+                foreach (string upgrade in Upgrades.Skip(version))
+                    Execute(connection, upgrade);
                 Execute(connection, $"PRAGMA user_version={SchemaVersion}");
                 transaction.Commit();
             }

@@ -24,6 +24,9 @@ internal sealed record MoveState
     /// <summary>How it goes, or went: live, unless its owner permits to stop it.</summary>
     public MoveMode Mode { get; init; } = MoveMode.Live;
 
+    /// <summary>True: there or nowhere. False: another peer will do if that one does not take it.</summary>
+    public bool Bound { get; init; }
+
     /// <summary>Proof towards the destination's agent that the move was announced; kept until the move ends.</summary>
     public string? Token { get; init; }
 

@@ -27,6 +27,7 @@ internal static class PeerEndpoints
         routes.MapPost(PeerRoutes.Witness, WitnessAsync);
         routes.MapGet(PeerRoutes.Witness + "/{evacuationId:guid}", WitnessStatus);
         routes.MapDelete(PeerRoutes.Witness + "/{evacuationId:guid}", WithdrawWitness);
+        HomecomingPeerEndpoints.Map(routes);
     }
 
     /// <summary>Refuses other versions with a text that an operator understands at the other end.</summary>

@@ -3,8 +3,10 @@ using System.Net;
 using System.Security.Cryptography;
 using Evacuator.Agent;
 using Evacuator.Common.AgentApi;
+using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
+using Evacuator.Homecoming;
 using Evacuator.Placement;
 
 namespace Evacuator.PeerApi;
@@ -13,7 +15,7 @@ namespace Evacuator.PeerApi;
 /// Containers that other nodes want to send here. The agent checks and reserves; this only makes the one-time token and remembers it for a while, so that a
 /// repeated request gets the same answer.
 /// </summary>
-internal sealed class Reservations(AgentClient agent, EvacuationService evacuations, Admission admission, BrainTimings timings, TimeProvider time)
+internal sealed class Reservations(AgentClient agent, EvacuationService evacuations, Admission admission, GuestBook guests, BrainTimings timings, TimeProvider time)
 {
     private const int TokenBytes = 32;
 
@@ -48,6 +50,7 @@ internal sealed class Reservations(AgentClient agent, EvacuationService evacuati
             }, token).ConfigureAwait(false);
             if (!reply.Accepted)
                 return new ReservationReply(false, null, reply.Blockers);
+            guests.Announced(request.Container.Name, NodeName.IsValid(request.Home ?? "") ? request.Home! : node, node, request.MoveId);
             _open[(node, request.MoveId)] = new Entry(secret, request.Container.Name, time.GetUtcNow() + timings.ReservationLease);
             return new ReservationReply(true, secret, []);
         }

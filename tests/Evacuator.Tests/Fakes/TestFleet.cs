@@ -10,6 +10,7 @@ using Evacuator.Hosting;
 using Evacuator.Journal;
 using Evacuator.Power;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace Evacuator.Tests.Fakes;
@@ -83,6 +84,7 @@ internal sealed class TestNode
         WitnessPatience = TimeSpan.FromSeconds(20),
         PeerPoll = TimeSpan.FromSeconds(1),
         AgentPoll = TimeSpan.FromMilliseconds(50),
+        SoakPoll = TimeSpan.FromMilliseconds(20),
     };
 
     private readonly FakeRack _rack;
@@ -204,6 +206,8 @@ internal sealed class TestNode
     }
 
     public BrainClient Client() => new(SocketPath);
+
+    public T Service<T>() where T : notnull => _app!.Services.GetRequiredService<T>();
 
     public async Task<StartReply> EvacuateAsync(bool powerOff = false, int? forceAfterSeconds = null, Guid? operation = null)
     {

@@ -1,3 +1,4 @@
+using Evacuator.Homecoming;
 using Evacuator.Journal;
 
 namespace Evacuator.Tests.Journal;
@@ -19,6 +20,14 @@ public sealed class FrozenNumbersTests
 
     [Fact]
     public void TriggerKind_Numbers_AreThoseOfExistingJournals() => Assert.Equal("None=0 Operator=1 Signal=2", Numbers<TriggerKind>());
+
+    [Fact]
+    public void HomecomingPhase_Numbers_AreThoseOfExistingJournals() => Assert.Equal(
+        "None=0 Planning=1 Moving=2 Done=3 Partial=4 Failed=5 Cancelling=6 Cancelled=7", Numbers<HomecomingPhase>());
+
+    [Fact]
+    public void HomecomingStep_Numbers_AreThoseOfExistingJournals() => Assert.Equal(
+        ("None=0 Waiting=1 Moving=2 Done=3 Failed=4 Skipped=5 Unknown=6", "None=0 MakeRoom=1 BringHome=2 SendHome=3"), (Numbers<HomecomingStepPhase>(), Numbers<HomecomingStepKind>()));
 
     private static string Numbers<T>() where T : struct, Enum =>
         string.Join(' ', Enum.GetValues<T>().Select(value => $"{value}={Convert.ToInt32(value, null)}"));

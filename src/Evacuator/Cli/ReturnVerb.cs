@@ -1,0 +1,90 @@
+using System.CommandLine;
+using Evacuator.Api;
+using Evacuator.Homecoming;
+
+namespace Evacuator.Cli;
+
+/// <summary>"evacuator return": brings this node's containers home.</summary>
+internal static class ReturnVerb
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500);
+
+    public static Command Create()
+    {
+        Option<string[]> only = new("--only") { Description = "Only these.", HelpName = "NAME", AllowMultipleArgumentsPerToken = true };
+        Option<string[]> skip = new("--skip") { Description = "All but these.", HelpName = "NAME", AllowMultipleArgumentsPerToken = true };
+        Option<bool> dryRun = new("--dry-run") { Description = "Show the plan and do nothing." };
+        Option<bool> wait = new("--wait") { Description = "Show the progress and wait for the end." };
+        Option<bool> cancel = new("--cancel") { Description = "Stop the one that is under way: what has come stays here, what is moving is undone if it can be." };
+        Option<Guid?> operation = new("--operation-id") { Description = "Id of this request: asking again with the same one changes nothing.", HelpName = "UUID", CustomParser = CliOptions.ParseUuid };
+        Option<bool> json = CliOptions.Json();
+
+        return Verb.Create("return", "Brings this node's containers home from the peers; makes room for them first.", async (context, token) =>
+        {
+            using BrainClient client = context.Connect();
+            string[] wanted = context.Get(only) ?? [];
+            string[] unwanted = context.Get(skip) ?? [];
+            bool asJson = context.Get(json);
+            if (context.Get(cancel))
+            {
+                await client.PostAsync($"{ApiRoutes.Homecomings}/current/cancel", token).ConfigureAwait(false);
+                context.Out.WriteLine("the homecoming is being cancelled");
+                return CliExit.Ok;
+            }
+
+            if (context.Get(dryRun))
+            {
+                string query = string.Join('&', wanted.Select(name => $"only={Uri.EscapeDataString(name)}").Concat(unwanted.Select(name => $"skip={Uri.EscapeDataString(name)}")));
+                HomecomingPlan plan = await client.GetAsync<HomecomingPlan>($"{ApiRoutes.Homecomings}/plan?{query}", token).ConfigureAwait(false);
+                if (asJson)
+                    context.WriteJson(plan);
+                else
+                    ShowHomecoming.Plan(plan, context.Out);
+                return plan.Complete ? CliExit.Ok : CliExit.Failed;
+            }
+
+            HomecomingState state = await client.SendAsync<HomecomingState>(HttpMethod.Post, ApiRoutes.Homecomings,
+                new ReturnRequest { OperationId = context.Get(operation) ?? Guid.NewGuid(), Only = wanted, Skip = unwanted }, token).ConfigureAwait(false);
+            if (!context.Get(wait))
+            {
+                if (asJson)
+                    context.WriteJson(state);
+                else
+                    context.Out.WriteLine($"homecoming {state.Id:D} begins\nwatch it with \"evacuator status\", stop it with \"evacuator return --cancel\"");
+                return CliExit.Ok;
+            }
+
+            state = await FollowAsync(client, state, context, asJson, TimeProvider.System, token).ConfigureAwait(false);
+            if (asJson)
+                context.WriteJson(state);
+            else
+                ShowHomecoming.State(state, context.Out);
+            return state.Phase switch
+            {
+                HomecomingPhase.Done => CliExit.Ok,
+                HomecomingPhase.Cancelled => CliExit.Cancelled,
+                _ => CliExit.Failed,
+            };
+        }, only, skip, dryRun, wait, cancel, operation, json);
+    }
+
+    private static async Task<HomecomingState> FollowAsync(BrainClient client, HomecomingState state, VerbContext context, bool asJson, TimeProvider time, CancellationToken token)
+    {
+        Dictionary<int, string> shown = [];
+        while (!state.Phase.IsEnd())
+        {
+            foreach (HomecomingStep step in state.Steps)
+            {
+                string line = ShowHomecoming.Line(step);
+                if (!asJson && step.Phase != HomecomingStepPhase.Waiting && shown.GetValueOrDefault(step.Plan.Number) != line)
+                    context.Out.WriteLine($"{time.GetUtcNow().UtcDateTime:HH:mm:ss}  {line}");
+                shown[step.Plan.Number] = line;
+            }
+
+            await Task.Delay(Poll, time, token).ConfigureAwait(false);
+            state = await client.GetAsync<HomecomingState>($"{ApiRoutes.Homecomings}/{state.Id:D}", token).ConfigureAwait(false);
+        }
+
+        return state;
+    }
+}
