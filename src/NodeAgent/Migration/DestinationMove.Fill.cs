@@ -32,7 +32,7 @@ internal sealed partial class DestinationMove
         if (_lazy is null || await Task.WhenAny(restoring, _lazy.Restored) == restoring)
             return await restoring;
         if (_lazy.Restored.IsCompletedSuccessfully)
-            clock.Time("connect-early", () => _tools.Network.Connect(container));
+            clock.Time("connect-early", () => Connect(container));
         else
             // Nobody answers the restored tasks' faults, so this restore can only hang: end it, and say why.
             await _restore.KillAsync();

@@ -183,6 +183,7 @@ internal sealed partial class DestinationMove : IDisposable
         {
             Interfaces = [.. _container.Interfaces.Select((own, at) => at < fresh.Interfaces.Count ? own with { Neighbours = fresh.Interfaces[at].Neighbours } : own)],
         };
+        AcceptHeld(request.Frames);
         await EndStreamsAsync();
         if (_record.Engine)
             PrepareFill();
@@ -220,6 +221,7 @@ internal sealed partial class DestinationMove : IDisposable
     public async Task KnownAsync(CancellationToken cancel)
     {
         using Gate gate = await EnterAsync(cancel);
+        EndHold();
         if (_record.Phase != DestinationPhase.Running || _record.SourceKnows)
             return;
         DestinationRecord record = _record with { SourceKnows = true };
@@ -275,6 +277,7 @@ internal sealed partial class DestinationMove : IDisposable
 
     public void Dispose()
     {
+        EndHold();
         _gate.Dispose();
         _pages.Dispose();
         _streams.Dispose();
@@ -341,11 +344,12 @@ internal sealed partial class DestinationMove : IDisposable
             await _tools.Faults.ReachAsync("destination.running");
             clock.Time("connect", () =>
             {
-                _tools.Network.Connect(container);
+                Connect(container);
                 // The images remember a frozen cgroup, since it was frozen when they were made.
                 _tools.Freezer.Thaw(container.CgroupPath);
             });
             clock.Add("total", _tools.Time.GetElapsedTime(start).TotalMilliseconds);
+            await DeliverHeldAsync(container);
             _record = _record with { Parts = clock.Parts };
             LogRunning(_log, container.Name, _record.SourceNode, clock.Parts["total"]);
             if (_lazy is not null)
@@ -382,6 +386,7 @@ internal sealed partial class DestinationMove : IDisposable
         if (_container is { } container)
         {
             await _tools.Runtime.KillAndDeleteAsync(container.Name, container.CgroupPath, CancellationToken.None);
+            KeepToReturn();
             await _tools.Network.RemoveAsync(container, CancellationToken.None);
             foreach (TreeDescription tree in container.Trees.Where(tree => tree.Kind != TreeKind.File))
                 TreePlace.PutAside(tree.Path);

@@ -6,6 +6,7 @@ using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Files;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
+using Evacuator.NodeAgent.Network;
 using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Processes;
 using Evacuator.NodeAgent.Transfer;
@@ -95,7 +96,8 @@ internal sealed partial class SourceMove : IDisposable
             await CopyTreesAsync(container, trees, undoable.Token);
             await using MemoryAhead? memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, _tools, _log, undoable.Token) : null;
             ArmedCommand dump = await ArmDumpAsync(container, memory is not null, undoable.Token);
-            await _peer.AskAsync(undoable.Token);
+            // Two warm connections: the freeze has two requests side by side.
+            await Task.WhenAll(_peer.AskAsync(undoable.Token), _peer.AskAsync(undoable.Token));
             if (memory is not null)
                 await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs),
                     () => Update(record => record with { Rounds = memory.Rounds, BytesSent = trees.BytesSent + memory.BytesSent }), undoable.Token);
@@ -105,6 +107,7 @@ internal sealed partial class SourceMove : IDisposable
             using FinalPass turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
             if (memory is not null && turn.Waited)
                 await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), () => { }, undoable.Token);
+            PrepareHold(container);
             Advance(SourceInput.FreezeBegins, record => record);
             await _tools.Faults.ReachAsync("source.freezing");
             freeze = new FreezeClock(_tools.Time);
@@ -127,7 +130,8 @@ internal sealed partial class SourceMove : IDisposable
                 // 6. Ready.
                 container = await _tools.Network.RefreshNeighboursAsync(container, frozen.Token);
                 string neighbours = JsonSerializer.Serialize(container, ApiJson.Options);
-                PeerReply ready = await freeze.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes), frozen.Token));
+                IReadOnlyList<HeldFrame> held = await TakeHeldAsync();
+                PeerReply ready = await freeze.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes, held), frozen.Token));
                 if (ready.Phase != DestinationPhase.Ready)
                     throw new PeerRefusedException(HttpStatusCode.Conflict, $"{Record.Request.DestinationNode} is not ready: {ready.Detail}");
                 long sent = trees.BytesSent + bytes + (memory?.BytesSent ?? 0);
@@ -206,6 +210,7 @@ internal sealed partial class SourceMove : IDisposable
     public void Dispose()
     {
         _abort.Dispose();
+        _hold?.Dispose();
         _peer.Dispose();
     }
 
@@ -296,12 +301,13 @@ internal sealed partial class SourceMove : IDisposable
     {
         // Half of the budget: what cannot be stopped in that time cannot be moved in the rest.
         TimeSpan patience = TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs / 2.0);
+        await CutAsync(container, freeze, cancel);
         FreezeOutcome outcome = await freeze.TimeAsync("freeze", () => _tools.Freezer.FreezeAsync(container.CgroupPath, patience, cancel));
         if (outcome != FreezeOutcome.Frozen)
             throw new ContainerException(BlockerCode.NotRunning, outcome == FreezeOutcome.Gone
                 ? $"{Name} ended by itself before it was frozen"
                 : $"{Name} did not stand still within {patience.TotalMilliseconds:0} ms (a process hangs in the kernel?)");
-        freeze.Time("disconnect", () => _tools.Network.Disconnect(container));
+        LetPeerHold(container, cancel);
     }
 
     private async Task DumpAsync(ArmedCommand dump, MemoryAhead? memory, ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
@@ -433,8 +439,8 @@ internal sealed partial class SourceMove : IDisposable
             ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(text, ApiJson.Options)!;
             if (Record.BootId == _tools.BootId && await _tools.Runtime.ExistsAsync(Name, shutdown))
             {
-                _tools.Network.Reconnect(container);
-                _tools.Freezer.Thaw(container.CgroupPath);
+                ReconnectAndThaw(container);
+                await DeliverBackAsync(_hold, _held);
             }
             else
             {
@@ -445,7 +451,7 @@ internal sealed partial class SourceMove : IDisposable
         {
             using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
             patience.CancelAfter(TimeSpan.FromSeconds(10));
-            await _peer.ForgetAsync(patience.Token);
+            await DeliverBackAsync(hold: null, (await _peer.ForgetAsync(patience.Token)).Frames ?? []);
         }
         catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException
             || (e is OperationCanceledException && !shutdown.IsCancellationRequested))

@@ -10,8 +10,8 @@ internal static class Frames
     private const int EthernetLength = 14;
     private const int ArpLength = EthernetLength + 28;
     private const int Ipv6HeaderLength = 40;
-    private const ushort EtherTypeIpv6 = 0x86dd;
-    private const ushort EtherTypeArp = 0x0806;
+    internal const ushort EtherTypeIpv6 = 0x86dd;
+    internal const ushort EtherTypeArp = 0x0806;
     private const ushort EtherTypeRarp = 0x8035;
     private const ushort ArpRequest = 1;
     private const ushort ArpReply = 2;
@@ -74,6 +74,27 @@ internal static class Frames
         bool hasOption = frame.Length >= icmp + 32 && frame[icmp + 24] == TargetLinkAddress && frame[icmp + 25] == 1;
         mac = (hasOption ? frame.Slice(icmp + 26, 6) : frame.Slice(6, 6)).ToArray();
         return true;
+    }
+
+    /// <summary>Whether an interface would want the frame: sent to it alone, or asking all for one of its addresses; and not sent by itself.</summary>
+    internal static bool IsFor(ReadOnlySpan<byte> frame, ReadOnlySpan<byte> mac, IReadOnlyList<IPAddress> addresses)
+    {
+        if (frame.Length < EthernetLength || frame.Slice(6, 6).SequenceEqual(mac))
+            return false;
+        if (frame[..6].SequenceEqual(mac))
+            return true;
+        ushort etherType = BinaryPrimitives.ReadUInt16BigEndian(frame[12..]);
+        if (etherType == EtherTypeArp && frame.Length >= ArpLength)
+            return BinaryPrimitives.ReadUInt16BigEndian(frame[(EthernetLength + 6)..]) == ArpRequest && Has(addresses, frame.Slice(EthernetLength + 24, 4));
+        const int icmp = EthernetLength + Ipv6HeaderLength;
+        return etherType == EtherTypeIpv6 && frame.Length >= icmp + 24 && frame[EthernetLength + 6] == IcmpV6 && frame[icmp] == NeighbourSolicitation
+            && Has(addresses, frame.Slice(icmp + 8, 16));
+    }
+
+    private static bool Has(IReadOnlyList<IPAddress> addresses, ReadOnlySpan<byte> bytes)
+    {
+        IPAddress wanted = new(bytes);
+        return addresses.Any(address => address.Equals(wanted));
     }
 
     // Ethernet: destination 6, source 6, type 2. ARP: htype, ptype, hlen, plen, operation, then sender and target (hardware 6, protocol 4).

@@ -30,4 +30,10 @@ internal sealed partial class NetworkHandover
 
     [LoggerMessage(2008, LogLevel.Information, "{Container}: network removed ({Namespace})")]
     private partial void LogRemoved(string container, string @namespace);
+
+    [LoggerMessage(2009, LogLevel.Information, "{Container}: {Frames} frames that came while it stood still have been delivered")]
+    private partial void LogFramesDelivered(string container, int frames);
+
+    [LoggerMessage(2010, LogLevel.Warning, "{Container}: {Frames} frames that came while it stood still have been delivered, {Dropped} had no room or could not be")]
+    private partial void LogFramesDropped(string container, int frames, long dropped);
 }

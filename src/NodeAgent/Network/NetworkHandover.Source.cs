@@ -69,6 +69,7 @@ internal sealed partial class NetworkHandover
                 host.TrySetPortState(nobody, RouteSocket.BR_STATE_FORWARDING);
             });
         new Announcer(container.Name, []).Send();
+        RehearseHold(container);
     }
 
     private static LinkInfo HostEnd(RouteSocket host, InterfaceDescription link)

@@ -75,6 +75,9 @@ internal sealed class PeerClient : IDisposable
         return content.Sent;
     }
 
+    /// <summary>What is sent to the container is held at the destination when this returns.</summary>
+    public Task HoldAsync(CancellationToken cancel) => SendAsync(HttpMethod.Post, "/hold", null, cancel);
+
     public Task<PeerReply> CompleteAsync(CompleteRequest request, CancellationToken cancel) =>
         SendAsync<PeerReply>(HttpMethod.Post, "/complete", JsonContent.Create(request, options: ApiJson.Options), cancel);
 

@@ -22,6 +22,7 @@ internal static class PeerEndpoints
         moves.MapGet("/trees/{tree:int}", TreeAsync);
         moves.MapGet("/pages", PagesAsync);
         moves.MapPut("/images", ImagesAsync);
+        moves.MapPost("/hold", HoldAsync);
         moves.MapPost("/complete", CompleteAsync);
         moves.MapPost("/release", ReleaseAsync);
         moves.MapPost("/known", KnownAsync);
@@ -76,6 +77,17 @@ internal static class PeerEndpoints
         });
     }
 
+    private static async Task<IResult> HoldAsync(Guid id, HttpContext context, MoveRegistry registry)
+    {
+        if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
+            return refusal;
+        return await AnswerAsync(async () =>
+        {
+            await move!.HoldAsync(context.RequestAborted);
+            return Results.NoContent();
+        });
+    }
+
     private static async Task<IResult> CompleteAsync(Guid id, HttpContext context, MoveRegistry registry)
     {
         if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
@@ -109,7 +121,7 @@ internal static class PeerEndpoints
         if (refusal is not null)
             return refusal;
         return await move!.ForgetAsync($"{move.Record.SourceNode} keeps the container", context.RequestAborted)
-            ? Json(move.Reply())
+            ? Json(move.Reply() with { Frames = move.TakeReturned() })
             : Refuse(StatusCodes.Status409Conflict, $"{move.Record.Container} has been released and is {move.Record.Phase} here");
     }
 

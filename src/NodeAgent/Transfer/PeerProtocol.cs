@@ -1,5 +1,6 @@
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Network;
 
 namespace Evacuator.NodeAgent.Transfer;
 
@@ -14,12 +15,13 @@ namespace Evacuator.NodeAgent.Transfer;
 /// GET    /v1/moves/{id}/trees/{n}  Upgrade: evacuator-tree → 101, then the rsync protocol both ways, any number of times
 /// GET    /v1/moves/{id}/pages      Upgrade: evacuator-pages → 101, then PageFrames until the source closes it; up to 8 side by side, of one sending
 /// PUT    /v1/moves/{id}/images     ImageStream          → 204                   still Receiving
+/// POST   /v1/moves/{id}/hold                            → 204                   still Receiving; its frames are held here from now on
 /// POST   /v1/moves/{id}/complete   CompleteRequest      → 200 PeerReply(Ready)  Receiving → Ready, all checked
 ///        ── the source journals Released ──
 /// POST   /v1/moves/{id}/release                         → 200 PeerReply(Running | Failed), after the restore; may be repeated
 /// POST   /v1/moves/{id}/known                           → 204                   the source has journaled the answer
 /// GET    /v1/moves/{id}                                 → 200 PeerReply         an unknown id is answered Failed, for ever, unless a container of that name runs: 409
-/// DELETE /v1/moves/{id}                                 → 200 PeerReply(Failed); 409 once released
+/// DELETE /v1/moves/{id}                                 → 200 PeerReply(Failed) with the frames that were held; 409 once released
 /// </code>
 /// Refusals: 401 wrong token, 403 not a peer or not this move's source, 409 wrong phase, 426 another protocol version, 413 too large.
 /// Every body that is not a stream is JSON of at most <see cref="MaxJson"/> bytes.
@@ -37,6 +39,9 @@ internal static class PeerProtocol
     /// <summary>Bytes. A description holds the container's whole configuration and neighbour table.</summary>
     public const int MaxJson = 4 << 20;
 
+    /// <summary>Bytes of frames in one message; in JSON they take a third more, and have to leave room for the rest.</summary>
+    public const int MaxFrames = 1 << 20;
+
     public static string Move(Guid id) => $"/v1/moves/{id}";
 }
 
@@ -53,10 +58,12 @@ internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers
 /// <param name="Neighbours">the neighbour tables of its interfaces, freshest state (ContainerDescription as JSON)</param>
 /// <param name="ImageFiles">how many files the images have</param>
 /// <param name="ImageBytes">how many bytes</param>
-internal sealed record CompleteRequest(string Neighbours, int ImageFiles, long ImageBytes);
+/// <param name="Frames">what was sent to the container since its link was cut, oldest first; at most <see cref="PeerProtocol.MaxFrames"/> bytes</param>
+internal sealed record CompleteRequest(string Neighbours, int ImageFiles, long ImageBytes, IReadOnlyList<HeldFrame>? Frames = null);
 
 /// <summary>Where the destination stands.</summary>
 /// <param name="Phase">its phase</param>
 /// <param name="Detail">why it failed</param>
 /// <param name="Parts">parts of the resume in milliseconds, "total" being from the release's arrival to running tasks with a connected network</param>
-internal sealed record PeerReply(DestinationPhase Phase, string Detail, IReadOnlyDictionary<string, double> Parts);
+/// <param name="Frames">only when it is forgotten: what was held for the container, once</param>
+internal sealed record PeerReply(DestinationPhase Phase, string Detail, IReadOnlyDictionary<string, double> Parts, IReadOnlyList<HeldFrame>? Frames = null);

@@ -10,6 +10,7 @@ internal sealed class Scene(ProductRack rack)
 
     private readonly DateTimeOffset _begun = DateTimeOffset.UtcNow.AddSeconds(-1);
     private readonly List<Guest> _guests = [];
+    private readonly List<string> _others = [];
 
     public Node Node1 => rack["node1"];
 
@@ -31,6 +32,14 @@ internal sealed class Scene(ProductRack rack)
         _guests.Add(guest);
         await guest.Client.AssertAliveAsync();
         return guest;
+    }
+
+    /// <summary>Starts another workload, which the test watches itself.</summary>
+    public async Task<(string Name, string Address)> RunWorkloadAsync(Node node, string workload, params string[] options)
+    {
+        string name = NewName("w");
+        _others.Add(name);
+        return (name, (await rack.Lab.RunAsync(["run", node.Name, name, workload, .. options])).Text);
     }
 
     /// <summary>For a container that a test has made in a way of its own; clears it up too.</summary>
@@ -101,7 +110,7 @@ internal sealed class Scene(ProductRack rack)
             evacuator cancel --wait >/dev/null 2>&1 || true
             for i in 1 2 3 4 5 6 7 8 9 10; do if evacuator reopen >/dev/null 2>&1; then break; fi; sleep 1; done
             """)));
-        string[] names = [.. _guests.Select(guest => guest.Name)];
+        string[] names = [.. _guests.Select(guest => guest.Name), .. _others];
         await Task.WhenAll(rack.Nodes.Select(node => node.ShAsync("""
             for n in "$@"; do
                 runc delete --force "$n" 2>/dev/null || true

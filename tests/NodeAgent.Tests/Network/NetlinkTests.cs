@@ -89,6 +89,7 @@ public sealed class NetlinkTests
         Assert.Equal((16, 8, 12, 12, 12, 4), (Marshal.SizeOf<IfInfoMessage>(), Marshal.SizeOf<IfAddressMessage>(), Marshal.SizeOf<RouteMessage>(),
             Marshal.SizeOf<NeighbourMessage>(), Marshal.SizeOf<RuleMessage>(), Marshal.SizeOf<GenericMessage>()));
         Assert.Equal((12, 20, 16), (Marshal.SizeOf<Interop.Sockets.SockaddrNl>(), Marshal.SizeOf<Interop.Sockets.SockaddrLl>(), Marshal.SizeOf<Interop.Sockets.PacketMreq>()));
+        Assert.Equal((8, 16, 8), (Marshal.SizeOf<Interop.PacketFilter.SockFilter>(), Marshal.SizeOf<Interop.PacketFilter.SockFprog>(), Marshal.SizeOf<Interop.PacketFilter.TpacketStats>()));
         Assert.Equal(256, Marshal.SizeOf<Interop.FileCalls.Statx>());
     }
 
