@@ -2,7 +2,7 @@
 # Measures the engine on a rack of two nodes on this machine, beside plain `runc checkpoint` and `runc restore` of the same containers:
 # a table on the screen, artifacts/bench.json, charts in artifacts/bench-*.svg.
 # Usage: ./bench.sh [--quick] [--only CASE[,CASE]...] [--runs N] [--no-plain] [--keep]
-#   --quick      the small cases, each once        --only       only these (64mib 1gib 4gib redis processes50 threads200 vmas10000 parallel …)
+#   --quick      the small cases, each once        --only       only these (64mib 1gib 4gib redis processes50 threads200 vmas10000 parallel overhead wire fill)
 #   --runs N     moves of each container (3); the median counts          --no-plain   leave plain runc out
 #   --keep       leave the rack up and use it again the next time with --keep (EVACUATOR_LAB=bench lab/lab down removes it)
 set -euo pipefail

@@ -16,54 +16,45 @@ internal static class MemoryBench
 
     public static async Task<int> RunAsync(int mebibytes, int rate)
     {
-        string program = Path.Combine(Path.GetTempPath(), $"evacuator-writer-{Environment.ProcessId}");
-        string source = Path.Combine(AppContext.BaseDirectory, "writer.c");
-        using (Process gcc = Process.Start("gcc", ["-O2", "-o", program, source]))
-            await gcc.WaitForExitAsync();
-        // Not a child of this process: the runtime would take its stops for those of its own children.
-        using Process shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "\"$@\" & exit", "sh", program, $"{mebibytes}", $"{rate}"]) { RedirectStandardOutput = true })!;
-        StreamReader output = shell.StandardOutput;
-        string first = await output.ReadLineAsync() ?? throw new InvalidOperationException("the writer did not start; is gcc installed?");
-        int pid = int.Parse(first.AsSpan(4), CultureInfo.InvariantCulture);
-        try
-        {
-            double before = Median(await WritesAsync(output, 4));
-            using ContainerTracker tracker = await ContainerTracker.AttachAsync(() => [pid], MemoryFeatures.Probe(), TimeProvider.System);
-            ProcessTracking tracking = tracker.Processes[0];
-            if (tracking.WhyUntracked is not null)
-                throw new InvalidOperationException($"not tracked: {tracking.WhyUntracked}");
-            RoundStatistics copy = await RoundAsync(tracker);
-            Task<List<double>> writes = WritesAsync(output, 6);
-            List<RoundStatistics> rounds = [];
-            for (int i = 0; i < Rounds; i++)
-            {
-                await Task.Delay(250);
-                rounds.Add(await RoundAsync(tracker));
-            }
-            double during = Median(await writes);
-            double size = copy.TrackedBytes / Gib;
-            Console.WriteLine(JsonSerializer.Serialize(new Dictionary<string, double>
-            {
-                ["memory_mib"] = mebibytes,
-                ["rate_mib_s"] = rate,
-                ["stop_us"] = Math.Round(tracking.Stopped.TotalMicroseconds),
-                ["arm_ms_per_gib"] = Round(copy.ScanTime.TotalMilliseconds / size),
-                ["rescan_ms_per_gib"] = Round(Median([.. rounds.Select(round => round.ScanTime.TotalMilliseconds)]) / size),
-                ["read_mb_s"] = Round(copy.DataBytes / 1e6 / copy.ReadTime.TotalSeconds),
-                ["dirty_mib_per_round"] = Round(Median([.. rounds.Select(round => round.DirtyBytes / 1048576.0)])),
-                ["write_ns_before"] = Round(before),
-                ["write_ns_during"] = Round(during),
-                // The share of one processor that the program loses to faults at its own rate.
-                ["overhead_pct"] = Round((during - before) * rate * 256 / 1e9 * 100),
-                ["tracker_rss_mib"] = Round(Process.GetCurrentProcess().WorkingSet64 / 1048576.0),
-            }));
-        }
-        finally
-        {
-            Process.GetProcessById(pid).Kill();
-            File.Delete(program);
-        }
+        Console.WriteLine(JsonSerializer.Serialize(await MeasureAsync(mebibytes, rate)));
         return 0;
+    }
+
+    public static async Task<IReadOnlyDictionary<string, double>> MeasureAsync(int mebibytes, int rate)
+    {
+        using HelperProgram writer = await HelperProgram.StartAsync("writer", $"{mebibytes}", $"{rate}");
+        StreamReader output = writer.Output;
+        int pid = writer.Pid;
+        double before = Median(await WritesAsync(output, 4));
+        using ContainerTracker tracker = await ContainerTracker.AttachAsync(() => [pid], MemoryFeatures.Probe(), TimeProvider.System);
+        ProcessTracking tracking = tracker.Processes[0];
+        if (tracking.WhyUntracked is not null)
+            throw new InvalidOperationException($"not tracked: {tracking.WhyUntracked}");
+        RoundStatistics copy = await RoundAsync(tracker);
+        Task<List<double>> writes = WritesAsync(output, 6);
+        List<RoundStatistics> rounds = [];
+        for (int i = 0; i < Rounds; i++)
+        {
+            await Task.Delay(250);
+            rounds.Add(await RoundAsync(tracker));
+        }
+        double during = Median(await writes);
+        double size = copy.TrackedBytes / Gib;
+        return new Dictionary<string, double>
+        {
+            ["memory_mib"] = mebibytes,
+            ["rate_mib_s"] = rate,
+            ["stop_us"] = Math.Round(tracking.Stopped.TotalMicroseconds),
+            ["arm_ms_per_gib"] = Round(copy.ScanTime.TotalMilliseconds / size),
+            ["rescan_ms_per_gib"] = Round(Median([.. rounds.Select(round => round.ScanTime.TotalMilliseconds)]) / size),
+            ["read_mb_s"] = Round(copy.DataBytes / 1e6 / copy.ReadTime.TotalSeconds),
+            ["dirty_mib_per_round"] = Round(Median([.. rounds.Select(round => round.DirtyBytes / 1048576.0)])),
+            ["write_ns_before"] = Round(before),
+            ["write_ns_during"] = Round(during),
+            // The share of one processor that the program loses to faults at its own rate.
+            ["overhead_pct"] = Round((during - before) * rate * 256 / 1e9 * 100),
+            ["tracker_rss_mib"] = Round(Process.GetCurrentProcess().WorkingSet64 / 1048576.0),
+        };
     }
 
     private static async Task<RoundStatistics> RoundAsync(ContainerTracker tracker)

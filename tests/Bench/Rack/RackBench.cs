@@ -37,6 +37,19 @@ internal sealed class RackBench(RackBenchOptions options, BenchResults results)
         }
         if (options.Wants("parallel", quick: false))
             await TryAsync("parallel", () => ParallelCase.RunAsync(_lab, containers, results, cancel));
+        foreach (int rate in (int[])[20, 100])
+            if (options.Wants("overhead", quick: false))
+                await TryAsync($"overhead at {rate} MiB/s", async () => results.Add("overhead_pct", $"rate{rate}", (await MemoryBench.MeasureAsync(512, rate))["overhead_pct"]));
+        if (options.Wants("wire", quick: true))
+            await TryAsync("wire", async () => AddAll("wire", await EngineBench.WireAsync()));
+        if (options.Wants("fill", quick: true))
+            await TryAsync("fill", async () => AddAll("fill", await EngineBench.FillAsync()));
+    }
+
+    private void AddAll(string group, IReadOnlyDictionary<string, double> values)
+    {
+        foreach ((string name, double value) in values)
+            results.Add(group, name, value);
     }
 
     private async Task<PauseSample> MoveAsync(Containers containers, BenchCase item, CancellationToken cancel)

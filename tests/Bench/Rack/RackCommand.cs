@@ -12,7 +12,7 @@ internal static class RackCommand
     {
         if (Parse(arguments) is not { } options)
         {
-            Console.Error.WriteLine($"usage: {Usage}\ncases: {string.Join(' ', BenchCase.All.Select(item => item.Name))} parallel");
+            Console.Error.WriteLine($"usage: {Usage}\ncases: {string.Join(' ', BenchCase.All.Select(item => item.Name))} parallel overhead wire fill");
             return 2;
         }
         using CancellationTokenSource stop = new();
