@@ -47,16 +47,12 @@ public sealed partial class BmcListener
             };
             return new StreamEnd(kind, false, reply.Message);
         }
-        StreamReading reading = new(stream, _options.MaxStreamEventBytes, _time.GetTimestamp(), _client.SessionGeneration);
-        try
-        {
-            return await ReadStreamAsync(reading, offer, cancel).ConfigureAwait(false);
-        }
-        finally
-        {
-            await reading.DisposeAsync().ConfigureAwait(false);
-        }
+        return await ReadStreamAsync(Reading(stream), offer, cancel).ConfigureAwait(false);
     }
+
+    private StreamReading Reading(BmcStream stream) => new(stream, _options.MaxStreamEventBytes, _time.GetTimestamp(), _client.SessionGeneration);
+
+    // Owns the reading, and those that follow it.
 
     private async Task<StreamEnd> ReadStreamAsync(StreamReading reading, EventOffer offer, CancellationToken cancel)
     {
@@ -69,7 +65,7 @@ public sealed partial class BmcListener
         {
             while (true)
             {
-                Task<int> read = reading.Pending ??= reading.ReadAsync(ending.Token);
+                Task<int> read = reading.Pending ??= reading.ReadAsync();
                 await Task.WhenAny(read, tick).ConfigureAwait(false);
                 cancel.ThrowIfCancellationRequested();
                 if (read.IsCompleted)
@@ -103,8 +99,10 @@ public sealed partial class BmcListener
                 }
                 if (_time.GetElapsedTime(reading.Opened) >= _options.MaxStreamAge)
                 {
-                    if (await RenewAsync(reading, offer, cancel).ConfigureAwait(false) is { } failure)
+                    (StreamReading? renewed, string failure) = await RenewAsync(reading, offer, cancel).ConfigureAwait(false);
+                    if (renewed is null)
                         return new StreamEnd(StreamEndKind.Broken, true, failure);
+                    reading = renewed;
                     alive = _time.GetTimestamp();
                 }
                 else if (_time.GetElapsedTime(alive) >= _options.LivenessInterval)
@@ -123,6 +121,7 @@ public sealed partial class BmcListener
         finally
         {
             await ending.CancelAsync().ConfigureAwait(false);
+            await reading.DisposeAsync().ConfigureAwait(false);
         }
     }
 
@@ -132,35 +131,55 @@ public sealed partial class BmcListener
         _funnel.Resync("the event stream began; what happened before it is not known", ListenMode.Sse);
     }
 
-    /// <summary>Opens the next stream before it leaves the old one, so that nothing falls between; what both deliver is recognised. Null, or why it failed.</summary>
-    private async Task<string?> RenewAsync(StreamReading reading, EventOffer offer, CancellationToken cancel)
+    /// <summary>
+    /// Opens the next stream before it leaves the old one, so that nothing falls between. For a moment both are read, side by side: what both deliver is recognised, and
+    /// would not be if the second came only after thousands of others.
+    /// </summary>
+    private async Task<(StreamReading? Renewed, string Failure)> RenewAsync(StreamReading old, EventOffer offer, CancellationToken cancel)
     {
-        (BmcStream? next, BmcReply reply) = await _client.OpenStreamAsync(offer.StreamUri!, cancel).ConfigureAwait(false);
+        (BmcStream? stream, BmcReply reply) = await _client.OpenStreamAsync(offer.StreamUri!, cancel).ConfigureAwait(false);
         // With room for one stream only, the old one goes first and the gap is a resync.
-        if (next is null)
-            return $"it was to be renewed: {reply.Message}";
-        using CancellationTokenSource drained = new(Drain, _time);
-        // Links: caller, the time for draining.
-        using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancel, drained.Token);
+        if (stream is null)
+            return (null, $"it was to be renewed: {reply.Message}");
+        StreamReading renewed = Reading(stream);
+        bool isDone = false;
+        // Ends with this method, as the wait that it carries.
+        using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         try
         {
-            while (true)
+            Task drained = Wait(Drain, ending.Token);
+            while (!drained.IsCompleted && await TakeAsync(old).ConfigureAwait(false))
             {
-                Task<int> read = reading.Pending ?? reading.ReadAsync(cancel);
-                reading.Pending = read;
-                int count = await Count(read.WaitAsync(linked.Token)).ConfigureAwait(false);
-                reading.Pending = null;
-                if (count == 0)
+                if (!await TakeAsync(renewed).ConfigureAwait(false))
+                {
+                    // Refused after all: whoever reads on finds the end.
+                    renewed.Pending = Task.FromResult(0);
                     break;
-                Deliver(reading, count);
+                }
+                await Task.WhenAny(old.Pending ??= old.ReadAsync(), renewed.Pending ??= renewed.ReadAsync(), drained).ConfigureAwait(false);
             }
+            cancel.ThrowIfCancellationRequested();
+            isDone = true;
         }
-        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        finally
         {
-            // Quiet: that is how draining ends.
+            await ending.CancelAsync().ConfigureAwait(false);
+            if (!isDone)
+                await renewed.DisposeAsync().ConfigureAwait(false);
         }
-        await reading.ReplaceAsync(next, _time.GetTimestamp(), _client.SessionGeneration).ConfigureAwait(false);
-        return null;
+        await old.DisposeAsync().ConfigureAwait(false);
+        return (renewed, "");
+    }
+
+    // Hands on what has been read, if anything has. False at the end of the stream.
+    private async Task<bool> TakeAsync(StreamReading reading)
+    {
+        if (reading.Pending is not { IsCompleted: true } read)
+            return true;
+        reading.Pending = null;
+        int count = await Count(read).ConfigureAwait(false);
+        Deliver(reading, count);
+        return count > 0;
     }
 
     private void Deliver(StreamReading reading, int count)
@@ -202,43 +221,35 @@ public sealed partial class BmcListener
     /// <summary>One open stream with its parser and the read under way. Owns the stream.</summary>
     private sealed class StreamReading(BmcStream stream, int maxEventBytes, long opened, int generation) : IAsyncDisposable
     {
-        private BmcStream _stream = stream;
+        private readonly CancellationTokenSource _abandon = new();
+        private bool _disposed;
 
-        public byte[] Buffer { get; private set; } = new byte[16 * 1024];
+        public byte[] Buffer { get; } = new byte[16 * 1024];
 
-        public SseParser Parser { get; private set; } = new(maxEventBytes);
+        public SseParser Parser { get; } = new(maxEventBytes);
 
-        public long Opened { get; private set; } = opened;
+        public long Opened { get; } = opened;
 
-        public int Generation { get; private set; } = generation;
+        public int Generation { get; } = generation;
 
         public Task<int>? Pending { get; set; }
 
-        public Task<int> ReadAsync(CancellationToken cancel) => _stream.Body.ReadAsync(Buffer, cancel).AsTask();
+        public Task<int> ReadAsync() => stream.Body.ReadAsync(Buffer, _abandon.Token).AsTask();
 
-        public async Task ReplaceAsync(BmcStream next, long at, int newGeneration)
-        {
-            await DisposeAsync().ConfigureAwait(false);
-            (_stream, Opened, Generation, Pending) = (next, at, newGeneration, null);
-            // The abandoned read may still write into the old buffer.
-            Buffer = new byte[16 * 1024];
-            Parser = new SseParser(maxEventBytes);
-        }
-
+        /// <summary>
+        /// Ends the read under way before the stream is disposed: disposing drains what is left of the body, and two readers of one connection trip over each other
+        /// with whatever exception comes of that.
+        /// </summary>
         public async ValueTask DisposeAsync()
         {
-            await _stream.DisposeAsync().ConfigureAwait(false);
+            if (_disposed)
+                return;
+            _disposed = true;
+            await _abandon.CancelAsync().ConfigureAwait(false);
             if (Pending is { } left)
-            {
-                try
-                {
-                    await left.ConfigureAwait(false);
-                }
-                catch (Exception e) when (e is IOException or HttpRequestException or OperationCanceledException or ObjectDisposedException)
-                {
-                    // It was closed under the read on purpose.
-                }
-            }
+                await ((Task)left).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await stream.DisposeAsync().ConfigureAwait(false);
+            _abandon.Dispose();
         }
     }
 }

@@ -18,7 +18,7 @@ public static class LogFinder
     private static readonly string[] Wanted = ["faultlist", "activelog", "activefaults", "iml", "sel", "eventlog", "systemeventlog", "log1", "platformlog", "event", "log"];
 
     // Full of log-ins, jobs and boot codes: reading them costs a BMC more than they tell.
-    private static readonly string[] Unwanted = ["auditlog", "audit", "lclog", "journal", "postcodes", "dump", "crashdump", "faultlog", "sl", "iel", "dpu", "maintenancelog", "diagnosticlog", "bios", "syslog", "securitylog", "hostlogger", "ieel", "telemetry"];
+    private static readonly string[] Unwanted = ["auditlog", "audit", "lclog", "journal", "postcodes", "dump", "crashdump", "faultlog", "sl", "iel", "dpu", "maintenancelog", "diagnosticlog", "bios", "syslog", "securitylog", "hostlogger", "ieel", "telemetry", "debugtokenservice"];
 
     public static async Task<(IReadOnlyList<BmcLog> Logs, IReadOnlyList<string> Warnings)> FindAsync(IResourceReader reader, string systemUri, CancellationToken cancel)
     {

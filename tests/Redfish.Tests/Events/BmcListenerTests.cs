@@ -31,6 +31,7 @@ public sealed class BmcListenerTests
     {
         await using ListenerRun run = await ListenerRun.StartAsync(Quick);
         Assert.Equal(BmcEventKind.Resync, (await run.NextAsync()).Kind);
+        await run.StreamIsOpenAsync();
         run.Bmc.PostEvent(DimmEvent);
         BmcEvent got = await run.NextAsync(BmcEventKind.Record);
         Assert.Equal(("MemoryUncorrectableError", ListenMode.Sse, EventSeverity.Critical), (got.Record!.MessageKey, got.Via, got.Record.Severity));
@@ -44,6 +45,7 @@ public sealed class BmcListenerTests
     {
         await using ListenerRun run = await ListenerRun.StartAsync(Quick);
         await run.NextAsync(BmcEventKind.Resync);
+        await run.StreamIsOpenAsync();
         for (int i = 0; i < 1000; i++)
             run.Bmc.PostEvent($$"""{"MessageId":"Platform.1.0.MemoryUncorrectableError","OriginOfCondition":"/redfish/v1/Systems/1/Memory/DIMM_A1","Severity":"Critical","MessageArgs":["{{i}}"]}""");
         run.Bmc.PostEvent("""{"MessageId":"Power.1.0.PowerSupplyFailed","OriginOfCondition":"/redfish/v1/Chassis/1/PowerSubsystem/PowerSupplies/PSU_1","Severity":"Critical"}""");
@@ -87,6 +89,7 @@ public sealed class BmcListenerTests
     {
         await using ListenerRun run = await ListenerRun.StartAsync(Quick with { MaxStreamAge = Soon * 4 });
         await run.NextAsync(BmcEventKind.Resync);
+        await run.StreamIsOpenAsync();
         // Until it has been renewed a few times.
         for (int i = 0; run.Bmc.Requests.CountOf("GET", "/redfish/v1/EventService/SSE") < 4; i++)
         {
@@ -196,6 +199,7 @@ public sealed class BmcListenerTests
     {
         await using ListenerRun run = await ListenerRun.StartAsync(Quick, new Fault { Kind = FaultKind.Clock, Year = year });
         await run.NextAsync(BmcEventKind.Resync);
+        await run.StreamIsOpenAsync();
         run.Bmc.PostEvent(DimmEvent);
         BmcEvent got = await run.NextAsync(BmcEventKind.Record);
         Assert.Null(got.Record!.BmcTime);

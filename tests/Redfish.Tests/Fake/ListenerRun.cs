@@ -74,6 +74,9 @@ internal sealed class ListenerRun : IAsyncDisposable
         return new ListenerRun(bmc, client, listener, place);
     }
 
+    /// <summary>Waits until the BMC has the stream on its list: like real ones it answers first, so the listener may know of the stream before the BMC sends events to it.</summary>
+    public Task StreamIsOpenAsync() => Bmc.WhenStreamsAreAsync(1, CancellationToken.None).WaitAsync(Hang);
+
     /// <summary>The next event of any kind.</summary>
     public async Task<BmcEvent> NextAsync()
     {
