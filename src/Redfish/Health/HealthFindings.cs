@@ -63,7 +63,7 @@ internal sealed class HealthFindings
         if (Presences.Of(resource, null) is Presence.NotCounted or Presence.Transient)
             return;
         SignalSeverity health = SignalSeverities.Worse(
-            SignalSeverities.Parse(resource.Text("Status", "Health")), SignalSeverities.Parse(resource.Text("Status", "HealthRollup")));
+            SignalSeverities.Parse(StatusWords.Health(resource)), SignalSeverities.Parse(resource.Text("Status", "HealthRollup")));
         Rollup(area, resource.Uri, health);
     }
 
@@ -90,6 +90,16 @@ internal sealed class HealthFindings
             AddOnce(_areas[area].Missing, text);
         else
             Doubt(area, text);
+    }
+
+    /// <summary>
+    /// A part that is said to be there and answers 404. It may be pulled, or the service may have lost it: either way nothing says that it is well. In areas that only
+    /// list what is plugged in (PCIe, adapters, sensors) such links are everyday and cost only themselves.
+    /// </summary>
+    public void ListedButMissing(HealthArea area, string uri)
+    {
+        if (area is HealthArea.Memory or HealthArea.Processors or HealthArea.Storage or HealthArea.Power or HealthArea.Cooling)
+            Doubt(area, $"{uri}: listed, but answers that it does not exist");
     }
 
     public void Doubt(HealthArea area, string reason) => AddOnce(_areas[area].Doubts, reason);
@@ -182,6 +192,8 @@ internal sealed class HealthFindings
                 part.Presence = Presence.NotCounted;
         foreach (Part part in group.Where(part => part.Presence == Presence.Unknown && part.SaysSomethingBad && !part.Counting.Any()))
             Doubt(part.Area, $"{part.Uri}: {part.Name} does not say whether it is there, but reports {part.Health}");
+        foreach (Part part in group.Where(part => part is { Presence: Presence.Present, IsRollup: false, UnknownHealth: not null }))
+            Doubt(part.Area, $"{part.Uri}: {part.Name} reports the health \"{part.UnknownHealth}\", which means nothing known");
         foreach (Part part in group.Where(part => part.Presence == Presence.Transient && part.Health >= SignalSeverity.Warning))
             Warn($"{part.Uri}: {part.Name} reports {part.Health} while {part.State}: not counted");
         if (group.SelectMany(part => part.Counting.Select(finding => (part, finding))).ToList() is not { Count: > 0 } found)

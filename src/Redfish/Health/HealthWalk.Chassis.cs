@@ -11,7 +11,7 @@ public sealed partial class HealthWalk
         HashSet<string> ours = [.. systems.Select(system => RedfishUri.Key(system.Uri))];
         Dictionary<string, RedfishResource> taken = [];
         Queue<(string Uri, bool IsNamedByUs)> links = new(systems.SelectMany(system => system.Links("Links", "Chassis")).Concat(_enclosures).Select(uri => (uri, true)));
-        List<RedfishResource> others = root is null ? [] : [.. await MembersAsync(HealthArea.System, root, "Chassis")];
+        List<RedfishResource> others = root is null ? [] : [.. await RootMembersAsync(HealthArea.System, root, "Chassis")];
         while (true)
         {
             while (links.TryDequeue(out (string Uri, bool IsNamedByUs) link))

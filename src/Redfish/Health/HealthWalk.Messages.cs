@@ -18,7 +18,7 @@ public sealed partial class HealthWalk
         foreach (RedfishResource system in systems)
             managers.AddRange(await MembersAsync(HealthArea.Managers, system, "Links", "ManagedBy"));
         if (managers.Count == 0 && isOnlyMachine && root is not null)
-            managers.AddRange(await MembersAsync(HealthArea.Managers, root, "Managers"));
+            managers.AddRange(await RootMembersAsync(HealthArea.Managers, root, "Managers"));
         foreach (RedfishResource manager in managers)
         {
             _ = Leaf(HealthArea.Managers, ComponentKind.Manager, manager);
@@ -105,7 +105,8 @@ public sealed partial class HealthWalk
     {
         if (await ReadAsync(area, uri) is not { } resource)
             return null;
-        switch (resource.TypeName)
+        string type = resource.TypeName.Length > 0 ? resource.TypeName : TypeByPlace(uri);
+        switch (type)
         {
             case "Memory":
                 await MemoryModuleAsync(resource);
@@ -135,11 +136,37 @@ public sealed partial class HealthWalk
                 LeakDetector(resource);
                 break;
             case "ComputerSystem" or "Chassis":
-                return _findings.Observe(HealthArea.System, resource.TypeName == "Chassis" ? ComponentKind.Chassis : ComponentKind.System, resource, out _, isRollup: true);
-            case var type when KindOfType(type) is { } kind:
+                return _findings.Observe(HealthArea.System, type == "Chassis" ? ComponentKind.Chassis : ComponentKind.System, resource, out _, isRollup: true);
+            case var other when KindOfType(other) is { } kind:
                 return Leaf(HealthAreas.Of(kind), kind, resource);
         }
         return _findings.At(uri) ?? _findings.At(resource.Uri);
+    }
+
+    // Services that send no type still keep to the places of the standard: …/Memory/DIMM1, …/Drives/0.
+    private static string TypeByPlace(string uri)
+    {
+        string[] segments = RedfishUri.Key(uri).Split('/');
+        return (segments.Length < 2 ? "" : segments[^2]) switch
+        {
+            "memory" => "Memory",
+            "processors" => "Processor",
+            "drives" => "Drive",
+            "volumes" => "Volume",
+            "controllers" => "StorageController",
+            "powersupplies" => "PowerSupply",
+            "fans" => "Fan",
+            "sensors" => "Sensor",
+            "batteries" => "Battery",
+            "pciedevices" => "PCIeDevice",
+            "networkadapters" => "NetworkAdapter",
+            "systems" => "ComputerSystem",
+            "chassis" => "Chassis",
+            "managers" => "Manager",
+            _ when segments[^1] is "power" => "Power",
+            _ when segments[^1] is "thermal" => "Thermal",
+            _ => "",
+        };
     }
 
     private static ComponentKind? KindOfType(string type) => type switch

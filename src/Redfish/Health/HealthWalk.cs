@@ -151,7 +151,13 @@ public sealed partial class HealthWalk
         {
             RedfishResource? resource = item;
             if (!CollectionReader.IsExpanded(item))
-                resource = item.Link("@odata.id") is { } link ? await ReadAsync(area, link) : null;
+            {
+                string? link = item.Link("@odata.id");
+                resource = link is null ? null : await ReadAsync(area, link);
+                // One of several is a part that is said to be there; a single link may lead to a collection that this service does not have.
+                if (resource is null && link is not null && owner.IsList(path))
+                    _findings.ListedButMissing(area, link);
+            }
             if (resource is null)
                 continue;
             if (!IsCollection(resource))
@@ -165,10 +171,22 @@ public sealed partial class HealthWalk
                 _findings.ListsMembers(area);
             foreach (string warning in collection.Warnings)
                 _findings.Warn(warning);
+            foreach (string missing in collection.Missing)
+                _findings.ListedButMissing(area, missing);
             if (!collection.Complete)
                 _findings.Doubt(area, $"{resource.Uri}: not read to its end");
         }
         return members;
+    }
+
+    /// <summary>What a property of the root lists; where the root has no such property, what stands at the place that the standard names for it.</summary>
+    private async Task<IReadOnlyList<RedfishResource>> RootMembersAsync(HealthArea area, RedfishResource root, string name)
+    {
+        if (root.Mentions(name))
+            return await MembersAsync(area, root, name);
+        return await ReadAsync(area, ServiceRoot + name) is { } collection
+            ? (await CollectionReader.ReadAsync(_reader, collection, null, _cancel)).Members
+            : [];
     }
 
     private static bool IsCollection(RedfishResource resource) =>

@@ -17,9 +17,11 @@ internal sealed class Part
         Name = resource.Name ?? resource.Id ?? resource.Text("MemberId") ?? RedfishUri.LastSegment(resource.Uri);
         Location = location;
         Id = resource.Id;
-        State = resource.Text("Status", "State");
+        State = StatusWords.State(resource);
         Presence = Presences.Of(resource, location.SerialNumber);
-        Health = SignalSeverities.Parse(resource.Text("Status", "Health"));
+        string? health = StatusWords.Health(resource);
+        Health = SignalSeverities.Parse(health);
+        UnknownHealth = Health == SignalSeverity.None ? Locator.Meaningful(health) : null;
     }
 
     /// <summary>Something without a resource of its own: a part that only a message names.</summary>
@@ -51,6 +53,9 @@ internal sealed class Part
     public Presence Presence { get; set; }
 
     public SignalSeverity Health { get; }
+
+    /// <summary>A word for its health that means nothing known: neither well nor unwell, so it leaves a doubt.</summary>
+    public string? UnknownHealth { get; }
 
     public List<Finding> Findings { get; } = [];
 

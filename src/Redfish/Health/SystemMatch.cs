@@ -9,6 +9,21 @@ public sealed record HostIdentity(string? Uuid, string? Serial)
 {
     /// <summary>Nothing is known: any one machine will do.</summary>
     public static HostIdentity Unknown { get; } = new(null, null);
+
+    /// <summary>What DMI says of this host; only root may read it, so null for others.</summary>
+    public static HostIdentity OfThisHost(string folder = "/sys/class/dmi/id") => new(Read(folder, "product_uuid"), Read(folder, "product_serial"));
+
+    private static string? Read(string folder, string name)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(folder, name)).Trim() is { Length: > 0 } text ? text : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
 }
 
 /// <summary>Which of the systems behind a BMC is the host.</summary>
@@ -42,9 +57,10 @@ public sealed record SystemMatch(MatchOutcome Outcome, RedfishResource? System, 
         ReadResult root = await reader.ReadAsync(HealthWalk.ServiceRoot, cancel);
         if (root.Resource is null)
             return Nothing([], $"the service root could not be read: {root.Message}");
-        if (root.Resource.Link("Systems") is not { } link)
-            return Nothing([], "the service root links to no systems");
+        string link = root.Resource.Link("Systems") ?? HealthWalk.ServiceRoot + "Systems";
         CollectionResult systems = await CollectionReader.ReadAsync(reader, link, new CollectionLimits(MaxMembers: 256), cancel);
+        if (systems.Outcome == ReadOutcome.NotFound && root.Resource.Link("Systems") is null)
+            return Nothing([], "the service has no systems");
         if (systems.Outcome != ReadOutcome.Found)
             return Nothing([], $"the list of systems could not be read: {string.Join("; ", systems.Warnings)}");
         SystemMatch match = Choose(systems.Members, host, systemId);

@@ -14,7 +14,11 @@ public sealed record CollectionLimits(int MaxPages = 64, int MaxMembers = 4096, 
 /// <param name="Members">What was found, in the service's order.</param>
 /// <param name="Complete">Whether every page and every member that exists was read. A member that answers 404 or is {} or null does not exist.</param>
 /// <param name="Warnings">What was odd, each with its URI.</param>
-public sealed record CollectionResult(ReadOutcome Outcome, IReadOnlyList<RedfishResource> Members, bool Complete, IReadOnlyList<string> Warnings);
+public sealed record CollectionResult(ReadOutcome Outcome, IReadOnlyList<RedfishResource> Members, bool Complete, IReadOnlyList<string> Warnings)
+{
+    /// <summary>Members that are listed and answer 404.</summary>
+    public IReadOnlyList<string> Missing { get; init; } = [];
+}
 
 /// <summary>
 /// Reads collections of any number of pages. Expanded members (iDRAC and AMI logs) are used as they are; links are followed one at a time.
@@ -35,6 +39,7 @@ public static class CollectionReader
         limits ??= CollectionLimits.Default;
         List<RedfishResource> members = [];
         List<string> warnings = [];
+        List<string> missing = [];
         HashSet<string> pagesSeen = [RedfishUri.Key(firstPage.Uri)];
         HashSet<string> membersSeen = [];
         bool complete = true;
@@ -46,9 +51,15 @@ public static class CollectionReader
                 if (members.Count >= limits.MaxMembers)
                 {
                     warnings.Add($"{firstPage.Uri}: more than {limits.MaxMembers} members, the rest was not read");
-                    return new CollectionResult(ReadOutcome.Found, members, false, warnings);
+                    return new CollectionResult(ReadOutcome.Found, members, false, warnings) { Missing = missing };
                 }
-                complete &= await TakeAsync(reader, member, limits.ReadLinks, members, membersSeen, warnings, cancel);
+                if (await TakeAsync(reader, member, limits.ReadLinks, members, membersSeen, cancel) is not { } failed)
+                    continue;
+                warnings.Add($"{failed.Link}: member not read: {failed.Read.Message}");
+                if (failed.Read.Outcome == ReadOutcome.NotFound)
+                    missing.Add(failed.Link);
+                else
+                    complete = false;
             }
             if (NextLink(page) is not { } next)
                 break;
@@ -73,34 +84,32 @@ public static class CollectionReader
             }
             page = read.Resource;
         }
-        return new CollectionResult(ReadOutcome.Found, members, complete, warnings);
+        return new CollectionResult(ReadOutcome.Found, members, complete, warnings) { Missing = missing };
     }
 
     private static string? NextLink(RedfishResource page) => page.Link("Members@odata.nextLink") ?? page.Link("@odata.nextLink");
 
-    private static async Task<bool> TakeAsync(IResourceReader reader, RedfishResource member, bool readLinks, List<RedfishResource> members,
-        HashSet<string> seen, List<string> warnings, CancellationToken cancel)
+    // Null when the member was taken or is none; else what could not be read, and why.
+    private static async Task<(string Link, ReadResult Read)?> TakeAsync(IResourceReader reader, RedfishResource member, bool readLinks, List<RedfishResource> members,
+        HashSet<string> seen, CancellationToken cancel)
     {
         bool expanded = IsExpanded(member);
         string? link = member.Link("@odata.id");
         if (link is null && !expanded)
-            return true;
+            return null;
         // The key keeps the fragment: inline members of one body differ in nothing else. Two log entries without ids are two entries.
         if (link is not null && !seen.Add(link.TrimEnd('/').ToLowerInvariant()))
-            return true;
+            return null;
         if (expanded || !readLinks)
         {
             members.Add(member);
-            return true;
+            return null;
         }
         ReadResult read = await reader.ReadAsync(RedfishUri.WithoutFragment(link!), cancel);
-        if (read.Resource is { } found)
-        {
-            members.Add(found);
-            return true;
-        }
-        warnings.Add($"{link}: member not read: {read.Message}");
-        return read.Outcome == ReadOutcome.NotFound;
+        if (read.Resource is not { } found)
+            return (link!, read);
+        members.Add(found);
+        return null;
     }
 
     /// <summary>Whether a member carries the resource and not merely a link to it: a property that is no annotation.</summary>

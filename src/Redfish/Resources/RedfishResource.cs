@@ -35,8 +35,16 @@ public sealed partial class RedfishResource
     /// <summary>"#Memory.v1_9_0.Memory", or null.</summary>
     public string? ODataType => Text("@odata.type");
 
-    /// <summary>"Memory" of "#Memory.v1_9_0.Memory"; empty when there is no type.</summary>
-    public string TypeName => ODataType is { } type ? type[(type.LastIndexOf('.') + 1)..].TrimStart('#') : "";
+    /// <summary>"Memory" of "#Memory.v1_9_0.Memory", of "Memory.1.0.0" (the Type of old iLO) and of "#Memory"; empty when there is no type.</summary>
+    public string TypeName
+    {
+        get
+        {
+            string type = (ODataType ?? Text("Type") ?? "").TrimStart('#');
+            string last = type[(type.LastIndexOf('.') + 1)..];
+            return last.Length > 0 && char.IsAsciiLetter(last[0]) ? last : type[..Math.Max(0, type.IndexOf('.'))];
+        }
+    }
 
     public string? Id => Text("Id");
 
@@ -167,6 +175,9 @@ public sealed partial class RedfishResource
                 links.Add(link);
         return links;
     }
+
+    /// <summary>Whether the property is an array.</summary>
+    public bool IsList(params ReadOnlySpan<string> path) => Find(path) is { ValueKind: JsonValueKind.Array };
 
     /// <summary>The objects of an array as <see cref="Items"/> gives them, with plain strings that are links among them made into bare links.</summary>
     public IReadOnlyList<RedfishResource> ItemsOrLinks(params ReadOnlySpan<string> path) =>

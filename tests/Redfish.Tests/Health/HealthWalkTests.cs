@@ -1,6 +1,7 @@
 using Evacuator.Redfish.Health;
 using Evacuator.Redfish.Resources;
 using Evacuator.Redfish.Tests.Resources;
+using Evacuator.Testing;
 
 namespace Evacuator.Redfish.Tests.Health;
 
@@ -218,12 +219,81 @@ public sealed class HealthWalkTests
         Assert.Equal(AreaState.Known, reading[HealthArea.Storage].State);
     }
 
-    [Fact]
-    public async Task Walk_MemberAnswers404_CostsOnlyItself()
+    /// <summary>A module that is listed and answers 404 may be the one that failed: the others are known, the area is not.</summary>
+    [Theory]
+    [InlineData(ModelTree.Dimm, HealthArea.Memory)]
+    [InlineData(ModelTree.Drive, HealthArea.Storage)]
+    [InlineData(ModelTree.Supply, HealthArea.Power)]
+    public async Task Walk_MemberAnswers404_LeavesItsAreaInDoubtAndCostsNothingElse(string part, HealthArea area)
     {
-        HealthReading reading = await ModelTree.Healthy().Remove(ModelTree.Dimm).WalkAsync();
-        Assert.Equal(AreaState.Known, reading[HealthArea.Memory].State);
-        Assert.Contains(RedfishUri.Key(ModelTree.Dimm), reading.Unread);
+        HealthReading reading = await ModelTree.Healthy().Remove(part).WalkAsync();
+        Assert.Equal(AreaState.CannotTell, reading[area].State);
+        Assert.All(reading.Areas.Where(each => each.Area != area), each => Assert.NotEqual(AreaState.CannotTell, each.State));
+        Assert.False(reading.KnowsEssentials);
+        Assert.Contains(RedfishUri.Key(part), reading.Unread);
+    }
+
+    [Fact]
+    public async Task Walk_SensorAnswers404_CostsOnlyItself()
+    {
+        HealthReading reading = await ModelTree.Healthy().Collection(ModelTree.Chassis + "/Sensors", "Inlet", "Gone").WalkAsync();
+        Assert.Equal(AreaState.Known, reading[HealthArea.Sensors].State);
+        Assert.True(reading.KnowsEssentials);
+    }
+
+    [Theory]
+    [InlineData("\"Critical\"", null)]
+    [InlineData("\"OK\"", AreaState.Known)]
+    [InlineData("\"Absent\"", AreaState.Known)]
+    [InlineData("""{"State":"Enabled","Health":"critical"}""", null)]
+    [InlineData("""{"state":"Enabled","health":"CRITICAL"}""", null)]
+    [InlineData("""{"State":"NotPresent","Health":"Critical"}""", AreaState.Known)]
+    [InlineData("""{"State":"Enabled","Health":"Severe Fault"}""", AreaState.CannotTell)]
+    [InlineData("""{"State":"Enabled","Health":"N/A"}""", AreaState.Known)]
+    public async Task Walk_StatusInAnotherDialect_IsReadOrLeavesADoubt(string status, AreaState? withoutSignal)
+    {
+        HealthReading reading = await ModelTree.Healthy().Set(ModelTree.Dimm, "Status", status).WalkAsync();
+        if (withoutSignal is null)
+        {
+            Assert.Equal((ComponentKind.Memory, SignalKind.Failed), (Assert.Single(reading.Signals).Component, reading.Signals[0].Kind));
+        }
+        else
+        {
+            Assert.Empty(reading.Signals);
+            Assert.Equal(withoutSignal, reading[HealthArea.Memory].State);
+        }
+    }
+
+    [Fact]
+    public async Task Walk_RootNamesNothing_FindsWhatStandsAtTheStandardsPlaces()
+    {
+        ModelTree tree = ModelTree.Healthy().Put("/redfish/v1", "{}").Drop(ModelTree.System, "Links").Status(ModelTree.Supply, "Enabled", "Critical");
+        SystemMatch match = await SystemMatch.FindAsync(tree.Reader(), HostIdentity.Unknown, null, CancellationToken.None);
+        Assert.Equal(MatchOutcome.Unique, match.Outcome);
+        Assert.Equal(ComponentKind.PowerSupply, Assert.Single((await tree.WalkAsync()).Signals).Component);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reread_ResourceWithoutType_IsJudgedByItsPlace(bool typed)
+    {
+        ModelTree tree = ModelTree.Healthy().Status(ModelTree.Dimm, "Enabled", "Critical");
+        if (!typed)
+            tree.Drop(ModelTree.Dimm, "@odata.type");
+        HealthReading reading = await HealthWalk.RereadAsync(tree.Reader(), [ModelTree.Dimm], null, TimeProvider.System, CancellationToken.None);
+        Assert.Equal(ComponentKind.Memory, Assert.Single(reading.Signals).Component);
+    }
+
+    /// <summary>A service that answers each request, but takes half a minute for it.</summary>
+    [Fact]
+    public async Task Walk_EveryAnswerTakesHalfAMinute_EndsInTimeAndIsNotHealth()
+    {
+        ManualTime time = new();
+        HealthReading reading = await HealthWalk.RunAsync(new SlowReader(ModelTree.Healthy().Reader(), time), new HealthScope(ModelTree.System),
+            HealthWalkOptions.Default with { MaxDuration = TimeSpan.FromMinutes(3) }, time, CancellationToken.None);
+        Assert.Equal(7, reading.Requests);
+        Assert.False(reading.KnowsEssentials);
     }
 
     [Fact]
@@ -385,5 +455,14 @@ public sealed class HealthWalkTests
 
         public Task<ReadResult> ReadAsync(string uri, CancellationToken cancel) =>
             ++Asked <= good ? inner.ReadAsync(uri, cancel) : Task.FromResult(ReadResult.Failed(ReadOutcome.Timeout, "no answer in 30 s"));
+    }
+
+    private sealed class SlowReader(IResourceReader inner, ManualTime time) : IResourceReader
+    {
+        public Task<ReadResult> ReadAsync(string uri, CancellationToken cancel)
+        {
+            time.Advance(TimeSpan.FromSeconds(30));
+            return inner.ReadAsync(uri, cancel);
+        }
     }
 }
