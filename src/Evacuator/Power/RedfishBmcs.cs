@@ -15,7 +15,7 @@ internal sealed class RedfishBmcs(string stateDirectory, TimeProvider time, Rand
     {
         BmcLogin login = await ConnectAsync(access, token).ConfigureAwait(false);
         return login.Client is { } client
-            ? new BmcOpening(new RedfishBmc(client, login.Scope!.Systems[0], access.Uuid.Length > 0 ? access.Uuid : null, time), "")
+            ? new BmcOpening(new RedfishBmc(client, login.Scope!.Systems[0], access.Uuid.Length > 0 ? access.Uuid : null, new LedMemory(stateDirectory, access.Url, login.Scope.Systems[0]), time), "")
             : new BmcOpening(null, login.Problem);
     }
 
@@ -80,7 +80,7 @@ internal sealed class RedfishBmcs(string stateDirectory, TimeProvider time, Rand
         return path;
     }
 
-    private sealed class RedfishBmc(BmcClient client, string system, string? uuid, TimeProvider time) : IBmc
+    private sealed class RedfishBmc(BmcClient client, string system, string? uuid, LedMemory before, TimeProvider time) : IBmc
     {
         private readonly PowerControl _power = new(client, system, uuid, time);
 
@@ -104,9 +104,27 @@ internal sealed class RedfishBmcs(string stateDirectory, TimeProvider time, Rand
 
         public async Task<string> SetLedAsync(bool lit, CancellationToken token)
         {
-            LedResult result = await new LocatorLed(client, system, time).SetAsync(lit, token).ConfigureAwait(false);
+            LocatorLed led = new(client, system, time);
+            LedResult result;
+            if (lit)
+            {
+                result = await led.SetAsync(true, token).ConfigureAwait(false);
+                if (result is { Error: BmcError.None, Previous: { } previous })
+                    before.Remember(previous);
+            }
+            else
+            {
+                result = before.Recall() is { } was ? await led.RestoreAsync(was, token).ConfigureAwait(false) : await led.SetAsync(false, token).ConfigureAwait(false);
+                // What was there before may be gone, as after another firmware: then off is off.
+                if (result.Error is BmcError.NotFound or BmcError.Rejected or BmcError.NotSupported)
+                    result = await led.SetAsync(false, token).ConfigureAwait(false);
+                if (result.Error == BmcError.None)
+                    before.Forget();
+            }
+
             return result switch
             {
+                { Confirmed: true, Now.IsLit: true } when !lit => "on, as it was before: \"off\" once more switches it off",
                 { Confirmed: true } => lit ? "on" : "off",
                 { Error: BmcError.None } => $"switched {(lit ? "on" : "off")}, not confirmed: {result.Message}",
                 _ => $"not switched: {result.Message}",
