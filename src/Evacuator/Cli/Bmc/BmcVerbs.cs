@@ -7,7 +7,7 @@ namespace Evacuator.Cli.Bmc;
 
 internal static class BmcVerbs
 {
-    public static Command Create() => new("bmc", "Asks this host's management controller.") { CreateTrust(), ProbeVerb.Create(), CreateLed(), CreatePower() };
+    public static Command Create() => new("bmc", "Asks this host's management controller, or another's.") { FindVerb.Create(), CreateTrust(), ProbeVerb.Create(), WatchVerb.Create(), CreateLed(), PowerVerb.Create() };
 
     private static Command CreateTrust()
     {
@@ -42,21 +42,6 @@ internal static class BmcVerbs
             context.Out.WriteLine($"locator LED: {reply.Outcome}");
             return CliExit.Ok;
         }, state);
-    }
-
-    private static Command CreatePower()
-    {
-        Option<bool> json = CliOptions.Json();
-        return Verb.Create("power", "Shows what the BMC says about this host's power. Exit code 1 if it cannot tell.", async (context, token) =>
-        {
-            using BrainClient client = context.Connect();
-            BmcReport report = await client.GetAsync<BmcReport>(ApiRoutes.Bmc, token).ConfigureAwait(false);
-            if (context.Get(json))
-                context.WriteJson(report);
-            else
-                Show.Bmc(report, context.Out);
-            return report.State == "ok" ? CliExit.Ok : CliExit.Failed;
-        }, json);
     }
 
     private static string ConfiguredUrl(VerbContext context) => ConfigurationLoader.Load(context.ConfigurationFile) switch
