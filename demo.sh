@@ -36,7 +36,7 @@ say "1. Build the package"
 packaging/deb/build.sh
 say "2. Bring up a rack: three nodes with systemd, the package, a fleet, a BMC each"
 $lab up 3
-# By default a node only tells people what its hardware says; this one may act on it.
+# By default a node empties itself when its hardware predicts a failure; this one also goes off.
 $lab exec node1 -- sh -c 'printf "[evacuation]\non-critical-signal = evacuate-and-power-off\n" >/etc/evacuator/evacuator.conf.d/60-demo.conf
     chmod 644 /etc/evacuator/evacuator.conf.d/60-demo.conf && systemctl restart evacuator'
 

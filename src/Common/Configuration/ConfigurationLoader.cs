@@ -159,6 +159,9 @@ public static class ConfigurationLoader
         if (options.Fleet.BrainPort == options.Fleet.AgentPort)
             mistakes.Add(At("fleet", sources.ContainsKey(Settings.Find("fleet", "agent-port")!) ? "agent-port" : "brain-port", "brain-port and agent-port must differ"));
 
+        if (options.Bmc.PushAddress.Length > 0 && (options.Bmc.PushPort == options.Fleet.BrainPort || options.Bmc.PushPort == options.Fleet.AgentPort))
+            mistakes.Add(At("bmc", "push-port", "push-port must differ from brain-port and agent-port"));
+
         ConfigurationMistake At(string section, string key, string text)
         {
             string source = sources.GetValueOrDefault(Settings.Find(section, key)!, "");

@@ -20,6 +20,8 @@ public sealed record EvacuatorOptions
 
     public HomecomingOptions Homecoming { get; init; } = new();
 
+    public SignalOptions Signals { get; init; } = new();
+
     public PowerOptions Power { get; init; } = new();
 
     public LogOptions Log { get; init; } = new();
@@ -81,8 +83,14 @@ public sealed record BmcSettings
     /// <summary>uuid: of this host, where DMI does not tell.</summary>
     public string Uuid { get; init; } = "";
 
-    /// <summary>poll-interval: of the slow full read.</summary>
+    /// <summary>poll-interval: within which a condition is judged by reading alone.</summary>
     public TimeSpan PollInterval { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>push-address: of this host as the BMC reaches it; empty: no listener, the BMC is not asked to post events.</summary>
+    public string PushAddress { get; init; } = "";
+
+    /// <summary>push-port: where the listener for posted events listens.</summary>
+    public int PushPort { get; init; } = 7362;
 }
 
 /// <summary>[containers]</summary>
@@ -114,7 +122,7 @@ public sealed record MoveOptions
     public TimeSpan AvoidWindow { get; init; } = TimeSpan.FromHours(1);
 }
 
-/// <summary>What to do by oneself when the hardware complains.</summary>
+/// <summary>What to do by oneself when the hardware says that the host has to be emptied.</summary>
 public enum SignalAction
 {
     Ignore = 0,
@@ -127,7 +135,7 @@ public enum SignalAction
 public sealed record EvacuationOptions
 {
     /// <summary>on-critical-signal: ignore, notify, evacuate or evacuate-and-power-off.</summary>
-    public SignalAction OnCriticalSignal { get; init; } = SignalAction.Notify;
+    public SignalAction OnCriticalSignal { get; init; } = SignalAction.Evacuate;
 
     /// <summary>partial: move what can be moved even if there is no room for all; no refuses the whole. Hardware that fails by itself is always left by as many as can.</summary>
     public bool Partial { get; init; }
@@ -148,6 +156,22 @@ public sealed record HomecomingOptions
 
     /// <summary>soak-time: without any finding, after the host has come up again.</summary>
     public TimeSpan SoakTime { get; init; } = TimeSpan.FromMinutes(15);
+}
+
+/// <summary>[signals]: when a finding counts, and how far automatic evacuations may go. What a finding means is said by [rule NAME].</summary>
+public sealed record SignalOptions
+{
+    /// <summary>confirm-after: between the two reads that confirm a finding that no event confirms.</summary>
+    public TimeSpan ConfirmAfter { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>settle: how long a finding has to be gone before it is over.</summary>
+    public TimeSpan Settle { get; init; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>cool-down: after an automatic evacuation or a reopening, until the next automatic evacuation.</summary>
+    public TimeSpan CoolDown { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>fleet-share: percent of the fleet's nodes that may be out when a node empties itself; at least one node, unless 0.</summary>
+    public int FleetSharePercent { get; init; } = 25;
 }
 
 /// <summary>[power]</summary>

@@ -24,6 +24,9 @@ internal static class SettingTypes
 
     public static SettingType<string> HttpsUrl { get; } = new("an https:// address without path", ReadHttpsUrl, Same);
 
+    public static SettingType<string> IpAddress { get; } = new(
+        "an IP address", (string text, out string value) => Keep(text, out value, text.AsSpan().IndexOfAny('.', ':') >= 0 && System.Net.IPAddress.TryParse(text, out _)), Same);
+
     public static SettingType<string> Fingerprint { get; } = new("a SHA-256 in 64 hex digits, with or without colons", ReadFingerprint, Same);
 
     public static SettingType<string> Uuid { get; } = new("a UUID like 4c4c4544-0042-3510-8056-b4c04f4e4d32", ReadUuid, Same);

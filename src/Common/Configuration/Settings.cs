@@ -46,7 +46,12 @@ internal static class Settings
             "UUID of this host as the management controller knows it. Empty: DMI tells."),
         Make("bmc", "poll-interval", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             o => o.Bmc.PollInterval, (o, v) => o with { Bmc = o.Bmc with { PollInterval = v } },
-            "Between two full reads of the management controller. Events arrive besides."),
+            "Within this time a condition that the management controller shows is read and confirmed, by reading alone. Events arrive besides."),
+        Make("bmc", "push-address", SettingTypes.IpAddress, o => o.Bmc.PushAddress, (o, v) => o with { Bmc = o.Bmc with { PushAddress = v } },
+            "IP address of this host at which the management controller can post events. Only for controllers without an event stream. Empty: nothing listens, and such a controller's "
+            + "logs are looked at instead."),
+        Make("bmc", "push-port", SettingTypes.Number(1, 65535), o => o.Bmc.PushPort, (o, v) => o with { Bmc = o.Bmc with { PushPort = v } },
+            "TCP port at that address, HTTPS with this node's certificate of the fleet."),
 
         Make("containers", "runc-root", SettingTypes.AbsolutePath, o => o.Containers.RuncRoot, (o, v) => o with { Containers = o.Containers with { RuncRoot = v } },
             "State directory of runc, where its containers are found."),
@@ -66,7 +71,8 @@ internal static class Settings
 
         Make("evacuation", "on-critical-signal", SettingTypes.EnumWord<SignalAction>(),
             o => o.Evacuation.OnCriticalSignal, (o, v) => o with { Evacuation = o.Evacuation with { OnCriticalSignal = v } },
-            "What to do by itself when the hardware reports or predicts a critical failure of this host."),
+            "What this node does by itself when its signals say that it has to be emptied (see [rule NAME]). evacuate: empties itself, and powers off where the rule says so. "
+            + "evacuate-and-power-off: powers off every time. notify: says so in the journal and in \"evacuator status\". ignore: in \"evacuator signals\" only."),
         Make("evacuation", "partial", SettingTypes.YesNo, o => o.Evacuation.Partial, (o, v) => o with { Evacuation = o.Evacuation with { Partial = v } },
             "yes: move what can be moved even if there is no room for all. no: refuse the whole plan then, unless it is started with --partial or by failing hardware."),
 
@@ -77,6 +83,19 @@ internal static class Settings
         Make("homecoming", "soak-time", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(7)),
             o => o.Homecoming.SoakTime, (o, v) => o with { Homecoming = o.Homecoming with { SoakTime = v } },
             "See reopen."),
+
+        Make("signals", "confirm-after", SettingTypes.DurationBetween(TimeSpan.Zero, TimeSpan.FromDays(1)),
+            o => o.Signals.ConfirmAfter, (o, v) => o with { Signals = o.Signals with { ConfirmAfter = v } },
+            "A finding that would empty this node counts when two reads so far apart show it, or one read and one event. At most half of poll-interval is waited."),
+        Make("signals", "settle", SettingTypes.DurationBetween(TimeSpan.Zero, TimeSpan.FromDays(7)),
+            o => o.Signals.Settle, (o, v) => o with { Signals = o.Signals with { Settle = v } },
+            "A finding is over when it has not been shown for so long. One that comes back earlier is the same, and does not act again."),
+        Make("signals", "cool-down", SettingTypes.DurationBetween(TimeSpan.Zero, TimeSpan.FromDays(30)),
+            o => o.Signals.CoolDown, (o, v) => o with { Signals = o.Signals with { CoolDown = v } },
+            "After an automatic evacuation, and after \"evacuator reopen\", this node does not empty itself again for so long."),
+        Make("signals", "fleet-share", SettingTypes.Number(0, 100), o => o.Signals.FleetSharePercent, (o, v) => o with { Signals = o.Signals with { FleetSharePercent = v } },
+            "Percent of the fleet's nodes that may be out (being emptied, closed, off or silent) when a node empties itself, itself included. Rounded down, but at least one node; "
+            + "0: no node empties itself. Beyond it a person is asked."),
 
         Make("power", "verify-timeout", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             o => o.Power.VerifyTimeout, (o, v) => o with { Power = o.Power with { VerifyTimeout = v } },

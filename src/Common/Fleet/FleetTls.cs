@@ -127,6 +127,18 @@ public sealed class FleetTls : IDisposable
     /// <summary>Kestrel's listener with these rules.</summary>
     public void UseOn(ListenOptions listen) => listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(ForServer()) });
 
+    /// <summary>
+    /// Kestrel's listener with this node's certificate for whoever comes: a management controller that posts events has no certificate of the fleet, and old ones speak TLS 1.2.
+    /// </summary>
+    public void UseWithoutClientCertificateOn(ListenOptions listen) => listen.UseHttps(new TlsHandshakeCallbackOptions
+    {
+        OnConnection = _ => ValueTask.FromResult(new SslServerAuthenticationOptions
+        {
+            ServerCertificateContext = _context,
+            EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+        }),
+    });
+
     /// <summary>Who made this request: certain, because the handshake has checked it.</summary>
     public static PeerIdentity IdentityOf(HttpContext context) =>
         (context.Connection.ClientCertificate is { } certificate ? PeerIdentity.From(certificate) : null)

@@ -31,6 +31,7 @@ internal static class ApiEndpoints
         routes.MapPost(ApiRoutes.Cancel, Cancel);
         routes.MapPost(ApiRoutes.Reopen, ReopenAsync);
         routes.MapGet(ApiRoutes.Config, Config);
+        routes.MapGet(ApiRoutes.Signals, (BmcHealth health) => Json(health.Signals));
         routes.MapGet(ApiRoutes.Bmc, (BmcHealth health) => Json(health.Report));
         routes.MapPut(ApiRoutes.Led, LedAsync);
         HomecomingEndpoints.Map(routes);

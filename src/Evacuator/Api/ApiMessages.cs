@@ -22,6 +22,7 @@ namespace Evacuator.Api;
 /// GET    /v1/homecomings/{id|last}        HomecomingState
 /// POST   /v1/homecomings/current/cancel   → 202 HomecomingState; 409 when there is none
 /// GET    /v1/config                       ConfigReply, secrets hidden
+/// GET    /v1/signals                      SignalsReport
 /// GET    /v1/bmc                          BmcReport
 /// PUT    /v1/bmc/led                      LedRequest → 200 LedReply
 /// </code>
@@ -36,6 +37,7 @@ internal static class ApiRoutes
     public const string Reopen = "/v1/reopen";
     public const string Homecomings = "/v1/homecomings";
     public const string Config = "/v1/config";
+    public const string Signals = "/v1/signals";
     public const string Bmc = "/v1/bmc";
     public const string Led = "/v1/bmc/led";
 }
@@ -113,6 +115,9 @@ internal sealed record NodeStatus
 
     public required BmcReport Bmc { get; init; }
 
+    /// <summary>What the signals of the hardware mean; null from a service of an older version.</summary>
+    public HealthSummary? Health { get; init; }
+
     /// <summary>Nodes whose power-off this node watches or has watched.</summary>
     public required IReadOnlyList<WatchedNode> Watches { get; init; }
 
@@ -136,8 +141,14 @@ internal sealed record WatchedNode(string Node, Guid EvacuationId, Journal.Witne
 /// <param name="Detail">for a person</param>
 /// <param name="Since">of this state</param>
 /// <param name="PowerState">as read last</param>
-/// <param name="Signals">critical findings that are open, in words</param>
+/// <param name="Signals">what has failed or predicts it and no rule ignores, in words, each with what it means; the gravest first</param>
 internal sealed record BmcReport(string Url, string State, string Detail, DateTimeOffset? Since, string? PowerState, IReadOnlyList<string> Signals);
+
+/// <summary>The verdict in short; "evacuator signals" has the rest.</summary>
+/// <param name="Since">of this verdict</param>
+/// <param name="Does">what this node does about it</param>
+/// <param name="AsksPerson">why it does not empty itself although it should be emptied; null when that is not so</param>
+internal sealed record HealthSummary(Health.Verdict Verdict, string Why, DateTimeOffset Since, string Does, string? AsksPerson);
 
 internal sealed record LedRequest(bool On);
 

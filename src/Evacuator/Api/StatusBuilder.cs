@@ -35,6 +35,9 @@ internal sealed class StatusBuilder(
             }
         }
 
+        SignalsReport signals = bmc.Signals;
+        if (signals.AsksPerson is { } asks)
+            notices.Add($"the hardware says that this node has to be emptied ({signals.Why}), and a person has to decide: {asks}. \"evacuator start --reason …\" empties it");
         EvacuationReport? last = evacuations.LastOwn();
         bool active = last is not null && !last.State.IsEnd();
         return new NodeStatus
@@ -54,6 +57,7 @@ internal sealed class StatusBuilder(
             LastEvacuation = active ? null : last,
             Peers = peers.Standings,
             Bmc = bmc.Report,
+            Health = new HealthSummary(signals.Verdict, signals.Why, signals.Since, signals.Does, signals.AsksPerson),
             Watches = [.. journal.Witnesses(20).Select(state => new WatchedNode(state.Node, state.EvacuationId, state.Phase, state.Detail, state.Started, state.Until))],
             Notices = notices,
         };

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
+using Evacuator.Health;
 using Evacuator.Power;
 
 namespace Evacuator.Cli;
@@ -17,13 +18,13 @@ internal static class ConfigVerbs
             ConfigurationResult result = ConfigurationLoader.Load(context.ConfigurationFile);
             if (context.Get(json))
             {
-                context.WriteJson(result.Values);
+                context.WriteJson(result.Values.Concat(RuleValues(result)));
             }
             else
             {
                 string section = "";
                 int width = result.Values.Max(value => value.Key.Length + value.Value.Length) + 3;
-                foreach (ConfigurationValue value in result.Values)
+                foreach (ConfigurationValue value in result.Values.Concat(RuleValues(result)))
                 {
                     if (value.Section != section)
                         context.Out.WriteLine($"{(section.Length > 0 ? "\n" : "")}[{section = value.Section}]");
@@ -31,9 +32,12 @@ internal static class ConfigVerbs
                 }
             }
 
-            return Task.FromResult(Report(context, result.Mistakes));
+            return Task.FromResult(Report(context, [.. result.Mistakes, .. SignalRulesReader.Read(result.Rules).Mistakes]));
         }, json);
     }
+
+    private static IEnumerable<ConfigurationValue> RuleValues(ConfigurationResult result) =>
+        result.Rules.SelectMany(rule => rule.Entries.Select(entry => new ConfigurationValue($"rule {rule.Name}", entry.Key, entry.Value, $"{entry.File}:{entry.Line}")));
 
     private static Command CreateCheck() => Verb.Create("check", "Checks everything the service needs: files, peers, certificates, secrets, and whether the BMC answers as configured.", async (context, token) =>
     {
@@ -41,6 +45,7 @@ internal static class ConfigVerbs
         bool bmc = false;
         ConfigurationResult result = ConfigurationLoader.Load(context.ConfigurationFile);
         mistakes.AddRange(result.Mistakes);
+        mistakes.AddRange(SignalRulesReader.Read(result.Rules).Mistakes);
         if (result.Options is { } options)
         {
             bmc = options.Bmc.Url.Length > 0;

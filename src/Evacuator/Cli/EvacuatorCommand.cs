@@ -14,6 +14,7 @@ internal static class EvacuatorCommand
         StartVerb.Create(),
         StatusVerb.Create(),
         PlanVerb.Create(),
+        SignalsVerb.Create(),
         CancelVerb.Create(),
         ReopenVerb.Create(),
         ReturnVerb.Create(),

@@ -26,6 +26,8 @@ internal static class Show
             : $"  host: cannot tell since {Time(status.AgentSince)}: {status.AgentProblem} (\"systemctl status evacuator-agent\")");
         foreach (Requirement missing in status.Missing)
             output.WriteLine($"  MISSING {missing.Name}: found {missing.Found}. {missing.Remedy}");
+        if (status.Health is { } health && status.Bmc.State != "none")
+            output.WriteLine($"  health: {Words.Of(health.Verdict).ToUpperInvariant()} since {Time(health.Since)}{(health.Verdict == Health.Verdict.Ok ? "" : $": {health.Why}; \"evacuator signals\" shows more")}");
         Bmc(status.Bmc, output);
 
         output.WriteLine();
@@ -197,7 +199,7 @@ internal static class Show
     }
 
     /// <summary>Times of day in UTC, as the journal has them; with the date unless it is today's report that is read anyway.</summary>
-    private static string Time(DateTimeOffset? time) => time is { } known ? known.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) : "?";
+    public static string Time(DateTimeOffset? time) => time is { } known ? known.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) : "?";
 
     private static string Seconds(double seconds) => seconds < 120
         ? string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0} s")

@@ -12,6 +12,7 @@ namespace Evacuator.Evacuation;
 internal sealed class Admission(JournalStore journal, AgentClient agent, BootId boot, TimeProvider time)
 {
     private const string Fact = "admission-closed";
+    private const string ReopenedFact = "reopened";
 
     // Journal and agent are changed together: a look at the agent in between would close again what is being opened.
     private readonly SemaphoreSlim _gate = new(1, 1);
@@ -20,6 +21,9 @@ internal sealed class Admission(JournalStore journal, AgentClient agent, BootId 
 
     /// <summary>Null while the node takes containers.</summary>
     public ClosedAdmission? Closed => _closed;
+
+    /// <summary>When the node was opened again last; null if it never was.</summary>
+    public DateTimeOffset? Reopened => journal.Fact(ReopenedFact) is { } text ? JsonSerializer.Deserialize<DateTimeOffset>(text, ApiJson.Options) : null;
 
     /// <exception cref="AgentException">journaled, but the agent could not be told yet: ask again</exception>
     public async Task CloseAsync(string reason, CancellationToken token)
@@ -68,6 +72,8 @@ internal sealed class Admission(JournalStore journal, AgentClient agent, BootId 
         try
         {
             await agent.SetAdmissionAsync(open: true, reason, token).ConfigureAwait(false);
+            if (_closed is not null)
+                journal.SetFact(ReopenedFact, JsonSerializer.Serialize(time.GetUtcNow(), ApiJson.Options));
             journal.SetFact(Fact, null);
             _closed = null;
         }

@@ -36,6 +36,15 @@ internal sealed record BrainTimings
     /// <summary>Between looks at whether a closed node may reopen.</summary>
     public TimeSpan SoakPoll { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>Between judgements of the same signals: time confirms, cools down, and gives the fleet room again.</summary>
+    public TimeSpan SignalRecheck { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Between questions to a peer that would empty itself at the same time.</summary>
+    public TimeSpan BreakerPoll { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How long it is waited for such a peer; then it counts as out.</summary>
+    public TimeSpan BreakerPatience { get; init; } = TimeSpan.FromSeconds(45);
+
     /// <summary>A reservation is dropped after this long without news of the move.</summary>
     public TimeSpan ReservationLease { get; init; } = TimeSpan.FromMinutes(2);
 }

@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
+using Evacuator.Health;
 using Evacuator.Placement;
 
 namespace Evacuator.Fleet;
@@ -40,6 +41,29 @@ internal sealed class PeerDirectory : IDisposable
     /// <summary>Asks all peers at once. A peer that does not answer costs its time limit and nothing else.</summary>
     public async Task<IReadOnlyList<PeerView>> SurveyAsync(CancellationToken token) =>
         await Task.WhenAll(_clients.Values.Select(client => AskAsync(client, token))).ConfigureAwait(false);
+
+    /// <summary>How every peer stands, asked now: for a node that would empty itself.</summary>
+    public async Task<IReadOnlyList<PeerClaimOf>> AskClaimsAsync(CancellationToken token) =>
+        await Task.WhenAll(_clients.Values.Select(async client =>
+        {
+            try
+            {
+                PeerCapacity capacity = await client.GetCapacityAsync(token).ConfigureAwait(false);
+                return new PeerClaimOf(client.Peer.Name, ClaimOf(capacity));
+            }
+            catch (PeerException)
+            {
+                return new PeerClaimOf(client.Peer.Name, PeerClaim.Silent);
+            }
+        })).ConfigureAwait(false);
+
+    /// <summary>A node whose agent does not answer can take nothing either.</summary>
+    private static PeerClaim ClaimOf(PeerCapacity capacity) => capacity switch
+    {
+        { Closed: not null } or { Host: null } or { Host.InboundOpen: false } => PeerClaim.Out,
+        { Intends: true } => PeerClaim.Intends,
+        _ => PeerClaim.Open,
+    };
 
     public void Dispose()
     {

@@ -48,6 +48,9 @@ internal sealed record PeerCapacity
     /// <summary>Why it takes nothing, in words; null when it does.</summary>
     public string? Closed { get; init; }
 
+    /// <summary>It is about to empty itself by its signals, and asks the fleet just now; see <see cref="Health.FleetShare"/>.</summary>
+    public bool Intends { get; init; }
+
     /// <summary>Groups (annotation evacuator.spread) that have a member there.</summary>
     public required IReadOnlyList<string> SpreadGroups { get; init; }
 

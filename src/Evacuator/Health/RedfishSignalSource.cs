@@ -9,20 +9,28 @@ using Evacuator.Redfish.Session;
 namespace Evacuator.Health;
 
 /// <summary>
-/// Listens to the own management controller and reads it: at once, on every event, and now and then. An event is a reason to read; what a reading cannot show
-/// (many controllers keep predictions in messages only) counts if the table of known messages vouches for it.
+/// Watches the own management controller with one client and one listener for as long as the service lives. A slow read of everything is the truth; an event is a reason to
+/// read the parts it names at once, and never more than that.
 /// </summary>
-internal sealed class RedfishSignalSource(OwnBmc own, RedfishBmcs bmcs, BmcSettings settings, TimeProvider time, Random random) : ISignalSource
+/// <remarks>
+/// 1. Log in, find the host's system, listen (event stream, else posted events, else logs).
+/// 2. Read everything, or the parts that an event named, or those that wait for a second read.
+/// 3. Tell what is known. 4. Wait for an event, or until the next of these is due.
+/// </remarks>
+internal sealed partial class RedfishSignalSource(
+    OwnBmc own, RedfishBmcs bmcs, EvacuatorOptions options, PushReceiver push, TimeProvider time, Random random) : ISignalSource
 {
     private static readonly TimeSpan Retry = TimeSpan.FromSeconds(15);
-    private static readonly TimeSpan LongestPoll = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LongestLogPoll = TimeSpan.FromMinutes(1);
 
-    /// <summary>Between looks at whether the listener still hears; costs the controller nothing.</summary>
-    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(5);
+    /// <summary>Whole reads in a row that brought nothing, after which the client is made anew: the password or the certificate may have been changed.</summary>
+    private const int DeafReadsAllowed = 3;
+
+    private DateTimeOffset? _knownAt;
+    private TrackerState _state = TrackerState.Empty;
 
     public async IAsyncEnumerable<SignalNews> WatchAsync([EnumeratorCancellation] CancellationToken token)
     {
-        TrackerState state = TrackerState.Empty;
         while (own.Exists)
         {
             string problem;
@@ -32,59 +40,79 @@ internal sealed class RedfishSignalSource(OwnBmc own, RedfishBmcs bmcs, BmcSetti
                 problem = login.Problem;
                 if (login.Client is { } client)
                 {
+                    // Logs out at the end, however it comes; after a crash the next start does, by the file in the state directory.
                     await using (client.ConfigureAwait(false))
                     {
-                        await foreach (SignalNews news in ListenAsync(client, login.Scope!, state, after => state = after, token).ConfigureAwait(false))
+                        await foreach (SignalNews news in ListenAsync(client, login.Scope!, token).ConfigureAwait(false))
                             yield return news;
                     }
 
-                    continue; // the listener wanted a new login
+                    continue; // It wanted a new login.
                 }
             }
 
-            yield return new SignalNews(false, problem, null, Describe(state));
+            yield return new SignalNews(new HealthKnowledge(false, problem, _knownAt), null, [.. _state.Signals.Values]);
             await Task.Delay(Retry, time, token).ConfigureAwait(false);
         }
     }
 
-    private async IAsyncEnumerable<SignalNews> ListenAsync(
-        BmcClient client, HealthScope scope, TrackerState state, Action<TrackerState> keep, [EnumeratorCancellation] CancellationToken token)
+    private async IAsyncEnumerable<SignalNews> ListenAsync(BmcClient client, HealthScope scope, [EnumeratorCancellation] CancellationToken token)
     {
-        TimeSpan poll = settings.PollInterval < LongestPoll ? settings.PollInterval : LongestPoll;
-        BmcListener listener = new(client, new BmcListenerOptions { SystemUri = scope.Systems[0], PollInterval = poll }, time, random);
+        BmcSettings settings = options.Bmc;
+        BmcListener listener = new(client, new BmcListenerOptions
+        {
+            SystemUri = scope.Systems[0],
+            PollInterval = settings.PollInterval < LongestLogPoll ? settings.PollInterval : LongestLogPoll,
+            PushDestination = push.Destination,
+        }, time, random);
         PowerControl power = new(client, scope.Systems[0], settings.Uuid.Length > 0 ? settings.Uuid : null, time);
+        ReadSchedule schedule = new(settings.PollInterval, options.Signals.ConfirmAfter, time);
+        using IDisposable pushed = push.SendTo(listener);
         // Linked: the service's stop; the end of this listening.
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(token);
         Task running = listener.RunAsync(end.Token);
         IAsyncEnumerator<BmcEvent> events = listener.ReadAllAsync(end.Token).GetAsyncEnumerator(end.Token);
+        Task<bool> next = events.MoveNextAsync().AsTask();
+        HealthReading? whole = null;
+        PowerReading? powerReading = null;
+        int deaf = 0;
         try
         {
-            Task<bool> next = events.MoveNextAsync().AsTask();
             while (!running.IsCompleted)
             {
-                // 1. Read everything; the first time too.
-                HealthReading reading = await HealthWalk.RunAsync(client, scope, null, time, token).ConfigureAwait(false);
-                state = SignalTracker.Apply(state, reading, TrackerOptions.Default, time.GetUtcNow()).State;
-                keep(state);
-                PowerReading powerReading = await power.ReadPowerAsync(token).ConfigureAwait(false);
-                yield return News(state, reading, powerReading, listener.State);
+                // 2. What is due.
+                ReadRequest request = schedule.Take(_state);
+                if (request.Everything)
+                {
+                    whole = await HealthWalk.RunAsync(client, scope, null, time, token).ConfigureAwait(false);
+                    _state = SignalTracker.Apply(_state, whole, TrackerOptions.Default, time.GetUtcNow()).State;
+                    _knownAt = _state.LastComplete ?? _knownAt;
+                    powerReading = await power.ReadPowerAsync(token).ConfigureAwait(false);
+                    schedule.Done(request, covered: true);
+                    deaf = whole.KnowsAnything ? 0 : deaf + 1;
+                }
+                else if (request.Uris.Count > 0)
+                {
+                    HealthReading parts = await HealthWalk.RereadAsync(client, request.Uris, null, time, token).ConfigureAwait(false);
+                    _state = SignalTracker.Apply(_state, parts, TrackerOptions.Default, time.GetUtcNow()).State;
+                    schedule.Done(request, covered: parts.Covered is { Count: > 0 });
+                }
 
-                // 2. Wait for a reason to read again: an event, a change in the listening itself, or time. Take all events that have come.
-                long readAt = time.GetTimestamp();
-                bool heard = listener.State.Hearing;
-                while (!next.IsCompleted && !running.IsCompleted && listener.State.Hearing == heard && time.GetElapsedTime(readAt) < settings.PollInterval)
-                    await Task.WhenAny(next, running, Task.Delay(Tick, time, token)).ConfigureAwait(false);
+                // 3. What is known. Between reads nothing is told: a thousand events are one reason to read.
+                if (request.Everything || request.Uris.Count > 0)
+                    yield return News(whole!, powerReading!, listener);
+                if (deaf >= DeafReadsAllowed)
+                    yield break;
+
+                // 4. Until something happens, or something is due. All events that have come are taken at once: a storm is one reason to read.
+                while (!next.IsCompleted && !running.IsCompleted && schedule.Wait(_state) is { Ticks: > 0 } wait)
+                    await Task.WhenAny(next, running, Task.Delay(wait, time, token)).ConfigureAwait(false);
                 token.ThrowIfCancellationRequested();
                 while (next.IsCompleted)
                 {
                     if (!await next.ConfigureAwait(false))
                         yield break;
-                    if (events.Current.Record is { IsTest: false, IsResolved: false } record)
-                    {
-                        HealthMessage message = new(record.MessageId, record.Message, record.Origin, record.MessageArgs.Count > 0 ? record.MessageArgs[0] : null);
-                        state = SignalTracker.Apply(state, message, TrackerOptions.Default, time.GetUtcNow()).State;
-                    }
-
+                    Take(events.Current, schedule);
                     next = events.MoveNextAsync().AsTask();
                 }
             }
@@ -99,26 +127,37 @@ internal sealed class RedfishSignalSource(OwnBmc own, RedfishBmcs bmcs, BmcSetti
         }
     }
 
-    private static SignalNews News(TrackerState state, HealthReading reading, PowerReading power, ListeningState listening)
+    private void Take(BmcEvent news, ReadSchedule schedule)
     {
-        List<string> doubts = [];
-        if (!listening.Hearing)
-            doubts.Add($"events are not heard: {listening.Problem}");
-        if (!reading.KnowsEssentials)
+        if (news.Kind == BmcEventKind.Resync)
         {
-            doubts.Add(reading.KnowsAnything
-                ? string.Join("; ", reading.Areas.Where(area => area.State == AreaState.CannotTell).Select(area => $"{Evacuation.Words.Of(area.Area)}: {area.Reason}"))
-                : "no part of the machine says how it is");
+            schedule.WantEverything(news.ReceivedAt);
+            return;
         }
 
-        return new SignalNews(doubts.Count == 0, string.Join("; ", doubts), power.State == PowerState.Unknown ? null : power.State.ToString(), Describe(state));
+        if (news.Record is not { IsTest: false, IsResolved: false } record)
+            return;
+        HealthMessage message = new(record.MessageId, record.Message, record.Origin, record.MessageArgs.Count > 0 ? record.MessageArgs[0] : null);
+        TrackerStep step = SignalTracker.Apply(_state, message, TrackerOptions.Default, time.GetUtcNow());
+        _state = step.State;
+        if (step.NeedsRead)
+            schedule.Want(news.Touched);
     }
 
-    private static IReadOnlyList<OpenSignal> Describe(TrackerState state) =>
-    [
-        .. state.Signals.Values.OrderBy(tracked => tracked.Signal.Key, StringComparer.Ordinal).Select(tracked => new OpenSignal(
-            tracked.Signal.Key, tracked.Signal.Severity == SignalSeverity.Critical || tracked.Signal.Predicted,
-            SignalRules.Default.For(tracked.Signal, _ => false).Action >= RuleAction.Evacuate && !tracked.IsCalledOff,
-            $"{HealthJudge.Describe(tracked.Signal)}{(tracked.IsOnlyAnnounced ? " (by a message; the part itself does not show it)" : "")}")),
-    ];
+    private SignalNews News(HealthReading whole, PowerReading power, BmcListener listener)
+    {
+        ListeningState listening = listener.State;
+        string problem = whole switch
+        {
+            { KnowsEssentials: true } => "",
+            { KnowsAnything: true } => string.Join("; ", whole.Areas.Where(area => area.State == AreaState.CannotTell).Select(area => $"{Evacuation.Words.Of(area.Area)}: {area.Reason}")),
+            _ => "no part of the machine says how it is",
+        };
+        return new SignalNews(new HealthKnowledge(problem.Length == 0, problem, _knownAt), power.State == PowerState.Unknown ? null : power.State.ToString(), [.. _state.Signals.Values])
+        {
+            Parts = whole.Components,
+            Listening = listening,
+            Warnings = [.. listener.Warnings.Concat(whole.Warnings).Take(20)],
+        };
+    }
 }

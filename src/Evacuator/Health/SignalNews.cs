@@ -1,3 +1,6 @@
+using Evacuator.Redfish.Events;
+using Evacuator.Redfish.Health;
+
 namespace Evacuator.Health;
 
 /// <summary>What the management controller says about this host's health, each time that it was read.</summary>
@@ -7,15 +10,18 @@ internal interface ISignalSource
     IAsyncEnumerable<SignalNews> WatchAsync(CancellationToken token);
 }
 
-/// <param name="CanTell">false: the controller cannot be read or heard, so nothing follows from silence</param>
-/// <param name="Problem">why not; empty when it can tell</param>
+/// <summary>All that is known after a read.</summary>
+/// <param name="Knowledge">whether the last read left anything in doubt that matters: nothing follows from silence then</param>
 /// <param name="PowerState">as read; null when not read</param>
-/// <param name="Open">findings that are open, also those of warning level</param>
-internal sealed record SignalNews(bool CanTell, string Problem, string? PowerState, IReadOnlyList<OpenSignal> Open);
+/// <param name="Signals">what is open, also what was only announced</param>
+internal sealed record SignalNews(HealthKnowledge Knowledge, string? PowerState, IReadOnlyList<TrackedSignal> Signals)
+{
+    /// <summary>Every part that was found.</summary>
+    public IReadOnlyList<ComponentReading> Parts { get; init; } = [];
 
-/// <summary>A finding that is open.</summary>
-/// <param name="Key">the same as long as it is the same finding</param>
-/// <param name="Critical">the part has failed or its failure is predicted, as opposed to a warning</param>
-/// <param name="Grave">of a kind that containers should not wait for: see <see cref="SignalRules"/></param>
-/// <param name="Text">for people: part, place, what is wrong</param>
-internal sealed record OpenSignal(string Key, bool Critical, bool Grave, string Text);
+    /// <summary>How events come in; null when nothing listens.</summary>
+    public ListeningState? Listening { get; init; }
+
+    /// <summary>What was odd, for a person.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+}

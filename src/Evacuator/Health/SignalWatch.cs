@@ -1,6 +1,4 @@
-using System.Text.Json;
 using Evacuator.Agent;
-using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
 using Evacuator.Journal;
@@ -9,87 +7,190 @@ using Microsoft.Extensions.Logging;
 
 namespace Evacuator.Health;
 
-/// <summary>Does what [evacuation] on-critical-signal says when the hardware has failed or predicts it. The same finding acts once, over restarts and reboots.</summary>
+/// <summary>Judges what the hardware says, and empties this node if its rules, its settings and the fleet allow it. The same signal acts once, over restarts and reboots.</summary>
+/// <remarks>
+/// 1. News, or time has passed. 2. What is remembered: first sight, gone since. 3. The verdict. 4. May this node act by itself? 5. May the fleet spare it?
+/// 6. Start. Whatever keeps it from acting is told and tried again while the signal stays.
+/// </remarks>
 internal sealed partial class SignalWatch(
-    ISignalSource source, BmcHealth health, EvacuationService evacuations, Admission admission, AgentClient agent, JournalStore journal, EvacuatorOptions options,
-    TimeProvider time, ILogger<SignalWatch> log) : BackgroundService
+    ISignalSource source, BmcHealth health, SignalRules rules, CircuitBreaker breaker, EvacuationService evacuations, Admission admission, AgentClient agent,
+    JournalStore journal, EvacuatorOptions options, BrainTimings timings, TimeProvider time, ILogger<SignalWatch> log) : BackgroundService
 {
-    private const string Fact = "signals-first-seen";
+    private const string Fact = "signals";
 
-    private readonly HashSet<string> _said = [];
-    private Dictionary<string, DateTimeOffset> _firstSeen = [];
+    /// <summary>Written by the first release.</summary>
+    private const string OldFact = "signals-first-seen";
+
+    private readonly TimeSpan _confirmAfter = ReadSchedule.ConfirmAfter(options.Bmc.PollInterval, options.Signals.ConfirmAfter);
+    private SignalMemory _memory = SignalMemory.Empty;
+    private string _said = "";
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        if (journal.Fact(Fact) is { } text)
-            _firstSeen = JsonSerializer.Deserialize<Dictionary<string, DateTimeOffset>>(text, ApiJson.Options) ?? [];
-        await foreach (SignalNews news in source.WatchAsync(stoppingToken).ConfigureAwait(false))
+        _memory = SignalMemory.Read(journal.Fact(Fact), journal.Fact(OldFact));
+        IAsyncEnumerator<SignalNews> all = source.WatchAsync(stoppingToken).GetAsyncEnumerator(stoppingToken);
+        await using (all.ConfigureAwait(false))
         {
-            health.Remember(news);
-            RememberFirstSeen(news);
-            foreach (OpenSignal signal in news.Open.Where(signal => signal.Grave))
-                await ActAsync(signal, stoppingToken).ConfigureAwait(false);
+            Task<bool> next = all.MoveNextAsync().AsTask();
+            SignalNews? news = null;
+            try
+            {
+                while (true)
+                {
+                    // 1.
+                    try
+                    {
+                        if (!await next.WaitAsync(timings.SignalRecheck, time, stoppingToken).ConfigureAwait(false))
+                            return;
+                        news = all.Current;
+                        await ConsiderAsync(news, isNews: true, stoppingToken).ConfigureAwait(false);
+                        next = all.MoveNextAsync().AsTask();
+                    }
+                    catch (TimeoutException) when (!next.IsCompleted)
+                    {
+                        if (news is not null)
+                            await ConsiderAsync(news, isNews: false, stoppingToken).ConfigureAwait(false);
+                    }
+                }
+            }
+            finally
+            {
+                // An enumerator must not be disposed of while it is on its way; it ends with the same token.
+                await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
         }
     }
 
-    /// <summary>
-    /// A finding that is there again after it was gone is a new one, and its first sight is part of its identity. It is gone only when the controller could tell:
-    /// one that is silent after a reboot does not make old findings new.
-    /// </summary>
-    private void RememberFirstSeen(SignalNews news)
+    private async Task ConsiderAsync(SignalNews news, bool isNews, CancellationToken token)
     {
         DateTimeOffset now = time.GetUtcNow();
-        Dictionary<string, DateTimeOffset> after = news.Open.DistinctBy(signal => signal.Key).ToDictionary(signal => signal.Key, signal => _firstSeen.GetValueOrDefault(signal.Key, now));
-        if (!news.CanTell)
-        {
-            foreach ((string key, DateTimeOffset since) in _firstSeen)
-                after.TryAdd(key, since);
-        }
-
-        if (after.Count == _firstSeen.Count && after.Keys.All(_firstSeen.ContainsKey))
-            return;
-        journal.SetFact(Fact, JsonSerializer.Serialize(after, ApiJson.Options));
-        _firstSeen = after;
+        news = Aged(news, now);
+        // 2.
+        if (isNews)
+            Remember(_memory.After(news, options.Signals.Settle, now));
+        // 3.
+        HealthJudgement judgement = HealthJudge.Judge(
+            new HealthFacts
+            {
+                Knowledge = news.Knowledge,
+                Signals = [.. news.Signals.Select(tracked => KnownSignal.Of(tracked, _memory.Signals.TryGetValue(tracked.Signal.Key, out RememberedSignal? remembered) ? remembered.FirstSeen : now))],
+                Gone = _memory.Gone,
+                Parts = news.Parts,
+                ConfirmAfter = _confirmAfter,
+                Settle = options.Signals.Settle,
+                Now = now,
+            },
+            rules);
+        // 4. to 6.
+        (string does, string? asks) = await ActAsync(judgement, token).ConfigureAwait(false);
+        health.Remember(news, judgement, _memory, does, options.Evacuation.OnCriticalSignal == SignalAction.Ignore ? null : asks);
     }
 
-    private async Task ActAsync(OpenSignal signal, CancellationToken token)
+    /// <summary>What was known long ago is not known now: the source may hang in a controller that answers a byte a minute.</summary>
+    private SignalNews Aged(SignalNews news, DateTimeOffset now)
     {
-        string identity = $"signal:{signal.Key}@{_firstSeen[signal.Key].ToUnixTimeMilliseconds()}";
-        bool isNews = _said.Add(identity);
-        SignalAction action = options.Evacuation.OnCriticalSignal;
-        if (isNews && action != SignalAction.Ignore)
-            LogSignal(log, signal.Text, Words.Of(action));
-        if (action is not (SignalAction.Evacuate or SignalAction.EvacuateAndPowerOff) || journal.EvacuationByTrigger(identity) is not null)
-            return;
-        if (await IsEmptyAndClosedAsync(token).ConfigureAwait(false))
+        TimeSpan limit = (options.Bmc.PollInterval * 2) + TimeSpan.FromMinutes(2);
+        return news.Knowledge is { CanTell: true, KnownAt: { } at } && now - at > limit
+            ? news with { Knowledge = news.Knowledge with { CanTell = false, Problem = $"the last read of everything was at {at:u}" } }
+            : news;
+    }
+
+    private async Task<(string Does, string? AsksPerson)> ActAsync(HealthJudgement judgement, CancellationToken token)
+    {
+        bool evacuating = evacuations.Active is not null;
+        bool empty = judgement.Verdict >= Verdict.Evacuate && !evacuating && await IsEmptyAndClosedAsync(token).ConfigureAwait(false);
+        // What was known while a person or an evacuation was at the node does not empty it again when it is opened.
+        if (evacuating || empty)
+            Settle(judgement.Signals.Where(judged => judged.Rule.Action >= RuleAction.Evacuate));
+
+        SignalJudgement[] grave = [.. judgement.Signals.Where(judged => judged.Verdict >= Verdict.Evacuate)];
+        SignalJudgement? cause = grave.FirstOrDefault(judged => !IsSettled(judged));
+        Verdict verdict = evacuating || empty ? judgement.Verdict : cause?.Verdict ?? Verdict.Notify;
+        EvacuationState? last = journal.Evacuations(20).FirstOrDefault(evacuation => evacuation.Trigger.Kind == TriggerKind.Signal);
+        GateAnswer answer = AutomaticGate.Decide(verdict, new GateFacts(
+            options.Evacuation.OnCriticalSignal, evacuating, empty, last?.Ended, admission.Reopened, options.Signals.CoolDown, time.GetUtcNow()));
+        if (cause is not null)
+            Say(cause, answer);
+        switch (answer.Outcome)
         {
-            if (isNews)
-                LogNothingToDo(log, signal.Text);
-            return;
+            case GateOutcome.AskPerson:
+                return ($"it would empty itself{Off(answer)}, but a person has to decide: {answer.Why}", answer.Why);
+            case GateOutcome.Nothing when cause is null && grave.Length > 0:
+                return ("nothing more: its signals were dealt with by an evacuation, or were there when it was opened", null);
+            case GateOutcome.Nothing:
+                return (answer.Why, null);
         }
 
+        // 5.
+        if (await breaker.AskAsync(token).ConfigureAwait(false) is { } held)
+            return ($"it would empty itself{Off(answer)}, but a person has to decide: {held}", held);
+        // 6.
+        try
+        {
+            return Start(cause!, answer.Power);
+        }
+        finally
+        {
+            breaker.Release();
+        }
+    }
+
+    private (string Does, string? AsksPerson) Start(SignalJudgement cause, bool power)
+    {
+        string text = HealthJudge.Describe(cause.Known.Signal);
         Trigger trigger = new()
         {
             Kind = TriggerKind.Signal,
-            Key = identity,
-            Reason = signal.Text,
+            Key = _memory.TriggerOf(cause.Known.Signal.Key),
+            Reason = text,
             RequestedBy = "signal",
-            PowerOff = action == SignalAction.EvacuateAndPowerOff,
+            PowerOff = power,
         };
         StartResult result = evacuations.Start(trigger);
-        if (result.Id is not null)
-            return;
         // Getting the containers out matters more than the power.
-        if (trigger.PowerOff && evacuations.Active is null)
-            result = evacuations.Start(trigger with { PowerOff = false });
-        if (isNews)
+        if (result.Id is null && power && evacuations.Active is null)
+        {
             LogWithoutPowerOff(log, result.Text);
+            result = evacuations.Start(trigger with { PowerOff = false });
+        }
+
+        return result.Id is not null ? ("it is being emptied", null) : ($"it could not be emptied: {result.Text}", result.Text);
     }
 
-    /// <summary>A node that has been emptied already has nothing to save; above all, it is not powered off again after the repair because its BMC remembers.</summary>
+    private bool IsSettled(SignalJudgement judged)
+    {
+        string key = judged.Known.Signal.Key;
+        return _memory.Signals.TryGetValue(key, out RememberedSignal? remembered) && (remembered.Settled || journal.EvacuationByTrigger(_memory.TriggerOf(key)) is not null);
+    }
+
+    private void Settle(IEnumerable<SignalJudgement> judged) => Remember(_memory.WithSettled(judged.Select(each => each.Known.Signal.Key)));
+
+    private void Remember(SignalMemory after)
+    {
+        bool same = after.SameAs(_memory);
+        _memory = after;
+        if (same)
+            return;
+        journal.SetFact(Fact, after.Write());
+    }
+
+    /// <summary>Once for each finding and what is done about it.</summary>
+    private void Say(SignalJudgement cause, GateAnswer answer)
+    {
+        string text = HealthJudge.Describe(cause.Known.Signal);
+        string said = $"{cause.Known.Signal.Key} {answer.Outcome}";
+        if (said == _said || options.Evacuation.OnCriticalSignal == SignalAction.Ignore)
+            return;
+        _said = said;
+        LogSignal(log, text, Words.Of(cause.Verdict), Words.Of(options.Evacuation.OnCriticalSignal));
+    }
+
+    private static string Off(GateAnswer answer) => answer.Power ? " and power off" : "";
+
+    /// <summary>A node that has been emptied already has nothing to save.</summary>
     private async Task<bool> IsEmptyAndClosedAsync(CancellationToken token)
     {
-        if (admission.Closed is null || evacuations.Active is not null)
+        if (admission.Closed is null)
             return false;
         try
         {
@@ -101,12 +202,9 @@ internal sealed partial class SignalWatch(
         }
     }
 
-    [LoggerMessage(EventId = 292, Level = LogLevel.Error, Message = "The hardware reports: {Signal}. On-critical-signal is {Action}")]
-    private static partial void LogSignal(ILogger logger, string signal, string action);
+    [LoggerMessage(EventId = 292, Level = LogLevel.Error, Message = "The hardware reports: {Signal}. The verdict is {Verdict}, on-critical-signal is {Setting}")]
+    private static partial void LogSignal(ILogger logger, string signal, string verdict, string setting);
 
-    [LoggerMessage(EventId = 293, Level = LogLevel.Information, Message = "Nothing to do for \"{Signal}\": this node is empty and closed")]
-    private static partial void LogNothingToDo(ILogger logger, string signal);
-
-    [LoggerMessage(EventId = 294, Level = LogLevel.Error, Message = "The evacuation for a hardware signal could not be started as configured: {Reason}")]
+    [LoggerMessage(EventId = 294, Level = LogLevel.Error, Message = "The evacuation for a hardware signal could not be started as configured: {Reason}. It is done without power-off")]
     private static partial void LogWithoutPowerOff(ILogger logger, string reason);
 }

@@ -63,7 +63,10 @@ internal static class BrainHost
         services.AddSingleton(new OwnBmc(setup.Options.Bmc, setup.BmcPassword ?? (() => Secrets.BmcPassword(setup.Options))));
         services.AddSingleton(provider => setup.Bmcs(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(setup.Signals);
+        services.AddSingleton(setup.Rules);
+        services.AddSingleton(setup.Tls);
         services.AddSingleton<BmcHealth>();
+        services.AddSingleton<CircuitBreaker>();
         services.AddSingleton(new WitnessSecrets(setup.RuntimeDirectory));
         services.AddSingleton<Admission>();
         services.AddSingleton<GuestBook>();
@@ -78,6 +81,7 @@ internal static class BrainHost
         AddLoop<EvacuationService>(services);
         AddLoop<WitnessService>(services);
         AddLoop<NodeWatch>(services);
+        AddLoop<PushReceiver>(services);
         AddLoop<SignalWatch>(services);
         AddLoop<DepartureService>(services);
         AddLoop<HomecomingService>(services);

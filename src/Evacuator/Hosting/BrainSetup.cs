@@ -29,6 +29,9 @@ internal sealed record BrainSetup
     /// <summary>What the own management controller says about this host's health.</summary>
     public required Func<IServiceProvider, ISignalSource> Signals { get; init; }
 
+    /// <summary>What signals mean.</summary>
+    public SignalRules Rules { get; init; } = SignalRules.Default;
+
     /// <summary>On tmpfs, private to the service.</summary>
     public required string RuntimeDirectory { get; init; }
 

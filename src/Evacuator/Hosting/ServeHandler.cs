@@ -35,6 +35,8 @@ internal static class ServeHandler
         if (configuration.Options is not { } options)
             return null;
 
+        Checked<SignalRules> rules = SignalRulesReader.Read(configuration.Rules);
+        mistakes.AddRange(rules.Mistakes);
         Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
         mistakes.AddRange(peers.Mistakes);
         // Without peers the certificates are looked at all the same, with this node alone: both reports come at once.
@@ -72,7 +74,9 @@ internal static class ServeHandler
             Journal = journal!,
             Bmcs = time => new RedfishBmcs(journal!.IsFallback ? runtime : state, time, new Random()),
             Signals = services => new RedfishSignalSource(
-                services.GetRequiredService<OwnBmc>(), (RedfishBmcs)services.GetRequiredService<IBmcs>(), options.Bmc, services.GetRequiredService<TimeProvider>(), new Random()),
+                services.GetRequiredService<OwnBmc>(), (RedfishBmcs)services.GetRequiredService<IBmcs>(), options, services.GetRequiredService<PushReceiver>(),
+                services.GetRequiredService<TimeProvider>(), new Random()),
+            Rules = rules.Value!,
             RuntimeDirectory = runtime,
             BootId = BootId.Find(runtime),
             SocketPath = Path.Combine(runtime, Path.GetFileName(Api.ApiRoutes.SocketPath)),

@@ -51,8 +51,10 @@ internal static class PeerEndpoints
     private static string Caller(HttpContext context) => FleetTls.IdentityOf(context).Node;
 
     private static async Task<IResult> CapacityAsync(
-        EvacuatorOptions options, NodeWatch watch, Reservations reservations, BmcHealth health, CancellationToken token)
+        EvacuatorOptions options, NodeWatch watch, Reservations reservations, BmcHealth health, CircuitBreaker breaker, CancellationToken token)
     {
+        // Before the agent is asked, which takes a while: an intention shown to nobody would be worthless.
+        bool intends = breaker.Intends;
         AgentView view = await watch.LookAsync(token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport>? containers = view.Host is null ? null : await watch.RecentContainersAsync(token).ConfigureAwait(false);
         return Json(new PeerCapacity
@@ -62,12 +64,13 @@ internal static class PeerEndpoints
             // Without the list the spread rule cannot be kept: better no answer about the host than a wrong one.
             Host = containers is null ? null : view.Host,
             Closed = reservations.WhyClosed(),
+            Intends = intends || breaker.Intends,
             SpreadGroups = [.. (containers ?? []).Select(container => ContainerPolicy.Of(container).Spread).OfType<string>().Distinct()],
             Zone = options.Node.Zone,
             Rack = options.Node.Rack,
             ContainerNames = [.. (containers ?? []).Select(container => container.Name)],
             ContainerAddresses = [.. (containers ?? []).SelectMany(container => container.Addresses).Select(UnitMember.WithoutPrefix).Distinct()],
-            Degraded = health.Report.Signals switch { [] => null, [var only] => only, [var first, ..] all => $"{first}; and {all.Count - 1} more" },
+            Degraded = health.Degraded,
         });
     }
 

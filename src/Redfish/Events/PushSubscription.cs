@@ -46,7 +46,7 @@ internal sealed class PushSubscription
     private static readonly string[] NoiseRegistries = ["httpstatus", "security", "taskevent", "jobevent", "syncagent", "license", "update", "accountsecurity", "telemetry", "heartbeat", "ilosecurity"];
 
     // What a strict service may not know, newest first; the rest is what every version of the standard has.
-    private static readonly string[] Droppable = ["DeliveryRetryPolicy", "SubscriptionType", "EventFormatType", "RegistryPrefixes", "EventTypes"];
+    private static readonly string[] Droppable = ["VerifyCertificate", "DeliveryRetryPolicy", "SubscriptionType", "EventFormatType", "RegistryPrefixes", "EventTypes"];
 
     private readonly BmcClient _client;
     private readonly Uri _destination;
@@ -165,6 +165,8 @@ internal sealed class PushSubscription
             ["Protocol"] = "Redfish",
             ["Context"] = _context,
             ["SubscriptionType"] = "RedfishEvent",
+            // Where it may be said: the fleet's authority is not installed in a BMC, and what it posts is a reason to read and no secret.
+            ["VerifyCertificate"] = false,
             // bmcweb deletes a subscription after failed deliveries unless told otherwise.
             ["DeliveryRetryPolicy"] = "RetryForever",
         };

@@ -43,6 +43,8 @@ public sealed class ConfigurationLoaderTests : IDisposable
             system = 1
             uuid = 4c4c4544-0042-3510-8056-b4c04f4e4d32
             poll-interval = 90s
+            push-address = 10.0.0.1
+            push-port = 1002
             [containers]
             runc-root = /run/other
             [move]
@@ -53,6 +55,11 @@ public sealed class ConfigurationLoaderTests : IDisposable
             [evacuation]
             on-critical-signal = evacuate-and-power-off
             partial = yes
+            [signals]
+            confirm-after = 1min
+            settle = 2min
+            cool-down = 3min
+            fleet-share = 40
             [power]
             verify-timeout = 1h 5min
             verify-interval = 250ms
@@ -75,11 +82,15 @@ public sealed class ConfigurationLoaderTests : IDisposable
                 System = "1",
                 Uuid = "4c4c4544-0042-3510-8056-b4c04f4e4d32",
                 PollInterval = TimeSpan.FromSeconds(90),
+                PushAddress = "10.0.0.1",
+                PushPort = 1002,
             },
             options.Bmc);
         Assert.Equal("/run/other", options.Containers.RuncRoot);
         Assert.Equal(new MoveOptions { Parallel = 7, FreezeBudget = TimeSpan.FromMilliseconds(300), MemoryReservePercent = 12, AvoidWindow = TimeSpan.FromHours(2) }, options.Move);
         Assert.Equal(new EvacuationOptions { OnCriticalSignal = SignalAction.EvacuateAndPowerOff, Partial = true }, options.Evacuation);
+        Assert.Equal(
+            new SignalOptions { ConfirmAfter = TimeSpan.FromMinutes(1), Settle = TimeSpan.FromMinutes(2), CoolDown = TimeSpan.FromMinutes(3), FleetSharePercent = 40 }, options.Signals);
         Assert.Equal(new PowerOptions { VerifyTimeout = TimeSpan.FromMinutes(65), VerifyInterval = TimeSpan.FromMilliseconds(250) }, options.Power);
         Assert.Equal("debug", options.Log.Level);
         Assert.Equal("1min 30s", Assert.Single(result.Values, value => value.Key == "poll-interval").Value);

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Evacuator.Health;
+using Evacuator.Redfish.Health;
 
 namespace Evacuator.Tests.Fakes;
 
@@ -7,23 +8,29 @@ namespace Evacuator.Tests.Fakes;
 internal sealed class FakeSignals : ISignalSource
 {
     private readonly Lock _lock = new();
-    private SignalNews _last = new(true, "", "On", []);
+    private SignalNews _last = News(true, []);
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _version;
 
     /// <summary>Readings that the brain has taken to their end.</summary>
     public int Taken { get; private set; }
 
-    public void Say(bool canTell = true, params OpenSignal[] open)
+    /// <summary>Confirmed: by one read and one event.</summary>
+    public void Say(bool canTell, params Signal[] open) => Tell(canTell, [.. open.Select(signal => new TrackedSignal(signal, 1, 1, signal.LastSeen, 0, false))]);
+
+    public void Tell(bool canTell, params TrackedSignal[] open)
     {
         lock (_lock)
         {
-            _last = new SignalNews(canTell, canTell ? "" : "timeout", canTell ? "On" : null, open);
+            _last = News(canTell, open);
             _version++;
             _changed.SetResult();
             _changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
     }
+
+    private static SignalNews News(bool canTell, IReadOnlyList<TrackedSignal> open) =>
+        new(new HealthKnowledge(canTell, canTell ? "" : "timeout", canTell ? TimeProvider.System.GetUtcNow() : null), canTell ? "On" : null, open);
 
     public async IAsyncEnumerable<SignalNews> WatchAsync([EnumeratorCancellation] CancellationToken token)
     {

@@ -64,7 +64,7 @@ internal sealed class TestFleet : IAsyncDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    private static int FreePort()
+    public static int FreePort()
     {
         using TcpListener listener = new(IPAddress.Loopback, 0);
         listener.Start();
@@ -85,6 +85,8 @@ internal sealed class TestNode
         PeerPoll = TimeSpan.FromSeconds(1),
         AgentPoll = TimeSpan.FromMilliseconds(50),
         SoakPoll = TimeSpan.FromMilliseconds(20),
+        SignalRecheck = TimeSpan.FromMilliseconds(100),
+        BreakerPoll = TimeSpan.FromMilliseconds(20),
     };
 
     private readonly FakeRack _rack;

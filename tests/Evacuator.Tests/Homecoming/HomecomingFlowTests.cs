@@ -263,17 +263,17 @@ public sealed class HomecomingFlowTests
         await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2, options: same => same with { Homecoming = new HomecomingOptions { SoakTime = TimeSpan.FromMilliseconds(50) } });
         TestNode node = fleet["node1"];
         await EvacuateAsync(node);
-        node.Signals.Say(true, new OpenSignal("dimm", true, true, "DIMM A1 has failed"));
+        node.Signals.Say(true, Health.Signals.Dimm());
         await node.RebootAsync();
         NodeStatus status = await StatusAsync(node, now => now.Reopens is not null);
-        Assert.Contains("DIMM A1 has failed", status.Reopens!.For, StringComparison.Ordinal);
+        Assert.Contains("memory A1", status.Reopens!.For, StringComparison.Ordinal);
         Assert.NotNull(status.Closed);
 
         node.Signals.Say(canTell: false);
         status = await StatusAsync(node, now => now.Reopens?.For.Contains("does not tell", StringComparison.Ordinal) == true);
         Assert.NotNull(status.Closed);
 
-        node.Signals.Say();
+        node.Signals.Say(canTell: true);
         await StatusAsync(node, now => now.Closed is null);
         Assert.True(node.Agent.InboundOpen);
     }
