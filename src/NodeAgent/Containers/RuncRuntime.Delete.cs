@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Processes;
 
@@ -98,6 +99,7 @@ internal sealed partial class RuncRuntime
         using CancellationTokenSource limit = new(DeleteTime, time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancel, limit.Token);
         string complaint;
+        UnmountRestoreRoot(stateDirectory);
         try
         {
             CommandResult result = await Command.RunAsync("runc", ["--root", runcRoot, "delete", "--force", name], either.Token);
@@ -118,6 +120,23 @@ internal sealed partial class RuncRuntime
             Directory.Delete(stateDirectory, recursive: true);
         else
             throw new ContainerException(BlockerCode.Unreadable, $"runc could not delete container {name}: {complaint}");
+    }
+
+    /// <summary>
+    /// A runc that is killed during a restore leaves its bind mount of the root file system in its directory: whoever then deletes the directory,
+    /// and "runc delete" does, deletes the container's files through it.
+    /// </summary>
+    private static void UnmountRestoreRoot(string stateDirectory)
+    {
+        const int ENOENT = 2, EINVAL = 22;
+        string root = Path.Combine(stateDirectory, "criu-root");
+        while (Interop.Namespaces.Unmount(root, Interop.Namespaces.MNT_DETACH) == 0)
+        {
+        }
+        int errno = Marshal.GetLastPInvokeError();
+        // Not a mount point, or nothing at all: as it should be.
+        if (errno is not (EINVAL or ENOENT))
+            throw new ContainerException(BlockerCode.Unreadable, $"{root} could not be unmounted (errno {errno}); nothing in it is deleted before");
     }
 
     private static void RemoveCgroup(string name, string directory)
