@@ -157,7 +157,7 @@ public sealed class ConvergenceTests
     {
         Assert.Equal(["1 FreezeNow", "2 AnotherRound", "3 HelpConverge", "4 GiveUp"], Enum.GetValues<DecisionKind>().Select(kind => $"{(int)kind} {kind}"));
         Assert.Equal(["0 None", "1 FixedCostOverBudget", "2 WritesFasterThanWire", "3 RoundLimit", "4 Deadline"], Enum.GetValues<GiveUpReason>().Select(reason => $"{(int)reason} {reason}"));
-        Assert.Equal(["1 Data", "2 Zero", "3 Dropped"], Enum.GetValues<PageRangeKind>().Select(kind => $"{(int)kind} {kind}"));
+        Assert.Equal(["1 Data", "2 Zero", "3 Dropped", "4 Away"], Enum.GetValues<PageRangeKind>().Select(kind => $"{(int)kind} {kind}"));
     }
 
     private static RoundHistory History(params (int Mib, double Throttle)[] rounds) =>
