@@ -73,6 +73,8 @@ builder.Services
             RuncRoot = options.Containers.RuncRoot,
             Memory = MemoryFeatures.Probe(),
             MemoryStreams = options.Move.MemoryStreamsFor(Environment.ProcessorCount),
+            Preloads = CriuPreloads.Probe(paths.Gate, paths.Quick),
+            Experience = new FreezeExperience(Path.Combine(paths.State, "freeze-model.json")),
             Systemd = provider.GetRequiredService<SystemdNotify>(),
         })
     .AddHeartbeat<MoveRegistry>(TimeSpan.FromSeconds(60))

@@ -34,6 +34,9 @@ internal sealed record ContainerDescription
     /// <summary>Below the cgroup2 mount, e.g. /containers.slice/c1: the cgroup that holds all its processes.</summary>
     public required string CgroupPath { get; init; }
 
+    /// <summary>What the first descriptors of its first process were at its start, as runc keeps it ("/dev/null", "pipe:[1234]"); empty if it does not say.</summary>
+    public IReadOnlyList<string> Descriptors { get; init; } = [];
+
     /// <summary>Its first process in the source's pid namespace.</summary>
     public required int InitPid { get; init; }
 

@@ -30,9 +30,12 @@ internal sealed partial class RuncRuntime(string runcRoot, NetworkHandover netwo
     /// <exception cref="ContainerException">there is no such container, or it cannot be read</exception>
     public Task<ContainerDescription> DescribeAsync(string name, CancellationToken cancel) => Task.Run(() => Describe(name, withSettings: true), cancel);
 
-    /// <summary>Whether runc has a state for this name, be it running or stopped.</summary>
+    /// <summary>Whether anything of runc has this name: a container, running or stopped, or one that is about to be restored.</summary>
     public Task<bool> ExistsAsync(string name, CancellationToken cancel) =>
         Task.FromResult(IsName(name) && Directory.Exists(Path.Combine(runcRoot, name)));
+
+    /// <summary>Whether runc has a container of this name, be it running or stopped.</summary>
+    public bool HasState(string name) => IsName(name) && File.Exists(Path.Combine(runcRoot, name, "state.json"));
 
     /// <summary>What runc accepts as an id: also what keeps it from leading out of the state directory.</summary>
     internal static bool IsName(string name) => name.Length <= 128 && NamePattern().IsMatch(name) && name is not ("." or "..");
@@ -128,7 +131,7 @@ internal sealed partial class RuncRuntime(string runcRoot, NetworkHandover netwo
         ContainerDescription container = new()
         {
             Name = name, State = status, Bundle = state.Bundle, Rootfs = rootfs, ConfigJson = json, RuncRoot = runcRoot, SystemdCgroup = state.SystemdCgroup,
-            CgroupPath = cgroup, InitPid = state.InitPid, MemoryBytes = status == Stopped ? 0 : MemoryOf(cgroup, state.InitPid), Annotations = config.Annotations,
+            CgroupPath = cgroup, Descriptors = state.Descriptors, InitPid = state.InitPid, MemoryBytes = status == Stopped ? 0 : MemoryOf(cgroup, state.InitPid), Annotations = config.Annotations,
             Network = !config.Namespaces.TryGetValue("network", out string? netns) ? NetworkKind.Host : netns is null ? NetworkKind.Isolated : NetworkKind.Named,
             NetnsPath = netns, Trees = plan.Trees, HostPaths = plan.HostPaths, SharedPaths = plan.SharedPaths, FileFaults = plan.Faults,
         };

@@ -8,6 +8,9 @@ namespace Evacuator.NodeAgent.Containers;
 /// <param name="UnifiedCgroup">directory in cgroup2 as runc mounted it; null on a host with cgroup v1</param>
 internal sealed record RuncState(string Id, int InitPid, ulong StartTime, string Bundle, string Rootfs, string? UnifiedCgroup, bool SystemdCgroup)
 {
+    /// <summary>What the first three descriptors of its first process were at its start, as links of /proc show them.</summary>
+    public IReadOnlyList<string> Descriptors { get; init; } = [];
+
     private const string BundleLabel = "bundle=";
 
     /// <exception cref="ContainerException">it is not such a file</exception>
@@ -28,7 +31,11 @@ internal sealed record RuncState(string Id, int InitPid, ulong StartTime, string
                 .Any(p => p.Name.Equals("systemd", StringComparison.OrdinalIgnoreCase) && p.Value.ValueKind == JsonValueKind.True);
             return new RuncState(
                 root.GetProperty("id").GetString() ?? "", root.GetProperty("init_process_pid").GetInt32(), root.GetProperty("init_process_start").GetUInt64(),
-                bundle, config.GetProperty("rootfs").GetString() ?? "", cgroup, systemd);
+                bundle, config.GetProperty("rootfs").GetString() ?? "", cgroup, systemd)
+            {
+                Descriptors = root.TryGetProperty("external_descriptors", out JsonElement descriptors) && descriptors.ValueKind == JsonValueKind.Array
+                    ? [.. descriptors.EnumerateArray().Select(descriptor => descriptor.GetString() ?? "")] : [],
+            };
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
         {

@@ -34,6 +34,9 @@ internal sealed class PagemapImage
 
     public IReadOnlyList<PagemapEntry> Entries { get; }
 
+    /// <summary>Of a process without pages: { pages_id: 1 }.</summary>
+    public static PagemapImage Empty { get; } = new([8, 1], []);
+
     /// <exception cref="InvalidDataException">not such an image</exception>
     public static PagemapImage Read(ReadOnlySpan<byte> image)
     {

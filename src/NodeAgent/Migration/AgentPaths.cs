@@ -27,6 +27,12 @@ internal sealed record AgentPaths
     /// <summary>Where the package puts it.</summary>
     public string Shim { get; init; } = "/usr/lib/evacuator/criu-shim.so";
 
+    /// <summary>Holds a CRIU that is ready; see native/criu-gate.c.</summary>
+    public string Gate { get; init; } = "/usr/lib/evacuator/criu-gate.so";
+
+    /// <summary>Spares CRIU its children; see native/criu-quick.c.</summary>
+    public string Quick { get; init; } = "/usr/lib/evacuator/criu-quick.so";
+
     public static string DumpUnit(Guid id) => $"evacuator-dump-{id:N}";
 
     public static string RestoreUnit(Guid id) => $"evacuator-restore-{id:N}";

@@ -44,6 +44,7 @@ internal sealed partial class DestinationMove
     private void Connect(ContainerDescription container)
     {
         _tools.Network.Connect(container);
+        _connected = true;
         // Only now: until the bridge has learned the container's place, some still came here alone.
         _hold?.Stop();
     }

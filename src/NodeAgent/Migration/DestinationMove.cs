@@ -15,8 +15,8 @@ namespace Evacuator.NodeAgent.Migration;
 
 /// <summary>
 /// A move as its destination lives it:
-/// 1. announced by the own brain, room reserved; 2. offered by the source: checked, network and trees made, restore armed; 3. files and
-/// images arrive; 4. complete: all checked, READY; 5. released: journal RESUMING, restore, journal RUNNING, connect the network, answer.
+/// 1. announced by the own brain, room reserved; 2. offered by the source: checked, network and trees made; 3. files and memory arrive, the
+/// restore is armed, images arrive; 4. complete: all checked, READY; 5. released: journal RESUMING, restore, journal RUNNING, connect the network, answer.
 /// Before 5 anything ends it (<see cref="ForgetAsync"/>) and nothing is left; in 5 a failure removes what was restored before it is answered.
 /// </summary>
 /// <remarks>One step at a time: every public method takes the same gate. Repeating a step that has been done answers the present state.</remarks>
@@ -41,6 +41,7 @@ internal sealed partial class DestinationMove : IDisposable
     private readonly PageReceiver _receiver;
     private (int Files, long Bytes) _images;
     private LazySession? _lazy;
+    private bool _connected;
 
     public DestinationMove(DestinationRecord record, MoveTools tools, ILogger log)
     {
@@ -157,10 +158,10 @@ internal sealed partial class DestinationMove : IDisposable
     {
         ReceivingContainer();
         using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
+        // Emptied, not made anew: a restore that is armed holds the directory.
         string directory = _tools.Paths.Images(Id);
-        if (Directory.Exists(directory))
-            Directory.Delete(directory, recursive: true);
-        Directory.CreateDirectory(directory);
+        foreach (string file in Directory.EnumerateFiles(directory))
+            File.Delete(file);
         // Images hold the memory once more, and up to a quarter for what is not memory.
         _images = await ImageStream.ReadAsync(body, directory, _record.MemoryBytes + _record.MemoryBytes / 4 + (256 << 20), joined.Token);
         News();
@@ -185,6 +186,8 @@ internal sealed partial class DestinationMove : IDisposable
         };
         AcceptHeld(request.Frames);
         await EndStreamsAsync();
+        CheckDescriptors(_container);
+        await ArmNeedsGateAsync();
         if (_record.Engine)
             PrepareFill();
         _tools.Network.UpdateNeighbours(_container);
@@ -314,10 +317,6 @@ internal sealed partial class DestinationMove : IDisposable
         DestinationRecord record = _record with { Description = JsonSerializer.Serialize(_container, ApiJson.Options) };
         _tools.Journal.Write(record);
         _record = record;
-        _restore = await ArmedCommand.ArmAsync(
-            AgentPaths.RestoreUnit(Id), _tools.Paths.Armed(Id),
-            RuncCommands.Restore(_container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id), lazy: _record.Engine),
-            _tools.RuncEnvironment, _tools.Time, cancel);
     }
 
     private async Task ResumeAsync(FreezeClock clock, long start)
@@ -329,7 +328,7 @@ internal sealed partial class DestinationMove : IDisposable
             CommandResult result = await clock.TimeAsync("restore", () => RestoreAsync(container, clock));
             if (!result.Succeeded)
                 failure = $"runc restore ended with {result.ExitCode}: {RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "restore.log")} ({result.Tail(1)})";
-            else if (!await _tools.Runtime.ExistsAsync(container.Name, CancellationToken.None))
+            else if (!_tools.Runtime.HasState(container.Name))
                 failure = "runc restore said that it worked, but the container is not there";
         }
         catch (Exception e) when (e is CommandException or IOException)
@@ -338,17 +337,22 @@ internal sealed partial class DestinationMove : IDisposable
         }
         if (failure is null)
         {
+            // Its tasks run, and where the engine gave them their network before, nothing that they need is missing from here on.
+            if (_connected)
+                clock.Add("total", _tools.Time.GetElapsedTime(start).TotalMilliseconds);
             // First the journal, then the network: what the world has seen of it here can then no longer be answered as FAILED.
             await _tools.Faults.ReachAsync("destination.restored");
             clock.Time("journal-running", () => Advance(DestinationInput.Restored, record => record with { Detail = "" }));
             await _tools.Faults.ReachAsync("destination.running");
             clock.Time("connect", () =>
             {
-                Connect(container);
+                if (!_connected)
+                    Connect(container);
                 // The images remember a frozen cgroup, since it was frozen when they were made.
                 _tools.Freezer.Thaw(container.CgroupPath);
             });
-            clock.Add("total", _tools.Time.GetElapsedTime(start).TotalMilliseconds);
+            if (!clock.Parts.ContainsKey("total"))
+                clock.Add("total", _tools.Time.GetElapsedTime(start).TotalMilliseconds);
             await DeliverHeldAsync(container);
             _record = _record with { Parts = clock.Parts };
             LogRunning(_log, container.Name, _record.SourceNode, clock.Parts["total"]);
@@ -376,7 +380,8 @@ internal sealed partial class DestinationMove : IDisposable
     private async Task ForgetNeedsGateAsync(string reason)
     {
         LogForgotten(_log, _record.Container, _record.SourceNode, reason);
-        ArmedCommand.Disarm(_tools.Paths.Armed(Id), AgentPaths.RestoreUnit(Id));
+        // runc undoes what it has prepared; what it leaves is removed with the rest.
+        await ArmedCommand.CallOffAsync(_tools.Paths.Armed(Id), AgentPaths.RestoreUnit(Id), _tools.Time);
         await CleanUpAsync();
         Advance(DestinationInput.Forget, record => record with { Detail = reason });
     }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Memory;
+using Evacuator.NodeAgent.Memory.Convergence;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.Extensions.Logging;
 
@@ -16,6 +17,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>A round that leaves less than this on the wire at its end is good enough: the next could not do much better.</summary>
     private static readonly TimeSpan SmallResidue = TimeSpan.FromMilliseconds(15);
 
+    /// <summary>A round with less than this says more about the time it takes to begin and end one than about the wire.</summary>
+    private const ulong LeastMeasured = 1 << 20;
+
     /// <summary>Rounds without an end in sight: what a container writes faster than the wire takes, no further round will catch.</summary>
     private const int MaxRounds = 12;
 
@@ -25,9 +29,20 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly ILogger _log;
     private readonly Urgency _urgent;
     private readonly List<DamagedPages> _damaged = [];
+    private readonly List<RoundResult> _rounds = [];
+    private readonly FreezeExperience _experience;
+    private readonly TimeProvider _time;
+    private readonly long _start;
 
-    private MemoryAhead(ContainerTracker tracker, PageSender sender, string container, Urgency urgent, ILogger log) =>
-        (_tracker, _sender, _container, _urgent, _log) = (tracker, sender, container, urgent, log);
+    /// <summary>Of the last round that was long enough to tell; a guess on the low side before.</summary>
+    private double _bytesPerSecond = 100e6;
+    private bool _closed;
+
+    private MemoryAhead(ContainerTracker tracker, PageSender sender, string container, MoveTools tools, ILogger log)
+    {
+        (_tracker, _sender, _container, _log) = (tracker, sender, container, log);
+        (_urgent, _experience, _time, _start) = (tools.Urgent, tools.Experience, tools.Time, tools.Time.GetTimestamp());
+    }
 
     public long BytesSent => _sender.BytesSent;
 
@@ -41,7 +56,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);
             foreach (ProcessTracking process in tracker.Processes.Where(process => process.WhyUntracked is not null))
                 LogUntracked(log, container.Name, process.HostPid, process.WhyUntracked!);
-            return new MemoryAhead(tracker, sender, container.Name, tools.Urgent, log);
+            return new MemoryAhead(tracker, sender, container.Name, tools, log);
         }
         catch
         {
@@ -50,12 +65,15 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         }
     }
 
-    /// <summary>Rounds while the container runs, until what is left is small or does not become less.</summary>
-    /// <param name="freezeBudget">if the rest alone would take longer than this, the container is not frozen at all</param>
+    /// <summary>
+    /// Rounds while the container runs, until what is left is small or does not become less, and until the freeze is predicted to fit its budget.
+    /// </summary>
+    /// <param name="freezeBudget">a container whose freeze would take longer is not frozen at all</param>
     /// <param name="progress">told after each round</param>
-    /// <exception cref="ContainerException">it writes faster than its memory can be sent</exception>
+    /// <exception cref="ContainerException">its freeze would take too long</exception>
     public async Task PreCopyAsync(TimeSpan freezeBudget, Action progress, CancellationToken cancel)
     {
+        ConvergenceBudget budget = ConvergenceBudget.Default with { Freeze = freezeBudget, LowestThrottle = 1 };
         double before = double.PositiveInfinity;
         while (true)
         {
@@ -63,39 +81,73 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             Rounds++;
             RoundStatistics round = _tracker.LastRound!;
             progress();
-            double seconds = Math.Max(round.Duration.TotalSeconds, 1e-6);
-            LogRound(_log, _container, Rounds, (long)(round.DataBytes >> 10), round.Duration.TotalMilliseconds, (long)(round.TrackedBytes >> 10));
             // What was written while a round was sent is what the next finds: its length is the best guess of the rest.
-            double residue = seconds;
-            bool small = residue <= SmallResidue.TotalSeconds, stuck = Rounds > 2 && residue > 0.8 * before;
-            if (small || stuck || Rounds >= MaxRounds)
+            double residue = Math.Max(round.Duration.TotalSeconds, 1e-6);
+            LogRound(_log, _container, Rounds, (long)(round.DataBytes >> 10), round.Duration.TotalMilliseconds, (long)(round.TrackedBytes >> 10));
+            if (round.DataBytes >= LeastMeasured)
+                _bytesPerSecond = round.DataBytes / residue;
+            _rounds.Add(new RoundResult(round, Throttle: 1));
+            Decision decision = ConvergencePolicy.Next(
+                new RoundHistory(_rounds, _time.GetElapsedTime(_start)), new Measurements(_bytesPerSecond, _experience.Model), budget);
+            if (decision.Kind is DecisionKind.GiveUp or DecisionKind.HelpConverge)
             {
-                if (residue > freezeBudget.TotalSeconds)
-                    throw new ContainerException(BlockerCode.None,
-                        $"{_container} writes memory faster than it can be sent: {round.DataBytes >> 20} MiB are left after {Rounds} rounds, which take {residue * 1000:0} ms, "
-                        + $"and its freeze budget is {freezeBudget.TotalMilliseconds:0} ms; it runs on");
+                _experience.Doubt();
+                throw new ContainerException(BlockerCode.None,
+                    $"{_container} is not frozen, because it would stand still for too long ({decision.Text}); it runs on. A larger budget is given by the annotation evacuator.freeze-budget");
+            }
+            bool small = residue <= SmallResidue.TotalSeconds, stuck = Rounds > 2 && residue > 0.8 * before;
+            if (decision.Kind == DecisionKind.FreezeNow && (small || stuck || Rounds >= MaxRounds))
+            {
+                LogPredicted(_log, _container, decision.Text);
                 return;
             }
             before = residue;
         }
     }
 
-    /// <summary>The last round, while the container is frozen; then the list for the shim.</summary>
-    public async Task FinishAsync(string ownedFile, CancellationToken cancel)
+    /// <summary>What the freeze that is over depended on; null before the last round.</summary>
+    public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last ? FreezeShape.From(last, last.DataBytes, _bytesPerSecond) : null;
+
+    /// <summary>The last round, while the container is frozen, and the list for the shim. All is read when it returns, and some is still on its way.</summary>
+    public async Task SendLastAsync(string ownedFile, CancellationToken cancel)
     {
-        await RoundAsync(_tracker.FrozenRoundAsync(cancel), giveWay: false, cancel);
-        if (_damaged.Count > 0)
-            await SendAgainAsync(cancel);
+        await SendRoundAsync(_tracker.FrozenRoundAsync(cancel), giveWay: false, cancel);
         await WriteOwnedAsync(ownedFile, cancel);
+    }
+
+    /// <summary>Waits until the destination holds all of the last round; then its streams end.</summary>
+    /// <param name="dumped">the end of the dump: while CRIU is in the processes, their pages may not be read again</param>
+    public async Task ConfirmLastAsync(Task dumped, CancellationToken cancel)
+    {
+        _damaged.AddRange(await _sender.EndRoundAsync(cancel));
+        if (_damaged.Count > 0)
+        {
+            await dumped;
+            await SendAgainAsync(cancel);
+        }
+        await CloseAsync();
     }
 
     public async ValueTask DisposeAsync()
     {
         _tracker.Dispose();
-        await _sender.DisposeAsync();
+        await CloseAsync();
+    }
+
+    private async Task CloseAsync()
+    {
+        if (!_closed)
+            await _sender.DisposeAsync();
+        _closed = true;
     }
 
     private async Task RoundAsync(IAsyncEnumerable<PageBatch> batches, bool giveWay, CancellationToken cancel)
+    {
+        await SendRoundAsync(batches, giveWay, cancel);
+        _damaged.AddRange(await _sender.EndRoundAsync(cancel));
+    }
+
+    private async Task SendRoundAsync(IAsyncEnumerable<PageBatch> batches, bool giveWay, CancellationToken cancel)
     {
         await foreach (PageBatch batch in batches)
         {
@@ -103,7 +155,6 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
                 await _urgent.GiveWayAsync(cancel);
             await _sender.SendAsync(batch, cancel);
         }
-        _damaged.AddRange(await _sender.EndRoundAsync(cancel));
     }
 
     /// <summary>Pages that a checksum refused, read again from the frozen process.</summary>
@@ -153,6 +204,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     [LoggerMessage(1601, LogLevel.Information, "{Container}: round {Round} sent {Kilobytes} KiB in {Milliseconds:0.0} ms, {Tracked} KiB are tracked")]
     private static partial void LogRound(ILogger log, string container, int round, long kilobytes, double milliseconds, long tracked);
+
+    [LoggerMessage(1604, LogLevel.Information, "{Container}: {Prediction}")]
+    private static partial void LogPredicted(ILogger log, string container, string prediction);
 
     [LoggerMessage(1602, LogLevel.Warning, "{Container}: process {Pid} cannot be tracked ({Reason}); its memory is sent while it is frozen")]
     private static partial void LogUntracked(ILogger log, string container, int pid, string reason);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Evacuator.Common.Hosting;
 using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Network;
@@ -39,6 +40,9 @@ internal sealed record MoveTools(
     /// </summary>
     public Action<Exception> EndAgent { get; init; } = e => Environment.FailFast($"the agent cannot go on and starts again: {e.Message}");
 
+    /// <summary>How long freezes take here.</summary>
+    public FreezeExperience Experience { get; init; } = new(file: null);
+
     /// <summary>Who freezes now.</summary>
     public SemaphoreSlim FinalPasses { get; } = new(1);
 
@@ -51,11 +55,33 @@ internal sealed record MoveTools(
     /// <summary>Whether memory can be sent ahead: the kernel tracks it and the shim that keeps CRIU from it is installed.</summary>
     public bool HasEngine => Memory.CanTrack && File.Exists(Paths.Shim);
 
+    /// <summary>What can be put into CRIU.</summary>
+    public CriuPreloads Preloads { get; init; } = CriuPreloads.None;
+
     /// <summary>What runc and CRIU get as their environment.</summary>
-    public IReadOnlyDictionary<string, string> RuncEnvironment => new Dictionary<string, string>
+    /// <param name="gate">the directory of the armed command, if CRIU is to hold there</param>
+    /// <param name="owned">the list of memory that CRIU leaves alone, for a dump with the engine</param>
+    public IReadOnlyDictionary<string, string> RuncEnvironment(string? gate, string? owned = null)
     {
-        ["HOME"] = Paths.CriuHome,
-        ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin",
-        ["LC_ALL"] = "C",
-    };
+        Dictionary<string, string> environment = new() { ["HOME"] = Paths.CriuHome, ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin", ["LC_ALL"] = "C" };
+        List<string> preloads = [];
+        if (owned is not null)
+        {
+            preloads.Add(Paths.Shim);
+            environment["EVACUATOR_OWNED"] = owned;
+        }
+        if (gate is not null)
+        {
+            preloads.Add(Paths.Gate);
+            environment["EVACUATOR_GATE"] = gate;
+        }
+        if (Preloads.Quick)
+        {
+            preloads.Add(Paths.Quick);
+            environment["EVACUATOR_QUICK"] = "1";
+        }
+        if (preloads.Count > 0)
+            environment["LD_PRELOAD"] = string.Join(':', preloads);
+        return environment;
+    }
 }

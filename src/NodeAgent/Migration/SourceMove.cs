@@ -6,6 +6,7 @@ using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Files;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
+using Evacuator.NodeAgent.Memory.Convergence;
 using Evacuator.NodeAgent.Network;
 using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Processes;
@@ -36,6 +37,7 @@ internal sealed partial class SourceMove : IDisposable
     private TreeSnapshot[] _snapshots = [];
     private double _snapshotTaken;
     private bool _wasMapped;
+    private FreezeShape? _shape;
 
     public SourceMove(SourceRecord record, MoveTools tools, PeerClient peer, ILogger log)
     {
@@ -96,6 +98,8 @@ internal sealed partial class SourceMove : IDisposable
             await CopyTreesAsync(container, trees, undoable.Token);
             await using MemoryAhead? memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, _tools, _log, undoable.Token) : null;
             ArmedCommand dump = await ArmDumpAsync(container, memory is not null, undoable.Token);
+            await RehearseAsync(container, undoable.Token);
+            await _peer.ArmAsync(undoable.Token);
             // Two warm connections: the freeze has two requests side by side.
             await Task.WhenAll(_peer.AskAsync(undoable.Token), _peer.AskAsync(undoable.Token));
             if (memory is not null)
@@ -112,7 +116,7 @@ internal sealed partial class SourceMove : IDisposable
             await _tools.Faults.ReachAsync("source.freezing");
             freeze = new FreezeClock(_tools.Time);
             using IDisposable urgent = _tools.Urgent.Enter();
-            using CancellationTokenSource deadline = new(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), _tools.Time);
+            using CancellationTokenSource deadline = new(_tools.Experience.BeforeRelease(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), _tools.Time);
             using CancellationTokenSource frozen = CancellationTokenSource.CreateLinkedTokenSource(undoable.Token, deadline.Token);
             try
             {
@@ -138,13 +142,17 @@ internal sealed partial class SourceMove : IDisposable
                 await _tools.Faults.ReachAsync("source.ready");
 
                 // 7. Release.
+                _shape = memory?.LastShape;
                 freeze.Time("journal", () => Release(sent, frozen.Token));
             }
             catch (OperationCanceledException) when (deadline.IsCancellationRequested && !undoable.IsCancellationRequested)
             {
+                if (memory?.LastShape is { } shape)
+                    _tools.Experience.Learn(new FreezeSample(shape, TimeSpan.FromMilliseconds(Math.Max(freeze.Elapsed, Record.Request.FreezeBudgetMs))), resume: null);
                 throw new TimeoutException(
-                    $"the freeze budget of {Record.Request.FreezeBudgetMs} ms was over before {Record.Request.DestinationNode} had everything ({Describe(freeze)}): "
-                    + "thawed; give the container a larger budget (annotation evacuator.freeze-budget)");
+                    $"the freeze budget of {Record.Request.FreezeBudgetMs} ms would have been overrun: {Record.Request.DestinationNode} did not have everything after "
+                    + $"{freeze.Elapsed:0} ms ({Describe(freeze)}), and has to resume it within the budget, too: thawed; give the container a larger budget "
+                    + "(annotation evacuator.freeze-budget)");
             }
         }
         catch (Exception e) when (!shutdown.IsCancellationRequested)
@@ -284,43 +292,6 @@ internal sealed partial class SourceMove : IDisposable
     private static IReadOnlyCollection<string> MappedFiles(ContainerDescription container) =>
         SharedMappings.WritableFiles(Memory.ProcFiles.ProcessesOfCgroup(KernelPaths.Default.CgroupDirectory(container.CgroupPath)));
 
-    private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, bool withShim, CancellationToken cancel)
-    {
-        Dictionary<string, string> environment = new(_tools.RuncEnvironment);
-        if (withShim)
-            (environment["LD_PRELOAD"], environment["EVACUATOR_OWNED"]) = (_tools.Paths.Shim, _tools.Paths.Owned(Id));
-        Directory.CreateDirectory(_tools.Paths.Images(Id));
-        Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
-        return await ArmedCommand.ArmAsync(
-            AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id),
-            RuncCommands.Checkpoint(container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id)),
-            environment, _tools.Time, cancel);
-    }
-
-    private async Task FreezeAsync(ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
-    {
-        // Half of the budget: what cannot be stopped in that time cannot be moved in the rest.
-        TimeSpan patience = TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs / 2.0);
-        await CutAsync(container, freeze, cancel);
-        FreezeOutcome outcome = await freeze.TimeAsync("freeze", () => _tools.Freezer.FreezeAsync(container.CgroupPath, patience, cancel));
-        if (outcome != FreezeOutcome.Frozen)
-            throw new ContainerException(BlockerCode.NotRunning, outcome == FreezeOutcome.Gone
-                ? $"{Name} ended by itself before it was frozen"
-                : $"{Name} did not stand still within {patience.TotalMilliseconds:0} ms (a process hangs in the kernel?)");
-        LetPeerHold(container, cancel);
-    }
-
-    private async Task DumpAsync(ArmedCommand dump, MemoryAhead? memory, ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
-    {
-        // The rest of the memory first: only then is it known which memory CRIU may leave alone.
-        if (memory is not null)
-            await freeze.TimeAsync("memory", () => memory.FinishAsync(_tools.Paths.Owned(Id), cancel));
-        CommandResult result = await freeze.TimeAsync("dump", dump.GoAsync);
-        if (!result.Succeeded)
-            throw new CommandException($"runc checkpoint of {container.Name} ended with {result.ExitCode}: "
-                + $"{RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "dump.log")} ({result.Tail(1)})");
-    }
-
     /// <summary>The one step that cannot be taken back, under the lock that an abort takes too.</summary>
     private void Release(long sent, CancellationToken cancel)
     {
@@ -347,6 +318,8 @@ internal sealed partial class SourceMove : IDisposable
                 if (reply.Phase == DestinationPhase.Running)
                 {
                     Advance(SourceInput.PeerRuns, record => WithResult(record, reply, freeze, before));
+                    if (_shape is not null && freeze is not null && Record.FreezeMs is { } frozen)
+                        _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(frozen)), frozen - before);
                     await _tools.Faults.ReachAsync("source.running");
                     await RemoveAsync(shutdown);
                     return;
@@ -459,6 +432,7 @@ internal sealed partial class SourceMove : IDisposable
             // Its lease ends by itself, and without a release it never runs the container.
             LogForgetFailed(_log, e, Record.Request.DestinationNode);
         }
+        await ArmedCommand.CallOffAsync(_tools.Paths.Armed(Id), AgentPaths.DumpUnit(Id), _tools.Time);
         DeleteWork();
         Advance(SourceInput.Reverted, record => record);
         LogStayed(_log, Name, Record.Detail);

@@ -78,6 +78,19 @@ internal sealed class PeerClient : IDisposable
     /// <summary>What is sent to the container is held at the destination when this returns.</summary>
     public Task HoldAsync(CancellationToken cancel) => SendAsync(HttpMethod.Post, "/hold", null, cancel);
 
+    /// <summary>Lets the destination prepare the restore as far as it goes; no file changes there meanwhile.</summary>
+    public async Task ArmAsync(CancellationToken cancel)
+    {
+        try
+        {
+            await SendAsync(HttpMethod.Post, "/arm", null, cancel);
+        }
+        catch (PeerRefusedException e) when (e.Status == HttpStatusCode.NotFound)
+        {
+            // An agent from before this: it prepared what it prepares when it took the offer.
+        }
+    }
+
     public Task<PeerReply> CompleteAsync(CompleteRequest request, CancellationToken cancel) =>
         SendAsync<PeerReply>(HttpMethod.Post, "/complete", JsonContent.Create(request, options: ApiJson.Options), cancel);
 

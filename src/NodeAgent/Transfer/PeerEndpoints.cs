@@ -21,6 +21,7 @@ internal static class PeerEndpoints
         moves.MapPut("/offer", OfferAsync);
         moves.MapGet("/trees/{tree:int}", TreeAsync);
         moves.MapGet("/pages", PagesAsync);
+        moves.MapPost("/arm", ArmAsync);
         moves.MapPut("/images", ImagesAsync);
         moves.MapPost("/hold", HoldAsync);
         moves.MapPost("/complete", CompleteAsync);
@@ -61,6 +62,17 @@ internal static class PeerEndpoints
         await using Stream stream = await upgrade.UpgradeAsync();
         await serve(stream);
         return Results.Empty;
+    }
+
+    private static async Task<IResult> ArmAsync(Guid id, HttpContext context, MoveRegistry registry)
+    {
+        if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
+            return refusal;
+        return await AnswerAsync(async () =>
+        {
+            await move!.ArmAsync(context.RequestAborted);
+            return Results.NoContent();
+        });
     }
 
     private static async Task<IResult> ImagesAsync(Guid id, HttpContext context, MoveRegistry registry)

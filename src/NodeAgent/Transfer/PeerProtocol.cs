@@ -14,6 +14,7 @@ namespace Evacuator.NodeAgent.Transfer;
 /// PUT    /v1/moves/{id}/offer      Offer                → 200 OfferReply        Announced → Receiving
 /// GET    /v1/moves/{id}/trees/{n}  Upgrade: evacuator-tree → 101, then the rsync protocol both ways, any number of times
 /// GET    /v1/moves/{id}/pages      Upgrade: evacuator-pages → 101, then PageFrames until the source closes it; up to 8 side by side, of one sending
+/// POST   /v1/moves/{id}/arm                             → 204                   still Receiving: the restore is prepared as far as it goes
 /// PUT    /v1/moves/{id}/images     ImageStream          → 204                   still Receiving
 /// POST   /v1/moves/{id}/hold                            → 204                   still Receiving; its frames are held here from now on
 /// POST   /v1/moves/{id}/complete   CompleteRequest      → 200 PeerReply(Ready)  Receiving → Ready, all checked

@@ -1,0 +1,31 @@
+using System.Text;
+
+namespace Evacuator.NodeAgent.Criu;
+
+/// <summary>What of ours can be put into the installed CRIU.</summary>
+/// <param name="Gate">It can be held until it is needed, and called off: native/criu-gate.c</param>
+/// <param name="Quick">It can be spared its children: native/criu-quick.c</param>
+internal sealed record CriuPreloads(bool Gate, bool Quick)
+{
+    private static readonly string[] Places = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+    public static CriuPreloads None { get; } = new(false, false);
+
+    /// <summary>A preloaded function is used only where the program asks the dynamic linker for it by that name.</summary>
+    /// <param name="gate">path of the library, or of where it would be</param>
+    /// <param name="quick">path of the library, or of where it would be</param>
+    public static CriuPreloads Probe(string gate, string quick)
+    {
+        string? criu = Places.Select(place => Path.Combine(place, "criu")).FirstOrDefault(File.Exists);
+        if (criu is null)
+            return None;
+        byte[] program = File.ReadAllBytes(criu);
+        return new CriuPreloads(
+            File.Exists(gate) && Imports(program, "recv") && Imports(program, "openat64"),
+            File.Exists(quick) && Imports(program, "execvp") && Imports(program, "sendmsg"));
+    }
+
+    /// <summary>Names in a table of strings of an ELF file stand between zeroes, and only dynamic programs have an interpreter.</summary>
+    internal static bool Imports(ReadOnlySpan<byte> program, string name) =>
+        program.IndexOf("ld-linux"u8) >= 0 && program.IndexOf(Encoding.ASCII.GetBytes($"\0{name}\0")) >= 0;
+}

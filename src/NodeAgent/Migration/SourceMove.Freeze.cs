@@ -1,0 +1,73 @@
+using System.Text.Json;
+using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Criu;
+using Evacuator.NodeAgent.Files;
+using Evacuator.NodeAgent.Processes;
+using Evacuator.NodeAgent.Transfer;
+
+namespace Evacuator.NodeAgent.Migration;
+
+/// <summary>What happens around the freeze: the dump is prepared while the container runs, and so is the code that the freeze needs.</summary>
+internal sealed partial class SourceMove
+{
+    private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, bool withShim, CancellationToken cancel)
+    {
+        Directory.CreateDirectory(_tools.Paths.Images(Id));
+        Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
+        return await ArmedCommand.ArmAsync(
+            AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id),
+            RuncCommands.Checkpoint(container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id)),
+            _tools.RuncEnvironment(_tools.Preloads.Gate ? _tools.Paths.Armed(Id) : null, withShim ? _tools.Paths.Owned(Id) : null),
+            inside: _tools.Preloads.Gate, _tools.Time, cancel);
+    }
+
+    private async Task FreezeAsync(ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
+    {
+        // Half of the budget: what cannot be stopped in that time cannot be moved in the rest.
+        TimeSpan patience = TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs / 2.0);
+        await CutAsync(container, freeze, cancel);
+        FreezeOutcome outcome = await freeze.TimeAsync("freeze", () => _tools.Freezer.FreezeAsync(container.CgroupPath, patience, cancel));
+        if (outcome != FreezeOutcome.Frozen)
+            throw new ContainerException(BlockerCode.NotRunning, outcome == FreezeOutcome.Gone
+                ? $"{Name} ended by itself before it was frozen"
+                : $"{Name} did not stand still within {patience.TotalMilliseconds:0} ms (a process hangs in the kernel?)");
+        LetPeerHold(container, cancel);
+    }
+
+    private async Task DumpAsync(ArmedCommand dump, MemoryAhead? memory, ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
+    {
+        // The rest of the memory first: only then is it known which memory CRIU may leave alone.
+        if (memory is not null)
+            await freeze.TimeAsync("memory", () => memory.SendLastAsync(_tools.Paths.Owned(Id), cancel));
+        cancel.ThrowIfCancellationRequested();
+        CommandResult result;
+        // Somebody who gives up, the deadline first of all, does not wait for the whole of a dump.
+        await using (cancel.Register(dump.Cancel))
+        {
+            Task<CommandResult> dumping = freeze.TimeAsync("dump", dump.GoAsync);
+            await Task.WhenAll(dumping, memory is null ? Task.CompletedTask : freeze.TimeAsync("confirm", () => memory.ConfirmLastAsync(dumping, cancel)));
+            result = await dumping;
+        }
+        cancel.ThrowIfCancellationRequested();
+        if (!result.Succeeded)
+            throw new CommandException($"runc checkpoint of {container.Name} ended with {result.ExitCode}: "
+                + $"{RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "dump.log")} ({result.Tail(1)})");
+    }
+
+    /// <summary>
+    /// Walks the ways of the freeze without effect. Run for the first time inside of it, they are compiled, and their libraries read, there: that
+    /// took 100 ms of a send and a READY that else take 10. The destination does the same when it is armed.
+    /// </summary>
+    private async Task RehearseAsync(ContainerDescription container, CancellationToken cancel)
+    {
+        // No files yet: an empty stream of images, which the later one replaces.
+        await _peer.SendImagesAsync(_tools.Paths.Images(Id), cancel);
+        await _peer.AskAsync(cancel);
+        ContainerDescription fresh = await _tools.Network.RefreshNeighboursAsync(container, cancel);
+        _ = JsonSerializer.Serialize(new CompleteRequest(JsonSerializer.Serialize(fresh, ApiJson.Options), 0, 0, []), ApiJson.Options);
+        _ = MappedFiles(container);
+        for (int index = 0; index < container.Trees.Count; index++)
+            _ = TreeSnapshot.Take(container.Trees[index].Path).IsSame(_snapshots[index], _snapshotTaken);
+    }
+}
