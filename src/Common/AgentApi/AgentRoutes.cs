@@ -16,7 +16,9 @@ namespace Evacuator.Common.AgentApi;
 /// GET    /v1/moves                MoveReport[]          those of this boot, newest last
 /// GET    /v1/moves/{id}           MoveReport
 /// POST   /v1/moves/{id}/abort     → 202 before release; 409 after it
+/// POST   /v1/moves/{id}/gone      PeerGoneRequest       → 202: the destination is off for good, the container is this host's again; 409 while it answers
 /// GET    /v1/emptiness            EmptinessReport
+/// GET    /v1/emptiness/lasting    EmptinessReport       what no move can take away: looked at before anything moves
 /// POST   /v1/poweroff             PowerOffRequest       → 202; 409 with EmptinessReport if anything is left
 /// </code>
 /// </remarks>
@@ -29,5 +31,6 @@ public static class AgentRoutes
     public const string Inbound = "/v1/inbound";
     public const string Moves = "/v1/moves";
     public const string Emptiness = "/v1/emptiness";
+    public const string Lasting = "/v1/emptiness/lasting";
     public const string PowerOff = "/v1/poweroff";
 }

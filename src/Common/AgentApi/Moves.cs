@@ -134,6 +134,10 @@ public sealed record MoveReport
     public required IReadOnlyDictionary<string, double> FreezeParts { get; init; }
 }
 
+/// <summary>POST /v1/moves/{id}/gone: a person says that the destination's host is off for good.</summary>
+/// <param name="Word">who says so and on what ground, one line for the report</param>
+public sealed record PeerGoneRequest(string Word);
+
 /// <summary>An inbound move as its destination agent sees it. GET /v1/inbound.</summary>
 public sealed record InboundReport(
     Guid MoveId, string Container, string Source, DestinationPhase Phase, string Detail, long MemoryBytes, DateTimeOffset Updated);

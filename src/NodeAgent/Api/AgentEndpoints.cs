@@ -36,11 +36,19 @@ internal static partial class AgentEndpoints
         local.MapGet(AgentRoutes.Moves + "/{id:guid}", (Guid id, MoveRegistry moves) =>
             moves.Source(id) is { } move ? Json(move.Record.ToReport()) : Refuse(StatusCodes.Status404NotFound, $"no move {id} from this node"));
         local.MapPost(AgentRoutes.Moves + "/{id:guid}/abort", Abort);
+        local.MapPost(AgentRoutes.Moves + "/{id:guid}/gone", GoneAsync);
         local.MapGet(AgentRoutes.Emptiness, (EmptinessProof proof, MoveRegistry moves) => Json(proof.Prove(moves.MovesCheck())));
+        local.MapGet(AgentRoutes.Lasting, LastingAsync);
         local.MapPost(AgentRoutes.PowerOff, PowerOff);
     }
 
     private static async Task<IResult> ContainersAsync(RuncRuntime runtime, CancellationToken cancel) => Json(await runtime.ReportAllAsync(cancel));
+
+    private static async Task<IResult> LastingAsync(EmptinessProof proof, RuncRuntime runtime, MoveRegistry moves, CancellationToken cancel)
+    {
+        List<ContainerDescription> leaving = [.. await runtime.DescribeAllAsync(cancel), .. moves.UnderWay()];
+        return Json(await Task.Run(() => proof.ProveWithout(Leaving.Of(leaving)), cancel));
+    }
 
     private static IResult Start(MoveRequest request, MoveRegistry moves)
     {
@@ -62,6 +70,15 @@ internal static partial class AgentEndpoints
         return move.RequestAbort("cancelled")
             ? Results.StatusCode(StatusCodes.Status202Accepted)
             : Refuse(StatusCodes.Status409Conflict, $"{move.Record.Request.Container} is {move.Record.Phase}: only {move.Record.Request.DestinationNode} can say now");
+    }
+
+    private static async Task<IResult> GoneAsync(Guid id, PeerGoneRequest request, MoveRegistry moves, CancellationToken cancel)
+    {
+        if (moves.Source(id) is not { } move)
+            return Refuse(StatusCodes.Status404NotFound, $"no move {id} from this node");
+        return await move.DeclareGoneAsync(request.Word, cancel) is { } why
+            ? Refuse(StatusCodes.Status409Conflict, why)
+            : Results.StatusCode(StatusCodes.Status202Accepted);
     }
 
     private static async Task<IResult> ForgetAsync(Guid id, MoveRegistry moves, CancellationToken cancel)

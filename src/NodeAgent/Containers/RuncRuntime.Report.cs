@@ -40,6 +40,24 @@ internal sealed partial class RuncRuntime
         return reports;
     }, cancel);
 
+    /// <summary>All containers that run or could; without those that cannot be read.</summary>
+    public Task<IReadOnlyList<ContainerDescription>> DescribeAllAsync(CancellationToken cancel) => Task.Run<IReadOnlyList<ContainerDescription>>(() =>
+    {
+        List<ContainerDescription> containers = [];
+        foreach (RuncContainer container in List())
+        {
+            try
+            {
+                containers.Add(Describe(container.Name, withSettings: false));
+            }
+            catch (ContainerException)
+            {
+                // Ended meanwhile, or unreadable; the report of the containers says which.
+            }
+        }
+        return containers;
+    }, cancel);
+
     private async Task<ContainerReport> Report(string name, CancellationToken cancel)
     {
         RuncState state = ReadState(name);

@@ -10,7 +10,7 @@ internal sealed partial class EmptinessProof
     /// Every cgroup with processes has to be systemd's. Containers are in plain directories (runc by itself), in scopes with the names that
     /// runtimes give (podman libpod-ID.scope, docker-ID.scope, runc-ID.scope, Kubernetes' kubepods…), or registered as machines.
     /// </summary>
-    private int CheckCgroups(List<string> left)
+    private int CheckCgroups(List<string> left, Leaving leaving)
     {
         string root = options.Paths.Cgroup;
         if (!File.Exists($"{root}/cgroup.procs"))
@@ -20,7 +20,7 @@ internal sealed partial class EmptinessProof
         {
             string path = directory.Length == root.Length ? "/" : directory[root.Length..];
             // Only the root has processes without being a unit: those of the kernel.
-            if (path == "/")
+            if (path == "/" || leaving.HasCgroup(path))
                 continue;
             examined++;
             if (ProcFiles.ReadText($"{directory}/cgroup.procs") is not { } text)
@@ -64,7 +64,7 @@ internal sealed partial class EmptinessProof
     /// A container's processes see other process numbers, another root, or a network with interfaces of its own. Services in systemd's sandbox
     /// (PrivateNetwork with lo alone, a mount namespace, a root of their own) are not containers.
     /// </summary>
-    private int CheckProcesses(List<string> left)
+    private int CheckProcesses(List<string> left, Leaving leaving)
     {
         string hostPid = Namespace(options.InitPid, "pid"), hostNet = Namespace(options.InitPid, "net"), hostMount = Namespace(options.InitPid, "mnt");
         if (!Interop.FileCalls.TryStat($"{_proc.Root}/{options.InitPid}/root", out Interop.FileCalls.Statx hostRoot))
@@ -85,6 +85,8 @@ internal sealed partial class EmptinessProof
                 continue;
             }
             string cgroup = _proc.Cgroup(pid) ?? "?";
+            if (leaving.HasCgroup(cgroup))
+                continue;
             if (pidSpace != hostPid)
                 left.Add($"process {pid} ({stat.Name}) in {cgroup} runs in another pid namespace");
             else if (mount != hostMount && !cgroup.Contains(".service", StringComparison.Ordinal)

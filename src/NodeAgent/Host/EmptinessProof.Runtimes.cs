@@ -7,14 +7,14 @@ namespace Evacuator.NodeAgent.Host;
 internal sealed partial class EmptinessProof
 {
     /// <summary>Every container that a runtime's state directory holds, unless its first process has ended.</summary>
-    private int CheckRuntimes(List<string> left)
+    private int CheckRuntimes(List<string> left, Leaving leaving)
     {
         int examined = 0;
         foreach (string root in options.RuntimeRoots.SelectMany(Expand))
             foreach (string directory in Directory.EnumerateDirectories(root))
             {
                 examined++;
-                if (WhyAlive(directory) is { } why)
+                if (!leaving.RuntimeDirectories.Contains(directory) && WhyAlive(directory) is { } why)
                     left.Add($"{root} has container {Path.GetFileName(directory)}: {why}");
             }
         return examined;

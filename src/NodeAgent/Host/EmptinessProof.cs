@@ -15,16 +15,24 @@ internal sealed partial class EmptinessProof(EmptinessOptions options, TimeProvi
     private readonly ProcFiles _proc = new(options.Paths.Proc);
 
     /// <param name="further">checks of others that belong to the proof, e.g. moves under way</param>
-    public EmptinessReport Prove(params IReadOnlyList<EmptinessCheck> further)
+    public EmptinessReport Prove(params IReadOnlyList<EmptinessCheck> further) => Look(Leaving.Nothing, further);
+
+    /// <summary>
+    /// What no move can take away: the same looks, without the traces of the containers that are still to leave. Said before anything has moved, it spares a host
+    /// that is emptied and then found not empty.
+    /// </summary>
+    public EmptinessReport ProveWithout(Leaving leaving) => Look(leaving, []);
+
+    private EmptinessReport Look(Leaving leaving, IReadOnlyList<EmptinessCheck> further)
     {
         List<EmptinessCheck> checks =
         [
-            Check("cgroups", CheckCgroups),
-            Check("processes", CheckProcesses),
-            Check("runtimes", CheckRuntimes),
-            Check("network-namespaces", CheckNetworkNamespaces),
-            Check("veths", CheckVeths),
-            Check("mounts", CheckMounts),
+            Check("cgroups", left => CheckCgroups(left, leaving)),
+            Check("processes", left => CheckProcesses(left, leaving)),
+            Check("runtimes", left => CheckRuntimes(left, leaving)),
+            Check("network-namespaces", left => CheckNetworkNamespaces(left, leaving)),
+            Check("veths", left => CheckVeths(left, leaving)),
+            Check("mounts", left => CheckMounts(left, leaving)),
             .. further,
         ];
         return new EmptinessReport(checks.All(check => check.Passed), time.GetUtcNow(), checks);

@@ -215,6 +215,12 @@ internal sealed partial class MoveRegistry(
         return new EmptinessCheck("moves", left.Count == 0, _sources.Count + _destinations.Count, left);
     }
 
+    /// <summary>Containers of moves that have not ended, as far as they are described: what is prepared for them, or not removed yet, goes away by itself.</summary>
+    public IEnumerable<ContainerDescription> UnderWay() =>
+        _sources.Values.Select(move => move.Record).Where(record => !record.ToReport().Ended).Select(record => record.Description)
+            .Concat(_destinations.Values.Select(move => move.Record).Where(record => !DestinationTransitions.Ended(record.Phase)).Select(record => record.Description))
+            .OfType<string>().Select(text => JsonSerializer.Deserialize<ContainerDescription>(text, ApiJson.Options)!);
+
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {
         using PeriodicTimer timer = new(TimeSpan.FromSeconds(2), tools.Time);

@@ -166,59 +166,11 @@ internal sealed partial class SourceMove : IDisposable
         await SettleAsync(freeze, shutdown);
     }
 
-    /// <summary>Goes on with a move that an earlier life of the agent had journaled.</summary>
-    public async Task RecoverAsync(CancellationToken shutdown)
-    {
-        LogRecovering(_log, Name, Id, Record.Phase);
-        switch (Record.Phase)
-        {
-            case SourcePhase.Freezing when Record.BootId != _tools.BootId:
-                await AskAfterRebootAsync(shutdown);
-                break;
-            case SourcePhase.Accepted or SourcePhase.Copying or SourcePhase.Freezing:
-                await RevertAsync("the agent was restarted before the container was released", blocker: null, freeze: null, shutdown);
-                break;
-            case SourcePhase.Reverting:
-                await FinishRevertAsync(shutdown);
-                break;
-            case SourcePhase.Released:
-                await SettleAsync(freeze: null, shutdown);
-                break;
-            case SourcePhase.Removing:
-                await RemoveAsync(shutdown);
-                break;
-        }
-    }
-
-    /// <summary>A power cut may have taken the last record with it: if the destination has been released, it knows.</summary>
-    private async Task AskAfterRebootAsync(CancellationToken shutdown)
-    {
-        while (true)
-        {
-            try
-            {
-                PeerReply reply = await _peer.AskAsync(shutdown);
-                if (reply.Phase is DestinationPhase.Resuming or DestinationPhase.Running)
-                {
-                    Advance(SourceInput.Release, record => record with { Detail = $"released to {record.Request.DestinationNode} before this host lost its power" });
-                    await SettleAsync(freeze: null, shutdown);
-                    return;
-                }
-                await RevertAsync("this host was restarted before the container was released; it is not running here", blocker: null, freeze: null, shutdown);
-                return;
-            }
-            catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException)
-            {
-                Update(record => record with { Detail = $"this host was restarted during the freeze; asking {record.Request.DestinationNode} whether the container runs there ({e.Message})" });
-            }
-            await Task.Delay(TimeSpan.FromSeconds(3), _tools.Time, shutdown);
-        }
-    }
-
     public void Dispose()
     {
         _abort.Dispose();
         _hold?.Dispose();
+        _gone.Dispose();
         _peer.Dispose();
     }
 
@@ -309,10 +261,16 @@ internal sealed partial class SourceMove : IDisposable
         while (true)
         {
             shutdown.ThrowIfCancellationRequested();
+            if (_gone.IsCancellationRequested)
+            {
+                await AbandonPeerAsync(shutdown);
+                return;
+            }
             try
             {
                 double before = freeze?.Elapsed ?? 0;
-                using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
+                // Linked: the agent stops; a person has declared the destination gone; and a limit.
+                using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _gone.Token);
                 patience.CancelAfter(TimeSpan.FromMinutes(2));
                 PeerReply reply = await _peer.ReleaseAsync(patience.Token);
                 if (reply.Phase == DestinationPhase.Running)
@@ -337,7 +295,7 @@ internal sealed partial class SourceMove : IDisposable
             {
                 Waiting(e.Message);
             }
-            await Task.Delay(pause, _tools.Time, shutdown);
+            await PauseAsync(pause, shutdown);
             pause = TimeSpan.FromMilliseconds(Math.Min(pause.TotalMilliseconds * 2, 5000));
         }
 
@@ -417,14 +375,18 @@ internal sealed partial class SourceMove : IDisposable
             }
             else
             {
-                Update(record => record with { Detail = $"{record.Detail}; the host was restarted since, the container is not running here" });
+                string files = _gone.IsCancellationRequested ? $". It is lost; its files are in {container.Bundle}" : "";
+                Update(record => record with
+                {
+                    Detail = $"{record.Detail}; {(record.BootId == _tools.BootId ? "it has ended here meanwhile" : "the host was restarted since")}, the container is not running here{files}",
+                });
             }
         }
         try
         {
             using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
             patience.CancelAfter(TimeSpan.FromSeconds(10));
-            await DeliverBackAsync(hold: null, (await _peer.ForgetAsync(patience.Token)).Frames ?? []);
+            await DeliverBackAsync(hold: null, (await ForgetAsync(patience.Token)).Frames ?? []);
         }
         catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException
             || (e is OperationCanceledException && !shutdown.IsCancellationRequested))

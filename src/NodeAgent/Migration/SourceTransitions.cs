@@ -14,6 +14,9 @@ internal enum SourceInput
 
     /// <summary>The destination says that nothing of it runs there, nor will.</summary>
     PeerFailed,
+
+    /// <summary>A person says that the destination's host is off for good: it will not say anything any more, and nothing of the container runs there.</summary>
+    PeerGone,
     Removed,
 
     /// <summary>Anything that goes wrong while we may still abort alone: an error, a deadline, a cancel, a restart of the agent.</summary>
@@ -23,13 +26,13 @@ internal enum SourceInput
 
 /// <summary>
 /// The source's half of the handover as a pure table. It has one way into <see cref="SourcePhase.Released"/> and, from there, no way back
-/// that is not the destination's word: this is what keeps a container from running twice.
+/// that is not the destination's word, or a person's that its host is off for good: this is what keeps a container from running twice.
 /// </summary>
 /// <remarks>
 /// <code>
 /// Accepted ─▶ Copying ─▶ Freezing ─Release▶ Released ─PeerRuns▶ Removing ─▶ Moved
-///     └──────────┴──Abort──┘                    └─PeerFailed┐
-///                └────────────────▶ Reverting ◀─────────────┘ ─▶ Stayed
+///     └──────────┴──Abort──┘                    └─PeerFailed, PeerGone┐
+///                └────────────────▶ Reverting ◀───────────────────────┘ ─▶ Stayed
 /// </code>
 /// </remarks>
 internal static class SourceTransitions
@@ -41,7 +44,7 @@ internal static class SourceTransitions
         (SourcePhase.Copying, SourceInput.FreezeBegins) => SourcePhase.Freezing,
         (SourcePhase.Freezing, SourceInput.Release) => SourcePhase.Released,
         (SourcePhase.Released, SourceInput.PeerRuns) => SourcePhase.Removing,
-        (SourcePhase.Released, SourceInput.PeerFailed) => SourcePhase.Reverting,
+        (SourcePhase.Released, SourceInput.PeerFailed or SourceInput.PeerGone) => SourcePhase.Reverting,
         (SourcePhase.Removing, SourceInput.Removed) => SourcePhase.Moved,
         (SourcePhase.Accepted or SourcePhase.Copying or SourcePhase.Freezing, SourceInput.Abort) => SourcePhase.Reverting,
         (SourcePhase.Reverting, SourceInput.Reverted) => SourcePhase.Stayed,

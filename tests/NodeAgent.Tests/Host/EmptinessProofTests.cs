@@ -2,6 +2,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Host;
 using Evacuator.NodeAgent.Tests.Containers;
+using Evacuator.NodeAgent.Network;
 using Evacuator.NodeAgent.Tests.Network;
 using Evacuator.Testing;
 
@@ -137,6 +138,53 @@ public sealed class EmptinessProofTests : IDisposable
         File.AppendAllText($"{_root}/proc/1/mountinfo", "31 21 0:50 / /var/lib/docker/overlay2/9f/merged rw - overlay overlay rw\n");
         AssertLeft("mounts", "/var/lib/docker/overlay2/9f/merged", Prove());
     }
+
+    [RootFact]
+    public void WhatLasts_ContainersThatWillLeave_AreNotInIt()
+    {
+        Trace("c1", 400);
+
+        EmptinessReport report = new EmptinessProof(Options(), TimeProvider.System).ProveWithout(LeavingOf("c1"));
+
+        Assert.Empty(report.Checks.SelectMany(check => check.Left));
+        Assert.Equal(6, Prove().Checks.Count(check => !check.Passed));
+    }
+
+    [RootFact]
+    public void WhatLasts_UplinkOfTheHostAndForeignContainer_AreNamedBeforeAnythingMoves()
+    {
+        Trace("c1", 400);
+        NetworkLab.Ip($"-n {_netns} link add uplink0 type veth peer name up0");
+        Process(500, "other", "/machine.slice/libpod-1.scope", pidSpace: "pid:[9]");
+
+        EmptinessReport report = new EmptinessProof(Options(), TimeProvider.System).ProveWithout(LeavingOf("c1"));
+
+        AssertLeft("veths", "veth uplink0 is on this host; if it is an uplink of the host itself, name it in [node] uplinks", report);
+        AssertLeft("processes", "process 500 (other)", report);
+        Assert.Equal(["processes", "veths"], report.Checks.Where(check => !check.Passed).Select(check => check.Name));
+    }
+
+    /// <summary>All that a container leaves in the kernel.</summary>
+    private void Trace(string name, int pid)
+    {
+        NetworkLab.Ip($"-n {_netns} link add ve-{name} type veth peer name in-{name}");
+        Process(pid, "counter", $"/containers/{name}", pidSpace: "pid:[8]");
+        Cgroup($"/containers/{name}", pid);
+        Directory.CreateDirectory($"{_root}/state/{name}");
+        File.WriteAllText($"{_root}/state/{name}/state.json", $$"""{"init_process_pid":{{pid}},"init_process_start":77}""");
+        File.AppendAllText($"{_root}/proc/1/mountinfo", $"30 20 0:4 net:[7] /run/netns/{_netns} rw - nsfs nsfs rw\n31 21 0:50 / /var/lib/containers/{name}/rootfs rw - overlay overlay rw\n");
+    }
+
+    private Leaving LeavingOf(string name) => Leaving.Of(
+    [
+        new ContainerDescription
+        {
+            Name = name, State = "running", Bundle = $"/var/lib/containers/{name}", Rootfs = $"/var/lib/containers/{name}/rootfs", ConfigJson = "{}", RuncRoot = $"{_root}/state",
+            SystemdCgroup = false, CgroupPath = $"/containers/{name}", InitPid = 400, MemoryBytes = 0, Annotations = new Dictionary<string, string>(), Network = NetworkKind.Named,
+            NetnsPath = $"/var/run/netns/{_netns}", Trees = [], HostPaths = [], SharedPaths = [],
+            Interfaces = [.. ((string[])[$"ve-{name}", $"in-{name}"]).Select((host, at) => new InterfaceDescription { Name = $"eth{at}", Index = 2, Kind = "veth", HostName = host, Mac = "02:00:00:00:00:01", Mtu = 1500, Up = true })],
+        },
+    ]);
 
     [RootTheory]
     [InlineData("proc/1/mountinfo", "mounts")]

@@ -136,13 +136,15 @@ public class HandoverModelTests
             yield return w with { Source = after, SourceTasks = Tasks.None, Rebooted = true };
         }
         if (!w.Rebooted || w.Destination != DestinationPhase.Failed)
-        {
-            DestinationPhase after = w.Destination == DestinationPhase.Running && w.SourceKnown
-                ? w.Destination
-                : DestinationTransitions.Next(w.Destination, DestinationInput.LostByReboot)
-                    ?? DestinationTransitions.Next(w.Destination, DestinationInput.Forget)
-                    ?? w.Destination;
-            yield return w with { Destination = after, DestinationTasks = Tasks.None, Rebooted = true };
-        }
+            yield return w with { Destination = AfterReboot(w), DestinationTasks = Tasks.None, Rebooted = true };
+        // A person has seen that the destination is off. It may come back later, as after any reboot.
+        if (SourceTransitions.Next(w.Source, SourceInput.PeerGone) is { } settled)
+            yield return w with { Source = settled, Destination = AfterReboot(w), DestinationTasks = Tasks.None, Rebooted = true };
     }
+
+    private static DestinationPhase AfterReboot(World w) => w.Destination == DestinationPhase.Running && w.SourceKnown
+        ? w.Destination
+        : DestinationTransitions.Next(w.Destination, DestinationInput.LostByReboot)
+            ?? DestinationTransitions.Next(w.Destination, DestinationInput.Forget)
+            ?? w.Destination;
 }

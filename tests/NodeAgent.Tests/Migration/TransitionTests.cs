@@ -6,11 +6,11 @@ namespace Evacuator.NodeAgent.Tests.Migration;
 public class TransitionTests
 {
     [Fact]
-    public void Source_OnceReleased_LeavesOnlyByTheDestinationsWord()
+    public void Source_OnceReleased_LeavesOnlyByTheDestinationsWordOrItsEnd()
     {
         SourceInput[] ways = [.. Enum.GetValues<SourceInput>().Where(input => SourceTransitions.Next(SourcePhase.Released, input) is not null)];
 
-        Assert.Equal([SourceInput.PeerRuns, SourceInput.PeerFailed], ways);
+        Assert.Equal([SourceInput.PeerRuns, SourceInput.PeerFailed, SourceInput.PeerGone], ways);
         Assert.False(SourceTransitions.CanAbort(SourcePhase.Released));
     }
 
