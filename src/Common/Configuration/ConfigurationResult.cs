@@ -13,6 +13,16 @@ public sealed record ConfigurationResult
 
     /// <summary>The sections [rule NAME], in the order of their first line, not interpreted yet: what their words mean is known to the brain only.</summary>
     public IReadOnlyList<RuleSection> Rules { get; init; } = [];
+
+    /// <summary>A mistake that shows only when the value is used, at the place where the value was set; in <paramref name="file"/> as a whole if it was set nowhere.</summary>
+    public ConfigurationMistake MistakeAt(string section, string key, string file, string text)
+    {
+        string source = Values.FirstOrDefault(value => value.Section == section && value.Key == key)?.Source ?? "";
+        int colon = source.LastIndexOf(':');
+        return colon > 0 && int.TryParse(source.AsSpan(colon + 1), System.Globalization.CultureInfo.InvariantCulture, out int line)
+            ? new ConfigurationMistake(source[..colon], line, $"{key}: {text}")
+            : new ConfigurationMistake(file, 0, $"[{section}] {key}: {text}");
+    }
 }
 
 /// <summary>One [rule NAME], merged over all files: a later line of the same key wins, an empty value takes the key out again.</summary>

@@ -84,6 +84,14 @@ internal sealed class AgentClient : IDisposable
         }
     }
 
+    /// <summary>Those of this boot, and older ones that have not ended; newest last.</summary>
+    public async Task<IReadOnlyList<MoveReport>> GetMovesAsync(CancellationToken token) =>
+        await GetAsync<List<MoveReport>>(AgentRoutes.Moves, token).ConfigureAwait(false);
+
+    /// <exception cref="AgentException">the destination answers, or the move does not wait for it</exception>
+    public Task DeclareGoneAsync(Guid moveId, string word, CancellationToken token) =>
+        SendAsync(HttpMethod.Post, $"{AgentRoutes.Moves}/{moveId:D}/gone", JsonContent.Create(new PeerGoneRequest(word), options: ApiJson.Options), token);
+
     /// <summary>False if it is too late: the container has been released or the move has ended.</summary>
     public async Task<bool> AbortMoveAsync(Guid moveId, CancellationToken token)
     {
@@ -99,6 +107,20 @@ internal sealed class AgentClient : IDisposable
     }
 
     public Task<EmptinessReport> GetEmptinessAsync(CancellationToken token) => GetAsync<EmptinessReport>(AgentRoutes.Emptiness, token);
+
+    /// <summary>What no move can take away, so that the host would not be found empty, in words; a failure to look is one of them.</summary>
+    public async Task<IReadOnlyList<string>> GetObstaclesAsync(CancellationToken token)
+    {
+        try
+        {
+            EmptinessReport lasting = await GetAsync<EmptinessReport>(AgentRoutes.Lasting, token).ConfigureAwait(false);
+            return [.. lasting.Checks.Where(check => !check.Passed).SelectMany(check => check.Left.DefaultIfEmpty("could not be looked at").Select(left => $"{check.Name}: {left}"))];
+        }
+        catch (AgentException e)
+        {
+            return [$"what is here besides containers could not be looked at: {e.Message}"];
+        }
+    }
 
     /// <summary>Null when the host goes down; else what is left.</summary>
     public async Task<EmptinessReport?> PowerOffAsync(PowerOffRequest request, CancellationToken token)

@@ -29,6 +29,7 @@ internal static class ApiEndpoints
         routes.MapGet(ApiRoutes.Evacuations + "/last", LastReport);
         routes.MapGet(ApiRoutes.Evacuations + "/{id:guid}", Report);
         routes.MapPost(ApiRoutes.Cancel, Cancel);
+        routes.MapPost(ApiRoutes.Settle, SettleAsync);
         routes.MapPost(ApiRoutes.Reopen, ReopenAsync);
         routes.MapGet(ApiRoutes.Config, Config);
         routes.MapGet(ApiRoutes.Signals, (BmcHealth health) => Json(health.Signals));
@@ -100,10 +101,21 @@ internal static class ApiEndpoints
         ? Error(StatusCodes.Status409Conflict, why)
         : Results.Json(evacuations.LastOwn(), ApiJson.Options, statusCode: StatusCodes.Status202Accepted);
 
-    private static async Task<IResult> ReopenAsync(HttpContext context, EvacuationService evacuations, CancellationToken token) =>
-        await evacuations.ReopenAsync(CallerName(context), token).ConfigureAwait(false) is { } why
-            ? Error(StatusCodes.Status409Conflict, why)
-            : Results.NoContent();
+    private static async Task<IResult> SettleAsync(HttpContext context, SettleRequest request, GonePeer gone, CancellationToken token)
+    {
+        if (request.BmcUrl is null && !request.Unverified)
+            return Error(StatusCodes.Status400BadRequest, "name the BMC of the host that is gone, or say that it is off without one");
+        SettleResult result = await gone.SettleAsync(request, CallerName(context), token).ConfigureAwait(false);
+        return result.Reply is { } reply ? Json(reply) : Error(StatusCodes.Status409Conflict, result.Refusal);
+    }
+
+    private static async Task<IResult> ReopenAsync(HttpContext context, EvacuationService evacuations, PowerHandover power, CancellationToken token)
+    {
+        if (await evacuations.ReopenAsync(CallerName(context), token).ConfigureAwait(false) is { } why)
+            return Error(StatusCodes.Status409Conflict, why);
+        // The service is over: whoever walks by is not to look for this host any more.
+        return Json(new ReopenReply(power.LedLitSince is null ? null : await power.DarkenLedAsync(token).ConfigureAwait(false)));
+    }
 
     private static IResult Config(ConfigurationResult configuration) => Json(new ConfigReply(configuration.Values));
 

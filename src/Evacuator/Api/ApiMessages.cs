@@ -16,7 +16,8 @@ namespace Evacuator.Api;
 /// GET    /v1/evacuations?limit=N          EvacuationReport[], newest first
 /// GET    /v1/evacuations/{id|last}        EvacuationReport
 /// POST   /v1/evacuations/current/cancel   → 202 EvacuationReport; 409 when there is none or it is too late
-/// POST   /v1/reopen                       → 204; 409 while an evacuation is under way
+/// POST   /v1/moves/settle                 SettleRequest → 200 SettleReply; 409 while the destination answers or its BMC says other than Off
+/// POST   /v1/reopen                       → 200 ReopenReply; 409 while an evacuation is under way
 /// GET    /v1/homecomings/plan?only=A&skip=B   HomecomingPlan: who would come home now; nothing is done
 /// POST   /v1/homecomings                  ReturnRequest → 202 HomecomingState; the same operation id again → 200 with the same one
 /// GET    /v1/homecomings/{id|last}        HomecomingState
@@ -34,6 +35,7 @@ internal static class ApiRoutes
     public const string Plan = "/v1/plan";
     public const string Evacuations = "/v1/evacuations";
     public const string Cancel = "/v1/evacuations/current/cancel";
+    public const string Settle = "/v1/moves/settle";
     public const string Reopen = "/v1/reopen";
     public const string Homecomings = "/v1/homecomings";
     public const string Config = "/v1/config";
@@ -96,6 +98,9 @@ internal sealed record NodeStatus
 
     public required IReadOnlyList<ContainerStatus> Containers { get; init; }
 
+    /// <summary>What no move can take away, in words: with it this host would not be found empty. Empty also while the agent does not answer.</summary>
+    public required IReadOnlyList<string> Obstacles { get; init; }
+
     /// <summary>What a closed node waits for before it reopens by itself; null: it is open, or only "evacuator reopen" opens it.</summary>
     public Waiting? Reopens { get; init; }
 
@@ -117,6 +122,9 @@ internal sealed record NodeStatus
 
     /// <summary>What the signals of the hardware mean; null from a service of an older version.</summary>
     public HealthSummary? Health { get; init; }
+
+    /// <summary>Since when the locator LED is lit, as far as this node knows; null: it is not, or was not lit from here.</summary>
+    public DateTimeOffset? LedLitSince { get; init; }
 
     /// <summary>Nodes whose power-off this node watches or has watched.</summary>
     public required IReadOnlyList<WatchedNode> Watches { get; init; }
@@ -150,10 +158,41 @@ internal sealed record BmcReport(string Url, string State, string Detail, DateTi
 /// <param name="AsksPerson">why it does not empty itself although it should be emptied; null when that is not so</param>
 internal sealed record HealthSummary(Health.Verdict Verdict, string Why, DateTimeOffset Since, string Does, string? AsksPerson);
 
+/// <param name="Led">what became of a locator LED that was lit from here; null if there was none</param>
+internal sealed record ReopenReply(string? Led);
+
+/// <summary>A person declares that the destination of a released container is off for good.</summary>
+internal sealed record SettleRequest
+{
+    public required string Container { get; init; }
+
+    /// <summary>The destination.</summary>
+    public required string Gone { get; init; }
+
+    /// <summary>Address of its management controller, which then has to say Off; null: the caller's word has to do.</summary>
+    public string? BmcUrl { get; init; }
+
+    /// <summary>SHA-256 of its certificate; null: the authority in [bmc] ca-file has to have signed it.</summary>
+    public string? BmcFingerprint { get; init; }
+
+    /// <summary>Account on it; null: this host's own.</summary>
+    public string? BmcUser { get; init; }
+
+    public string? BmcPassword { get; init; }
+
+    /// <summary>The caller takes it upon himself that the host is off.</summary>
+    public bool Unverified { get; init; }
+}
+
+/// <param name="RunsHere">whether the container runs here now; false: it is lost, or not settled so far</param>
+/// <param name="Text">what became of it</param>
+internal sealed record SettleReply(bool RunsHere, string Text);
+
 internal sealed record LedRequest(bool On);
 
 internal sealed record LedReply(string Outcome);
 
-internal sealed record PlanReply(Placement.Plan Plan, string Summary);
+/// <param name="Obstacles">what no move can take away, in words: with it this host would not be found empty</param>
+internal sealed record PlanReply(Placement.Plan Plan, string Summary, IReadOnlyList<string> Obstacles);
 
 internal sealed record ConfigReply(IReadOnlyList<Common.Configuration.ConfigurationValue> Values);

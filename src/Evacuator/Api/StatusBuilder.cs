@@ -8,12 +8,13 @@ using Evacuator.Homecoming;
 using Evacuator.Hosting;
 using Evacuator.Journal;
 using Evacuator.Placement;
+using Evacuator.Power;
 
 namespace Evacuator.Api;
 
 /// <summary>Puts together what "evacuator status" and "evacuator plan" show.</summary>
 internal sealed class StatusBuilder(
-    EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, JournalStore journal, RunServices services,
+    EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, PowerHandover power, JournalStore journal, RunServices services,
     GuestBook guests, SoakWatch soak, HomecomingService homecomings)
 {
     public async Task<NodeStatus> StatusAsync(CancellationToken token)
@@ -22,6 +23,7 @@ internal sealed class StatusBuilder(
         IReadOnlyList<ContainerReport> containers = [];
         IReadOnlyList<PresentGuest> present = [];
         List<string> notices = [.. journal.Notices];
+        IReadOnlyList<string> obstacles = view.Host is null ? [] : await agent.GetObstaclesAsync(token).ConfigureAwait(false);
         if (view.Host is not null)
         {
             try
@@ -53,11 +55,13 @@ internal sealed class StatusBuilder(
             Reopens = soak.Waiting,
             Guests = [.. present.Select(guest => new GuestStatus(guest.Container.Name, guest.Home, guest.From, guest.Since))],
             Homecoming = homecomings.Last(),
+            Obstacles = obstacles,
             Evacuation = active ? last : null,
             LastEvacuation = active ? null : last,
             Peers = peers.Standings,
             Bmc = bmc.Report,
             Health = new HealthSummary(signals.Verdict, signals.Why, signals.Since, signals.Does, signals.AsksPerson),
+            LedLitSince = power.LedLitSince,
             Watches = [.. journal.Witnesses(20).Select(state => new WatchedNode(state.Node, state.EvacuationId, state.Phase, state.Detail, state.Started, state.Until))],
             Notices = notices,
         };
@@ -82,7 +86,10 @@ internal sealed class StatusBuilder(
             _ when plan.Missing is not null && !options.Evacuation.Partial => $"{going} of {plan.Containers.Count} containers would fit: the evacuation would be refused whole (--partial moves what fits)",
             _ => $"{going} of {plan.Containers.Count} containers would move, the others keep running here and {options.Node.Name} would not become empty",
         };
-        return new PlanReply(plan, summary);
+        IReadOnlyList<string> obstacles = await agent.GetObstaclesAsync(token).ConfigureAwait(false);
+        if (obstacles.Count > 0)
+            summary += $"; {options.Node.Name} WOULD NOT BE FOUND EMPTY afterwards, and would stay on";
+        return new PlanReply(plan, summary, obstacles);
     }
 
     /// <summary>Running containers only have reasons against a move; what stops them all is shown once, as a missing requirement.</summary>

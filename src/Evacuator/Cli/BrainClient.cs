@@ -13,9 +13,13 @@ internal sealed class BrainClient : IDisposable
     private readonly HttpClient _http;
     private readonly string _socketPath;
 
-    public BrainClient(string socketPath = ApiRoutes.SocketPath)
+    private readonly Func<bool> _hasJoined;
+
+    /// <param name="hasJoined">whether this host belongs to a fleet: without one the service does not start, and there is something else to do than to start it</param>
+    public BrainClient(string socketPath = ApiRoutes.SocketPath, Func<bool>? hasJoined = null)
     {
         _socketPath = socketPath;
+        _hasJoined = hasJoined ?? (() => true);
         _http = new HttpClient(new SocketsHttpHandler
         {
             ConnectCallback = async (_, token) =>
@@ -81,8 +85,11 @@ internal sealed class BrainClient : IDisposable
     private CliException Explain(SocketException socket, Exception e) => socket.SocketErrorCode switch
     {
         SocketError.AccessDenied => new CliException(CliExit.NoPermission,
-            $"no permission on {_socketPath}: be root or a member of group evacuator (\"adduser USER evacuator\", then log in again).", e),
+            $"no permission on {_socketPath}: be root or a member of group evacuator (\"usermod -aG evacuator USER\", then log in again).", e),
         // ENOENT has no SocketError of its own.
+        _ when !_hasJoined() => new CliException(CliExit.Unavailable,
+            "this host has not joined a fleet, so the service does not run: as root \"evacuator fleet join NAME.join\" with the bundle that \"evacuator fleet init\" made for it, "
+            + "then \"systemctl restart evacuator-agent evacuator\".", e),
         SocketError.ConnectionRefused or SocketError.AddressNotAvailable or SocketError.SocketError or SocketError.HostNotFound => new CliException(CliExit.Unavailable,
             "evacuator is not running on this host: \"systemctl start evacuator\"; why it stopped: \"journalctl -u evacuator -n 50\".", e),
         _ => new CliException(CliExit.Unavailable, $"{_socketPath}: {socket.Message}. See \"systemctl status evacuator\".", e),

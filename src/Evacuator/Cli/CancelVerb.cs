@@ -20,7 +20,7 @@ internal static class CancelVerb
             }
 
             int end = await Follow.RunAsync(client, report.Id, context, asJson: false, TimeProvider.System, token).ConfigureAwait(false);
-            return end == CliExit.Cancelled ? CliExit.Ok : CliExit.Failed;
+            return end switch { CliExit.Cancelled => CliExit.Ok, CliExit.Interrupted => end, _ => CliExit.Failed };
         }, wait);
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Evacuator.Api;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Health;
@@ -54,13 +55,13 @@ internal static class ConfigVerbs
             Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, peers.Value ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System);
             mistakes.AddRange(tls.Mistakes);
             tls.Value?.Dispose();
-            Checked<string> password = Secrets.BmcPassword(options);
-            // systemd hands the credential to the service only; run by hand, its source is looked at instead.
-            if (password.Value is null && options.Bmc.PasswordFile.Length == 0 && File.Exists(Credential))
-                password = new Checked<string>(ReadCredential(mistakes));
+            Checked<string> password = options.Bmc.Url.Length == 0 || options.Bmc.PasswordFile.Length > 0
+                ? Secrets.BmcPassword(options)
+                : await new ServiceCredential().ReadAsync(token).ConfigureAwait(false);
             mistakes.AddRange(password.Mistakes);
             if (options.Bmc.Url.Length > 0 && password.Value is { Length: > 0 } && await AskBmcAsync(options, password, token).ConfigureAwait(false) is { Length: > 0 } problem)
-                mistakes.Add(new ConfigurationMistake(context.ConfigurationFile, 0, $"[bmc] {problem}"));
+                mistakes.Add(result.MistakeAt("bmc", "url", context.ConfigurationFile, problem));
+            await WarnAsync(context, token).ConfigureAwait(false);
         }
 
         if (mistakes.Count == 0)
@@ -70,21 +71,21 @@ internal static class ConfigVerbs
         return Report(context, mistakes);
     });
 
-    private static string Credential => $"/etc/credstore/{Secrets.BmcPasswordCredential}";
-
-    private static string ReadCredential(List<ConfigurationMistake> mistakes)
+    /// <summary>What the configuration may have to name and no file can show: things on this host that no move takes away. They are warnings.</summary>
+    private static async Task WarnAsync(VerbContext context, CancellationToken token)
     {
         try
         {
-            string password = File.ReadAllText(Credential).TrimEnd('\r', '\n');
-            if (password.Length == 0)
-                mistakes.Add(new ConfigurationMistake(Credential, 0, "is empty: write the BMC's password into it"));
-            return password;
+            using BrainClient client = context.Connect();
+            NodeStatus status = await client.GetAsync<NodeStatus>(ApiRoutes.Status, token).ConfigureAwait(false);
+            foreach (string obstacle in status.Obstacles)
+                context.Error.WriteLine($"warning: this host would not be found empty: {obstacle}");
+            if (status.AgentProblem.Length > 0)
+                context.Error.WriteLine($"warning: not checked whether this host could be found empty: {status.AgentProblem}");
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (CliException e)
         {
-            mistakes.Add(new ConfigurationMistake(Credential, 0, $"{e.Message} (only root can check it)"));
-            return "";
+            context.Error.WriteLine($"warning: not checked whether this host could be found empty: {e.Message}");
         }
     }
 

@@ -16,6 +16,7 @@ internal static class EvacuatorCommand
         PlanVerb.Create(),
         SignalsVerb.Create(),
         CancelVerb.Create(),
+        SettleVerb.Create(),
         ReopenVerb.Create(),
         ReturnVerb.Create(),
         ReportVerb.Create(),

@@ -35,12 +35,14 @@ internal static class FleetVerbs
     private static Command CreateJoin()
     {
         Argument<FileInfo> bundle = new("FILE") { Description = "NODE.join, from \"evacuator fleet init\"." };
+        Option<string?> node = new("--node") { Description = "Name in the bundle, where it is not this host's own name.", HelpName = "NAME" };
         Option<bool> replace = new("--replace") { Description = "Join even if this host belongs to another fleet or was another node." };
         Option<DirectoryInfo> etc = new("--etc") { Description = "Instead of /etc/evacuator.", DefaultValueFactory = _ => new DirectoryInfo("/etc/evacuator"), Hidden = true };
         return Verb.Create("join", "Makes this host a node of the fleet; as root.", (context, _) =>
         {
             try
             {
+                RefuseOtherHost(context.Get(bundle)!.FullName, context.Get(node), Environment.MachineName);
                 FleetJoinResult result = new FleetSetup(TimeProvider.System).Join(context.Get(bundle)!.FullName, context.Get(etc)!.FullName, context.Get(replace));
                 context.Out.WriteLine($"this host is {result.Node}, in a fleet of {result.Peers.Count} nodes (authority {result.Fingerprint})");
                 context.Out.WriteLine("Now: systemctl restart evacuator-agent evacuator");
@@ -50,7 +52,18 @@ internal static class FleetVerbs
             {
                 throw new CliException(CliExit.Failed, e.Message, e);
             }
-        }, bundle, replace, etc);
+        }, bundle, node, replace, etc);
+    }
+
+    /// <summary>Two hosts with one bundle are one node to the fleet, and each would be taken for the other: a bundle that does not look like this host's has to be meant.</summary>
+    internal static void RefuseOtherHost(string bundle, string? meant, string hostName)
+    {
+        string name = JoinBundle.Read(bundle).Node;
+        if (meant is not null && meant != name)
+            throw new CliException(CliExit.Refused, $"{bundle} is for {name}, not for {meant}");
+        bool isOwn = string.Equals(name, hostName, StringComparison.OrdinalIgnoreCase) || string.Equals(name.Split('.')[0], hostName.Split('.')[0], StringComparison.OrdinalIgnoreCase);
+        if (meant is null && !isOwn)
+            throw new CliException(CliExit.Refused, $"{bundle} is for {name} and this host is called {hostName}: take its own bundle, or, if {name} is its name in the fleet, add --node {name}");
     }
 
     private static Command CreateStatus()

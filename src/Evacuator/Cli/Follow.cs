@@ -1,8 +1,7 @@
-using System.Globalization;
+using System.Runtime.InteropServices;
 using Evacuator.Api;
 using Evacuator.Evacuation;
 using Evacuator.Journal;
-using Evacuator.Placement;
 
 namespace Evacuator.Cli;
 
@@ -11,34 +10,42 @@ internal static class Follow
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Turns without news after which those under way are shown all the same: 5 s.</summary>
-    private const int QuietTurns = 10;
+    /// <summary>Between the proof and the shutdown's first signal there may be less than a usual pause, and what is seen last decides what is said.</summary>
+    private static readonly TimeSpan PollBeforePowerOff = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>For one last look when this program is told to end.</summary>
+    private static readonly TimeSpan LastLook = TimeSpan.FromSeconds(1);
+
+    /// <summary>Time without a line after which those under way are shown all the same.</summary>
+    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(15);
 
     /// <returns>an exit code that says how the evacuation ended</returns>
     public static async Task<int> RunAsync(BrainClient client, Guid id, VerbContext context, bool asJson, TimeProvider time, CancellationToken token)
     {
+        // Linked: Ctrl-C or SIGTERM; and the end of the terminal, which a host that goes down takes away in the same moment.
+        using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(token);
+        using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        {
+            signal.Cancel = true;
+            ending.Cancel();
+        });
+        FollowLines lines = new(Quiet, time);
         EvacuationReport? before = null;
-        int quiet = 0;
         while (true)
         {
             EvacuationReport report;
             try
             {
-                report = await client.GetAsync<EvacuationReport>($"{ApiRoutes.Evacuations}/{id:D}", token).ConfigureAwait(false);
-            }
-            catch (CliException e) when (e.ExitCode == CliExit.Unavailable && before is { State: EvacuationPhase.PoweringOff, Power.Witness: { } witness })
-            {
-                context.Error.WriteLine($"evacuator: {before.Node} is proven empty and goes down. {witness} watches its BMC: \"evacuator report {id:D}\" there tells when it is off");
-                return CliExit.GoingDown;
+                report = await client.GetAsync<EvacuationReport>($"{ApiRoutes.Evacuations}/{id:D}", ending.Token).ConfigureAwait(false);
             }
             catch (CliException e) when (e.ExitCode == CliExit.Unavailable && before is not null)
             {
-                throw new CliException(e.ExitCode, $"{e.Message} The evacuation continues when the service runs again.", e);
+                return CutOff(before, context, asJson) ?? throw new CliException(e.ExitCode, $"{e.Message} The evacuation continues when the service runs again.", e);
             }
             catch (OperationCanceledException)
             {
-                context.Error.WriteLine("evacuator: the evacuation goes on; \"evacuator status\" shows it, \"evacuator cancel\" stops it");
-                return CliExit.Refused;
+                before = await LookOnceMoreAsync(client, id, time).ConfigureAwait(false) ?? before;
+                return (before is null ? null : CutOff(before, context, asJson)) ?? Interrupted(before, id, context);
             }
 
             if (report.State.IsEnd())
@@ -52,28 +59,65 @@ internal static class Follow
 
             if (!asJson)
             {
-                List<string> lines = Changes(before, report);
-                quiet = lines.Count > 0 ? 0 : quiet + 1;
-                if (quiet >= QuietTurns)
-                {
-                    quiet = 0;
-                    lines = UnderWay(report);
-                }
-
-                string now = time.GetUtcNow().UtcDateTime.ToString("HH:mm:ss", CultureInfo.InvariantCulture);
-                foreach (string line in lines)
-                    context.Out.WriteLine($"{now}  {line}");
+                foreach (string line in lines.Of(before, report))
+                    context.Out.WriteLine(line);
             }
 
             before = report;
-            try
+            TimeSpan pause = report is { State: EvacuationPhase.Proving or EvacuationPhase.ArrangingPowerOff, Power.Requested: true } ? PollBeforePowerOff : Poll;
+            // A cancellation is said at the next turn, in one place.
+            await Task.Delay(pause, time, ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>What is said when the connection ends with the host; null if the host was not going down as far as is known.</summary>
+    internal static int? CutOff(EvacuationReport last, VerbContext context, bool asJson)
+    {
+        if (last is not { State: EvacuationPhase.PoweringOff, Power.Witness: { } witness })
+            return null;
+        try
+        {
+            if (asJson)
+                context.WriteJson(last);
+            context.Error.WriteLine(
+                $"evacuator: {last.Node} is proven empty and goes down; it cannot be cancelled any more. {witness} watches its BMC: \"evacuator report {last.Id:D}\" there tells when it is off");
+        }
+        catch (IOException)
+        {
+            // The terminal has gone with the host; the exit code is what is left to say it.
+        }
+
+        return CliExit.GoingDown;
+    }
+
+    private static int Interrupted(EvacuationReport? last, Guid id, VerbContext context)
+    {
+        try
+        {
+            context.Error.WriteLine("evacuator: not waiting any more. " + last switch
             {
-                await Task.Delay(Poll, time, token).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException)
-            {
-                // Said at the next turn, in one place.
-            }
+                { State: EvacuationPhase.ArrangingPowerOff } => $"{last.Node} is empty and about to go down: \"evacuator report {id:D}\" on its peers tells when it is off",
+                { State: EvacuationPhase.Cancelling } => "It is being cancelled further; \"evacuator status\" shows it",
+                _ => "The evacuation goes on: \"evacuator status\" shows it, \"evacuator cancel\" stops it",
+            });
+        }
+        catch (IOException)
+        {
+        }
+
+        return CliExit.Interrupted;
+    }
+
+    private static async Task<EvacuationReport?> LookOnceMoreAsync(BrainClient client, Guid id, TimeProvider time)
+    {
+        using CancellationTokenSource limit = new(LastLook, time);
+        try
+        {
+            return await client.GetAsync<EvacuationReport>($"{ApiRoutes.Evacuations}/{id:D}", limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is CliException or OperationCanceledException)
+        {
+            return null;
         }
     }
 
@@ -83,39 +127,4 @@ internal static class Follow
         EvacuationPhase.Cancelled => CliExit.Cancelled,
         _ => CliExit.Failed,
     };
-
-    /// <summary>What is different from the report before, a line each.</summary>
-    internal static List<string> Changes(EvacuationReport? before, EvacuationReport now)
-    {
-        List<string> lines = [];
-        if (before is null || before.State != now.State)
-            lines.Add(now.Summary);
-        if (now.Waiting is { } waiting && waiting.For != before?.Waiting?.For)
-            lines.Add(Show.Wait(waiting));
-        foreach (ContainerMove move in now.Containers)
-        {
-            ContainerMove? earlier = before?.Containers.FirstOrDefault(candidate => candidate.Name == move.Name);
-            if (earlier is null || earlier.State != move.State || earlier.Step != move.Step || earlier.To != move.To)
-                lines.Add(Line(move));
-            else if (move.Waiting is { } wait && wait.For != earlier.Waiting?.For)
-                lines.Add($"{move.Name}: {Show.Wait(wait)}");
-        }
-
-        return lines;
-    }
-
-    private static List<string> UnderWay(EvacuationReport report) =>
-        [.. report.Containers.Where(move => move.State == MovePhase.Moving).Select(Line), .. report.Waiting is { } waiting ? [Show.Wait(waiting)] : Array.Empty<string>()];
-
-    private static string Line(ContainerMove move)
-    {
-        string line = $"{move.Name}: {Show.State(move)}{(move.To is { } to ? $" → {to}" : "")}";
-        if (move.BytesSent > 0)
-            line += $", {Bytes.Text(move.BytesSent)} sent";
-        if (move.FreezeMs is { } ms)
-            line += string.Create(CultureInfo.InvariantCulture, $", frozen {ms:0} ms");
-        if (move.State.IsEnd() && move.State != MovePhase.Moved && move.Detail.Length > 0)
-            line += $": {move.Detail}";
-        return line;
-    }
 }

@@ -8,7 +8,7 @@ internal static class PlanVerb
     public static Command Create()
     {
         Option<bool> json = CliOptions.Json();
-        return Verb.Create("plan", "Shows what an evacuation would do now, without doing anything. Exit code 1 if a container could not move.", async (context, token) =>
+        return Verb.Create("plan", "Shows what an evacuation would do now, without doing anything. Exit code 1 if the host would not become empty.", async (context, token) =>
         {
             using BrainClient client = context.Connect();
             PlanReply reply = await client.GetAsync<PlanReply>(ApiRoutes.Plan, token).ConfigureAwait(false);
@@ -16,7 +16,7 @@ internal static class PlanVerb
                 context.WriteJson(reply);
             else
                 Show.Plan(reply, context.Out);
-            return reply.Plan.Complete ? CliExit.Ok : CliExit.Failed;
+            return reply.Plan.Complete && reply.Obstacles.Count == 0 ? CliExit.Ok : CliExit.Failed;
         }, json);
     }
 }

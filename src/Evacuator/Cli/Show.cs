@@ -26,9 +26,12 @@ internal static class Show
             : $"  host: cannot tell since {Time(status.AgentSince)}: {status.AgentProblem} (\"systemctl status evacuator-agent\")");
         foreach (Requirement missing in status.Missing)
             output.WriteLine($"  MISSING {missing.Name}: found {missing.Found}. {missing.Remedy}");
+        Obstacles(status.Obstacles, output);
         if (status.Health is { } health && status.Bmc.State != "none")
             output.WriteLine($"  health: {Words.Of(health.Verdict).ToUpperInvariant()} since {Time(health.Since)}{(health.Verdict == Health.Verdict.Ok ? "" : $": {health.Why}; \"evacuator signals\" shows more")}");
         Bmc(status.Bmc, output);
+        if (status.LedLitSince is { } lit)
+            output.WriteLine($"  locator LED: lit since {Time(lit)}; \"evacuator reopen\" or \"evacuator bmc led off\" switches it off");
 
         output.WriteLine();
         if (status.Containers.Count == 0)
@@ -86,6 +89,8 @@ internal static class Show
     {
         output.WriteLine($"evacuation {report.Id:D} of {report.Node}");
         output.WriteLine($"  {Words.Of(report.State).ToUpperInvariant()}: {report.Summary}");
+        if (report.Next.Length > 0)
+            output.WriteLine($"  next: {report.Next}");
         output.WriteLine($"  why: {report.Reason}{(report.Ticket is { } ticket ? $" [{ticket}]" : "")}, asked by {report.RequestedBy}{(report.CancelledBy is { } by ? $", cancelled by {by}" : "")}");
         output.WriteLine($"  from {Time(report.Started)}{(report.Ended is { } ended ? $" to {Time(ended)}" : "")}, {Seconds(report.TotalSeconds)}");
         if (report.Waiting is { } waiting)
@@ -132,10 +137,11 @@ internal static class Show
     public static void Plan(PlanReply reply, TextWriter output)
     {
         output.WriteLine($"PLAN (nothing is done): {reply.Summary}");
+        Obstacles(reply.Obstacles, output);
         if (reply.Plan.Containers.Count > 0)
         {
             output.WriteLine();
-            TextTable table = new("CONTAINER", "MEMORY", "DISK", "PRIORITY", "TO", "HOW", "MAY FREEZE", "ROUNDS", "TIME", "FREEZE", "");
+            TextTable table = new("CONTAINER", "MEMORY", "DISK", "PRIORITY", "TO", "HOW", "FREEZE LIMIT", "ROUNDS", "TIME", "FREEZE", "");
             foreach (PlannedContainer planned in reply.Plan.Containers)
             {
                 table.Add(planned.Container.Name, Bytes.Text(planned.Container.MemoryBytes), Bytes.Text(planned.Container.DiskBytes),
@@ -148,6 +154,7 @@ internal static class Show
             }
 
             table.WriteTo(output, "  ");
+            output.WriteLine("  freeze limit: the longest it is allowed to stand still, past which its move is undone; freeze: what is predicted");
         }
 
         if (reply.Plan.Peers.Count > 0)
@@ -171,6 +178,12 @@ internal static class Show
 
         foreach (ExcludedPeer peer in reply.Plan.ExcludedPeers)
             output.WriteLine($"  left out: {peer.Name}: {peer.Reason} [{Words.Of(peer.Code)}]");
+    }
+
+    private static void Obstacles(IReadOnlyList<string> obstacles, TextWriter output)
+    {
+        foreach (string obstacle in obstacles)
+            output.WriteLine($"  WOULD NOT BE EMPTY: {obstacle}");
     }
 
     public static void Bmc(BmcReport bmc, TextWriter output)

@@ -42,11 +42,17 @@ internal sealed class VerbContext(ParseResult parsed)
 {
     public TextWriter Out { get; } = parsed.InvocationConfiguration.Output;
 
+    /// <summary>Where an answer is read from.</summary>
+    public TextReader In { get; } = Console.In;
+
     public TextWriter Error { get; } = parsed.InvocationConfiguration.Error;
 
     public string ConfigurationFile => parsed.GetValue(CliOptions.ConfigurationFile)!;
 
-    public BrainClient Connect() => new(parsed.GetValue(CliOptions.Socket)!);
+    public BrainClient Connect() => new(parsed.GetValue(CliOptions.Socket)!, HasJoined);
+
+    /// <summary>As the units' ConditionPathExists= has it.</summary>
+    private bool HasJoined() => File.Exists(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(ConfigurationFile))!, "tls", "agent.crt"));
 
     public T? Get<T>(Option<T> option) => parsed.GetValue(option);
 

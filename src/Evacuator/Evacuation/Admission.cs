@@ -31,9 +31,10 @@ internal sealed class Admission(JournalStore journal, AgentClient agent, BootId 
         await _gate.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            if (_closed is null)
+            if (_closed is not { } present || present.Reason != reason)
             {
-                ClosedAdmission closed = new(reason, time.GetUtcNow(), boot.Value);
+                // Closed since it was closed first; for the reason that holds now.
+                ClosedAdmission closed = new(reason, _closed?.Since ?? time.GetUtcNow(), boot.Value);
                 journal.SetFact(Fact, JsonSerializer.Serialize(closed, ApiJson.Options));
                 _closed = closed;
             }

@@ -22,7 +22,7 @@ internal static class AgentPatience
             catch (AgentException e) when (e.IsAbsent)
             {
                 waited = true;
-                say(new Waiting($"evacuator-agent ({e.Message})", time.GetUtcNow(), null, $"then: {next}. See \"systemctl status evacuator-agent\""));
+                say(new Waiting($"evacuator-agent ({e.Message})", time.GetUtcNow(), null, $"{next}. See \"systemctl status evacuator-agent\""));
             }
 
             await Task.Delay(retry, time, token).ConfigureAwait(false);

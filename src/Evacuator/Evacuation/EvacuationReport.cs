@@ -41,6 +41,9 @@ internal sealed record EvacuationReport
     /// <summary>Why it failed; empty otherwise.</summary>
     public required string Problem { get; init; }
 
+    /// <summary>What to do now that it has failed; empty otherwise.</summary>
+    public string Next { get; init; } = "";
+
     public required IReadOnlyList<ContainerMove> Containers { get; init; }
 
     public required IReadOnlyList<ExcludedPeer> ExcludedPeers { get; init; }

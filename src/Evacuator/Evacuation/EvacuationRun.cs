@@ -123,6 +123,13 @@ internal sealed partial class EvacuationRun
 
         // Later passes are for containers that appeared meanwhile: the others have left already, and whole is no longer to be had.
         bool refused = snapshot.State.Passes == 0 && plan.Missing is not null && !PartialIsFine(snapshot.State.Trigger);
+        if (snapshot.State.Passes == 0 && !refused)
+        {
+            // Said now, so that whoever watches can correct it while the containers move.
+            foreach (string obstacle in await _services.Agent.GetObstaclesAsync(token).ConfigureAwait(false))
+                Advance(new EvacuationInput.Noted($"as it is, this host will not be found empty: {obstacle}"));
+        }
+
         int order = snapshot.Moves.Count;
         List<MoveState> moves =
         [

@@ -121,6 +121,14 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
         }
     }
 
+    /// <summary>Adds something worth knowing to an evacuation of this node, also to one that has ended.</summary>
+    public void Note(Guid id, string text)
+    {
+        EvacuationLedger? ledger = _current is { } run && run.Ledger.State.Id == id ? run.Ledger
+            : _journal.Evacuation(id) is { } state ? new EvacuationLedger(_journal, _services.Time, state, _journal.Moves(id)) : null;
+        ledger?.TryApply(new EvacuationInput.Noted(text), out _);
+    }
+
     /// <summary>The report of an evacuation of this node, or of one that this node witnessed; null if it is not known.</summary>
     public EvacuationReport? Report(Guid id)
     {

@@ -26,6 +26,7 @@ internal static class ReportBuilder
             TotalSeconds = Math.Round(((state.Ended ?? now) - state.Started).TotalSeconds, 1),
             Waiting = ended ? null : snapshot.Waiting,
             Problem = state.Problem,
+            Next = NextStep(state),
             Containers = [.. snapshot.Moves.Select(move => Describe(move, state.Node, snapshot.MoveWaiting.GetValueOrDefault(move.Name)))],
             ExcludedPeers = state.ExcludedPeers,
             Emptiness = new EmptinessProof(state.Proof.Count >= 2 && state.Proof.All(look => look.Empty), state.Proof),
@@ -45,8 +46,9 @@ internal static class ReportBuilder
             {
                 State = EvacuationPhase.Done,
                 Summary = string.Create(CultureInfo.InvariantCulture, $"{report.Node} is empty and off, as {ownNode} saw on its BMC at {witness.LastRead:u}"),
-                Ended = witness.Ended,
-                TotalSeconds = Math.Round(((witness.Ended ?? witness.Started) - report.Started).TotalSeconds, 1),
+                Ended = witness.LastRead,
+                // The host's clock and this one's: never negative, whatever lies between them.
+                TotalSeconds = Math.Max(0, Math.Round(((witness.LastRead ?? witness.Started) - report.Started).TotalSeconds, 1)),
                 Waiting = null,
                 Power = report.Power with { State = witness.LastPowerState, VerifiedBy = ownNode, VerifiedAt = witness.LastRead, Forced = witness.Forced is not null },
             };
@@ -54,6 +56,7 @@ internal static class ReportBuilder
 
         return report with
         {
+            Next = witness.Phase is WitnessPhase.NotOff or WitnessPhase.CannotTell ? $"go and look at {report.Node} before you open it; its BMC is {witness.BmcUrl}" : "",
             // What the node told was said while it looked for a witness; it has gone on since.
             State = witness.Phase == WitnessPhase.Withdrawn ? report.State : EvacuationPhase.PoweringOff,
             Summary = witness.Phase switch
@@ -67,6 +70,17 @@ internal static class ReportBuilder
                 : null,
         };
     }
+
+    /// <summary>What a person does now that it has failed; empty otherwise.</summary>
+    private static string NextStep(EvacuationState state) => state switch
+    {
+        { Phase: not EvacuationPhase.Failed } => "",
+        { Passes: 0 } when state.Problem.Contains("--partial", StringComparison.Ordinal) =>
+            "nothing was touched and the host is open: make room (\"evacuator plan\" shows whether it fits), or start again with --partial",
+        { Proof: [_, _], Witness: not null, Power: null } => "look at the witness's report and at the machine; \"evacuator reopen\" when it is to take containers again",
+        { Proof: [_, _] } => "the host is empty, on and closed: correct the reason and start again, or shut it down yourself; \"evacuator reopen\" when it is to take containers again",
+        _ => "the host is on and closed, and what is left on it runs on: correct the reason and start again, or \"evacuator reopen\" to go on as before",
+    };
 
     private static string NextOf(WitnessState witness) => witness switch
     {

@@ -74,6 +74,7 @@ internal static class BrainHost
         services.AddSingleton<HomecomingPlans>();
         services.AddSingleton<PowerHandover>();
         services.AddSingleton<RunServices>();
+        services.AddSingleton<GonePeer>();
         services.AddSingleton<Reservations>();
         services.AddSingleton<StatusBuilder>();
         services.AddHeartbeat<NodeWatch>(TimeSpan.FromMinutes(3));

@@ -66,6 +66,8 @@ internal static class EvacuationMachine
         if (next is null)
             return StepResult<EvacuationState>.Refuse(state.Phase, input);
         bool ends = next.Phase.IsEnd() && !state.Phase.IsEnd();
-        return StepResult<EvacuationState>.To(next with { Updated = now, Ended = ends ? now : state.Ended });
+        // It was over when the witness saw the host off, however long after that the host was switched on again; the witness's own report says the same.
+        DateTimeOffset end = input is PowerVerified { Verification.At: var seenAt } && seenAt >= state.Started ? seenAt : now;
+        return StepResult<EvacuationState>.To(next with { Updated = now, Ended = ends ? end : state.Ended });
     }
 }

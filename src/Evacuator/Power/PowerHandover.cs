@@ -1,3 +1,4 @@
+using System.Globalization;
 using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
@@ -17,8 +18,13 @@ internal sealed record WitnessAnswer(PowerVerification? Verification, string Pro
 
 /// <summary>The emptied node's part of going off: a host cannot see itself off, so a peer has to watch its BMC before it goes.</summary>
 internal sealed partial class PowerHandover(
-    EvacuatorOptions options, OwnBmc own, IBmcs bmcs, PeerDirectory peers, ILogger<PowerHandover> log)
+    EvacuatorOptions options, OwnBmc own, IBmcs bmcs, PeerDirectory peers, JournalStore journal, TimeProvider time, ILogger<PowerHandover> log)
 {
+    private const string LedFact = "led-lit";
+
+    /// <summary>Since when the locator LED is lit as far as this node knows, over reboots; null: it is not, or was not lit from here.</summary>
+    public DateTimeOffset? LedLitSince => journal.Fact(LedFact) is { } text ? DateTimeOffset.Parse(text, CultureInfo.InvariantCulture) : null;
+
     /// <summary>Why this node cannot be powered off with proof; null if it can be tried.</summary>
     public string? WhyNot()
     {
@@ -87,6 +93,8 @@ internal sealed partial class PowerHandover(
         {
             if (await peer.GetWitnessAsync(evacuation, token).ConfigureAwait(false) is not { } status)
                 return new WitnessAnswer(null, $"{witness} knows nothing of it", MayChange: false);
+            if (status.Led == "on")
+                RememberLed(lit: true); // it lit it again when the host was off
             return status.Phase switch
             {
                 WitnessPhase.VerifiedOff => new WitnessAnswer(
@@ -114,7 +122,20 @@ internal sealed partial class PowerHandover(
         if (opening.Bmc is not { } bmc)
             return $"not switched: {opening.Problem}";
         await using (bmc.ConfigureAwait(false))
-            return await bmc.SetLedAsync(lit, token).ConfigureAwait(false);
+        {
+            string outcome = await bmc.SetLedAsync(lit, token).ConfigureAwait(false);
+            if (!outcome.StartsWith("not switched", StringComparison.Ordinal))
+                RememberLed(lit);
+            return outcome;
+        }
+    }
+
+    private void RememberLed(bool lit)
+    {
+        if (!lit)
+            journal.SetFact(LedFact, null);
+        else if (LedLitSince is null)
+            journal.SetFact(LedFact, time.GetUtcNow().ToString("O", CultureInfo.InvariantCulture));
     }
 
     [LoggerMessage(EventId = 240, Level = LogLevel.Warning, Message = "The witness {Witness} could not be told that this host stays on: {Reason}")]

@@ -25,6 +25,19 @@ public sealed class DocumentsTests
     }
 
     [Fact]
+    public void Manual_ExitStatus_IsTheProgramsOwnTable()
+    {
+        string page = File.ReadAllText(Path.Combine(Packaging, "man", "evacuator.1")).Replace("\\-", "-", StringComparison.Ordinal);
+        string section = page.Split(".SH EXIT STATUS\n")[1].Split("\n.SH ")[0];
+        (int, string)[] entries = [.. section.Split(".TP\n", StringSplitOptions.RemoveEmptyEntries).Select(entry => entry.Trim().Split('\n', 2))
+            .Select(lines => (int.Parse(lines[0][".B ".Length..], System.Globalization.CultureInfo.InvariantCulture), lines[1]))];
+        int[] constants = [.. typeof(CliExit).GetFields().Where(field => field.IsLiteral).Select(field => (int)field.GetRawConstantValue()!)];
+
+        Assert.Equal(CliExit.All, entries);
+        Assert.Equal(constants.Order(), CliExit.All.Select(entry => entry.Code));
+    }
+
+    [Fact]
     public void Completion_AtEveryCommand_OffersItsCommandsAndOptions()
     {
         foreach ((string[] path, Command command) in All([], EvacuatorCommand.Create()))

@@ -1,6 +1,9 @@
 using System.CommandLine;
 using System.Text.Json;
 using Evacuator.Cli;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Fleet;
+using Evacuator.Testing;
 using Evacuator.Tests.Fakes;
 
 namespace Evacuator.Tests.Cli;
@@ -13,7 +16,150 @@ public sealed class VerbTests
     {
         (int code, _, string error) = await RunAsync("/nonexistent/evacuator.sock", "status");
         Assert.Equal(CliExit.Unavailable, code);
+        Assert.Contains("has not joined a fleet", error, StringComparison.Ordinal);
+        Assert.Contains("evacuator fleet join", error, StringComparison.Ordinal);
+
+        using TemporaryFolder etc = new();
+        Directory.CreateDirectory(Path.Combine(etc.Path, "tls"));
+        await File.WriteAllTextAsync(Path.Combine(etc.Path, "tls", "agent.crt"), "");
+        (code, _, error) = await RunAsync("/nonexistent/evacuator.sock", "status", "--config", Path.Combine(etc.Path, "evacuator.conf"));
+        Assert.Equal(CliExit.Unavailable, code);
         Assert.Contains("systemctl start evacuator", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task StatusPlanAndStart_SomethingThatNoMoveTakesAway_IsSaidBeforeAnythingMoves()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["web"] = FakeRack.Container("web");
+        node.Agent.Residue = "veth eth0 is on this host; if it is an uplink of the host itself, name it in [node] uplinks";
+
+        (int code, string output, _) = await RunAsync(node.SocketPath, "plan");
+        Assert.Equal(CliExit.Failed, code);
+        Assert.Contains("all 1 containers would move; node1 WOULD NOT BE FOUND EMPTY", output, StringComparison.Ordinal);
+        Assert.Contains("WOULD NOT BE EMPTY: veths: veth eth0 is on this host", output, StringComparison.Ordinal);
+
+        (code, output, _) = await RunAsync(node.SocketPath, "status");
+        Assert.Equal(CliExit.Ok, code);
+        Assert.Contains("WOULD NOT BE EMPTY: veths: veth eth0 is on this host", output, StringComparison.Ordinal);
+
+        // Nothing is released before the warning has been seen.
+        SignallingWriter seen = new("this host will not be found empty: veths: veth eth0");
+        node.Agent.Hold = move => move.Phase == SourcePhase.Copying && !seen.Seen.IsCompleted;
+        (code, output, _) = await RunAsync(node.SocketPath, default, seen, "start", "--reason", "x", "--wait");
+        Assert.Equal(CliExit.Failed, code);
+        Assert.Contains("next: the host is on and closed", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Start_WaitIsEndedByTheHostsOwnShutdown_ExitsAsGoingDownAndOffersNoCancel()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        TestNode node = fleet["node1"];
+        using CancellationTokenSource terminate = new();
+        node.Agent.OnPowerOff = terminate.Cancel;
+
+        (int code, _, string error) = await RunAsync(node.SocketPath, terminate.Token, "start", "--reason", "x", "--power-off", "--wait");
+
+        Assert.Equal(CliExit.GoingDown, code);
+        Assert.Contains("node1 is proven empty and goes down; it cannot be cancelled any more. node2 watches its BMC", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("evacuator cancel", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Start_WaitAndTheServiceGoesDownWithTheHost_ExitsAsGoingDown()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        TestNode node = fleet["node1"];
+        SignallingWriter output = new("going down, node2 watches");
+        Task<(int Code, string, string Error)> waiting = RunAsync(node.SocketPath, default, output, "start", "--reason", "x", "--power-off", "--wait");
+        await output.Seen.WaitAsync(TestLimits.Hang);
+        await node.StopAsync();
+
+        (int code, _, string error) = await waiting;
+        Assert.Equal(CliExit.GoingDown, code);
+        Assert.Contains("goes down", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Start_WaitIsInterruptedWhileItMoves_SaysThatItGoesOn()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["web"] = FakeRack.Container("web");
+        node.Agent.Hold = _ => true;
+        using CancellationTokenSource interrupt = new();
+        SignallingWriter output = new("web: accepted");
+        Task<(int Code, string, string Error)> waiting = RunAsync(node.SocketPath, interrupt.Token, output, "start", "--reason", "x", "--wait");
+        await output.Seen.WaitAsync(TestLimits.Hang);
+        await interrupt.CancelAsync();
+
+        (int code, _, string error) = await waiting;
+        Assert.Equal(CliExit.Interrupted, code);
+        Assert.Contains("The evacuation goes on", error, StringComparison.Ordinal);
+        Assert.Contains("evacuator cancel", error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("http://10.0.0.101")]
+    [InlineData("10.0.0.101")]
+    public async Task BmcTrust_NoHttpsUrl_IsWrongUse(string url)
+    {
+        (int code, _, string error) = await RunAsync("/nonexistent", "bmc", "trust", "--url", url);
+        Assert.Equal(CliExit.Usage, code);
+        Assert.Contains("https", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void FleetJoin_BundleOfAnotherHost_HasToBeMeant()
+    {
+        using TemporaryFolder folder = new();
+        string bundle = new FleetSetup(TimeProvider.System).Init(folder.Path, [new Peer("srv1", "10.0.0.1")]).Bundles[0];
+
+        FleetVerbs.RefuseOtherHost(bundle, meant: null, "srv1");
+        FleetVerbs.RefuseOtherHost(bundle, meant: null, "SRV1.example.org");
+        FleetVerbs.RefuseOtherHost(bundle, meant: "srv1", "other");
+        CliException other = Assert.Throws<CliException>(() => FleetVerbs.RefuseOtherHost(bundle, meant: null, "srv2"));
+        Assert.Contains("is for srv1 and this host is called srv2", other.Message, StringComparison.Ordinal);
+        Assert.Contains("--node srv1", other.Message, StringComparison.Ordinal);
+        Assert.Contains("is for srv1, not for srv2", Assert.Throws<CliException>(() => FleetVerbs.RefuseOtherHost(bundle, meant: "srv2", "srv2")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Reopen_LedWasLitFromHere_SwitchesItOff()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        TestNode node = fleet["node1"];
+        Assert.Equal(CliExit.Ok, (await RunAsync(node.SocketPath, "bmc", "led", "on")).Code);
+        await node.RebootAsync();
+        Assert.Contains("locator LED: lit since", (await RunAsync(node.SocketPath, "status")).Output, StringComparison.Ordinal);
+
+        (int code, string output, _) = await RunAsync(node.SocketPath, "reopen");
+
+        Assert.Equal(CliExit.Ok, code);
+        Assert.Contains("locator LED: off", output, StringComparison.Ordinal);
+        Assert.False(fleet.Bmc("node1").Lit);
+        Assert.DoesNotContain("locator LED", (await RunAsync(node.SocketPath, "status")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ConfigCheck_BmcDoesNotAnswer_NamesTheDropInThatHasItsAddress()
+    {
+        using TemporaryFolder folder = new();
+        string file = Path.Combine(folder.Path, "evacuator.conf"), dropIn = Path.Combine(folder.Path, "evacuator.conf.d", "bmc.conf"), password = Path.Combine(folder.Path, "password");
+        Directory.CreateDirectory(Path.GetDirectoryName(dropIn)!);
+        await File.WriteAllTextAsync(password, "secret\n");
+        File.SetUnixFileMode(password, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        await File.WriteAllTextAsync(file, "[node]\nname = node1\n");
+        // Nothing listens on the discard port of the loopback.
+        await File.WriteAllTextAsync(dropIn, $"[bmc]\nuser = admin\nurl = https://127.0.0.1:9\nfingerprint = {new string('a', 64)}\npassword-file = {password}\n");
+
+        (int code, _, string error) = await RunAsync("/nonexistent", "config", "check", "--config", file);
+
+        Assert.Equal(CliExit.Configuration, code);
+        Assert.Contains($"{dropIn}:3: url: ", error, StringComparison.Ordinal);
+        Assert.Contains("warning: not checked whether this host could be found empty", error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -83,11 +229,30 @@ public sealed class VerbTests
         Assert.Contains($"{file}:5: ", error, StringComparison.Ordinal);
     }
 
-    private static async Task<(int Code, string Output, string Error)> RunAsync(string socket, params string[] arguments)
+    private static Task<(int Code, string Output, string Error)> RunAsync(string socket, params string[] arguments) => RunAsync(socket, default, arguments);
+
+    private static Task<(int Code, string Output, string Error)> RunAsync(string socket, CancellationToken token, params string[] arguments) =>
+        RunAsync(socket, token, new StringWriter(), arguments);
+
+    private static async Task<(int Code, string Output, string Error)> RunAsync(string socket, CancellationToken token, StringWriter output, params string[] arguments)
     {
-        StringWriter output = new();
         StringWriter error = new();
-        int code = await EvacuatorCommand.Create().Parse([.. arguments, "--socket", socket]).InvokeAsync(new InvocationConfiguration { Output = output, Error = error });
+        int code = await EvacuatorCommand.Create().Parse([.. arguments, "--socket", socket]).InvokeAsync(new InvocationConfiguration { Output = output, Error = error }, token);
         return (code, output.ToString(), error.ToString());
+    }
+
+    /// <summary>Tells when a line with a certain text has been written.</summary>
+    private sealed class SignallingWriter(string text) : StringWriter
+    {
+        private readonly TaskCompletionSource _seen = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Seen => _seen.Task;
+
+        public override void WriteLine(string? value)
+        {
+            base.WriteLine(value);
+            if (value?.Contains(text, StringComparison.Ordinal) == true)
+                _seen.TrySetResult();
+        }
     }
 }

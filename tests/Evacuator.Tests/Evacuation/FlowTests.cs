@@ -308,6 +308,25 @@ public sealed class FlowTests
         await client.SendAsync<EvacuationReport>(HttpMethod.Post, ApiRoutes.Cancel, null, default);
     }
 
+    [Fact]
+    public async Task Closed_ByASecondEvacuation_NamesThatOneSinceTheFirst()
+    {
+        await using TestFleet fleet = await WithContainersAsync(1);
+        TestNode node = fleet["node1"];
+        node.Agent.Residue = "veth x";
+        StartReply first = await node.EvacuateAsync();
+        await node.WaitForEndAsync(first.Id);
+        using BrainClient client = node.Client();
+        ClosedAdmission before = (await client.GetAsync<NodeStatus>(ApiRoutes.Status, default)).Closed!;
+
+        StartReply second = await node.EvacuateAsync();
+        await node.WaitForEndAsync(second.Id);
+
+        ClosedAdmission after = (await client.GetAsync<NodeStatus>(ApiRoutes.Status, default)).Closed!;
+        Assert.Contains($"{second.Id:D}", after.Reason, StringComparison.Ordinal);
+        Assert.Equal(before.Since, after.Since);
+    }
+
     private static async Task UntilAsync(Func<bool> condition)
     {
         using CancellationTokenSource limit = new(TestLimits.Hang);

@@ -64,6 +64,9 @@ internal sealed class FakeAgent : IAsyncDisposable
     /// <summary>Called when the proof is asked for.</summary>
     public Action? OnEmptiness { get; set; }
 
+    /// <summary>Called when the host has been told to go down.</summary>
+    public Action? OnPowerOff { get; set; }
+
     public bool PoweredOff { get; private set; }
 
     public int OpenReservations => _inbound.Count;
@@ -131,6 +134,19 @@ internal sealed class FakeAgent : IAsyncDisposable
             return Results.NoContent();
         });
         _app.MapPost(AgentRoutes.Moves, StartMove);
+        _app.MapGet(AgentRoutes.Moves, () => Json(_moves.Values.OrderBy(move => move.Started).Select(Report)));
+        _app.MapPost(AgentRoutes.Moves + "/{id:guid}/gone", (Guid id, PeerGoneRequest request) =>
+        {
+            lock (_lock)
+            {
+                FakeMove move = _moves[id];
+                if (move.Phase != SourcePhase.Released)
+                    return Results.Json(new ErrorReply("it does not wait"), ApiJson.Options, statusCode: 409);
+                move.Phase = SourcePhase.Stayed;
+                move.Detail = $"{move.Request.DestinationNode} was declared gone for good ({request.Word})";
+                return Results.StatusCode(202);
+            }
+        });
         _app.MapGet(AgentRoutes.Moves + "/{id:guid}", (Guid id) => _moves.TryGetValue(id, out FakeMove? move) ? Json(Advance(move)) : Results.Json(new ErrorReply("no such move"), ApiJson.Options, statusCode: 404));
         _app.MapPost(AgentRoutes.Moves + "/{id:guid}/abort", (Guid id) =>
         {
@@ -148,6 +164,7 @@ internal sealed class FakeAgent : IAsyncDisposable
             OnEmptiness?.Invoke();
             return Json(Look());
         });
+        _app.MapGet(AgentRoutes.Lasting, () => Json(new EmptinessReport(Residue is null, DateTimeOffset.UtcNow, [new EmptinessCheck("veths", Residue is null, 3, Residue is null ? [] : [Residue])])));
         _app.MapPost(AgentRoutes.PowerOff, (PowerOffRequest _) =>
         {
             EmptinessReport look = Look();
@@ -156,6 +173,7 @@ internal sealed class FakeAgent : IAsyncDisposable
             PoweredOff = true;
             if (_rack.Bmcs.Machines.TryGetValue($"https://bmc.{Node}", out FakeBmc? bmc) && !bmc.Hangs)
                 bmc.Power = "Off";
+            OnPowerOff?.Invoke();
             return Results.StatusCode(202);
         });
     }

@@ -84,6 +84,17 @@ public sealed class EvacuationMachineTests
         Assert.Equal("came back", failed.Problem);
     }
 
+    [Fact]
+    public void PowerVerified_HostComesBackLater_EndedWhenItWasSeenOff()
+    {
+        DateTimeOffset off = Now + TimeSpan.FromSeconds(40);
+        EvacuationState state = State(PoweringOff, powerOff: true) with { Started = Now };
+
+        EvacuationState done = EvacuationMachine.Step(state, new PowerVerified(new PowerVerification("Off", "node2", off, false)), Now + TimeSpan.FromHours(3)).Next!;
+
+        Assert.Equal(off, done.Ended);
+    }
+
     private static EvacuationState State(EvacuationPhase phase, bool powerOff) => new()
     {
         Id = Guid.NewGuid(),

@@ -15,8 +15,8 @@ internal static class BmcVerbs
         return Verb.Create("trust", "Shows the certificate that the BMC presents, to be compared and put into [bmc] fingerprint. Sends no password.", async (context, token) =>
         {
             string address = context.Get(url) ?? ConfiguredUrl(context);
-            if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri))
-                throw new CliException(CliExit.Usage, $"\"{address}\" is not a URL such as https://10.0.0.101");
+            if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) || uri.Scheme != Uri.UriSchemeHttps)
+                throw new CliException(CliExit.Usage, $"\"{address}\" is not an https URL such as https://10.0.0.101: only with TLS is there a certificate to trust");
             (BmcCertificate? certificate, _, string message) = await BmcCertificate.FetchAsync(uri, TimeSpan.FromSeconds(30), TimeProvider.System, token).ConfigureAwait(false);
             if (certificate is null)
                 throw new CliException(CliExit.Failed, message);
