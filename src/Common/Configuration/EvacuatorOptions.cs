@@ -24,6 +24,10 @@ public sealed record EvacuatorOptions
 
     public PowerOptions Power { get; init; } = new();
 
+    public NotifyOptions Notify { get; init; } = new();
+
+    public WindowOptions Windows { get; init; } = new();
+
     public LogOptions Log { get; init; } = new();
 }
 
@@ -54,6 +58,9 @@ public sealed record FleetOptions
 
     /// <summary>brain-port: where brains talk to each other.</summary>
     public int BrainPort { get; init; } = 7360;
+
+    /// <summary>max-emptied: nodes that may be emptied at once; 0: any number.</summary>
+    public int MaxEmptied { get; init; }
 
     /// <summary>agent-port: where agents talk to each other.</summary>
     public int AgentPort { get; init; } = 7361;
@@ -182,6 +189,26 @@ public sealed record PowerOptions
 
     /// <summary>verify-interval: between the witness's reads of the BMC.</summary>
     public TimeSpan VerifyInterval { get; init; } = TimeSpan.FromSeconds(5);
+}
+
+/// <summary>[notify]</summary>
+public sealed record NotifyOptions
+{
+    /// <summary>webhook: where notices are posted to as JSON.</summary>
+    public string Webhook { get; init; } = "";
+
+    /// <summary>command: program that gets notices on its standard input.</summary>
+    public string Command { get; init; } = "";
+
+    /// <summary>timeout: of one attempt of either.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(10);
+}
+
+/// <summary>[windows]</summary>
+public sealed record WindowOptions
+{
+    /// <summary>pace: bytes a second that are reckoned with before anything has been measured, in MiB.</summary>
+    public int PaceMebibytes { get; init; } = 50;
 }
 
 /// <summary>[log]</summary>

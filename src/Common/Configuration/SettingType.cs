@@ -27,6 +27,9 @@ internal static class SettingTypes
     public static SettingType<string> IpAddress { get; } = new(
         "an IP address", (string text, out string value) => Keep(text, out value, text.AsSpan().IndexOfAny('.', ':') >= 0 && System.Net.IPAddress.TryParse(text, out _)), Same);
 
+    public static SettingType<string> WebUrl { get; } = new("an http:// or https:// address",
+        (string text, out string value) => Keep(text, out value, Uri.TryCreate(text, UriKind.Absolute, out Uri? url) && url.Scheme is ("http" or "https") && url.Host.Length > 0), Same);
+
     public static SettingType<string> Fingerprint { get; } = new("a SHA-256 in 64 hex digits, with or without colons", ReadFingerprint, Same);
 
     public static SettingType<string> Uuid { get; } = new("a UUID like 4c4c4544-0042-3510-8056-b4c04f4e4d32", ReadUuid, Same);

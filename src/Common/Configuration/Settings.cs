@@ -29,6 +29,9 @@ internal static class Settings
         Make("fleet", "agent-port", SettingTypes.Number(1, 65535), o => o.Fleet.AgentPort, (o, v) => o with { Fleet = o.Fleet with { AgentPort = v } },
             "TCP port on which agents hand containers over. The same on all nodes."),
 
+        Make("fleet", "max-emptied", SettingTypes.Number(0, 1000), o => o.Fleet.MaxEmptied, (o, v) => o with { Fleet = o.Fleet with { MaxEmptied = v } },
+            "Nodes of the fleet that may be emptied at once, the same on all nodes; others wait for their turn, failing hardware first. More than half of the nodes have to answer. 0: any number."),
+
         Make("bmc", "url", SettingTypes.HttpsUrl, o => o.Bmc.Url, (o, v) => o with { Bmc = o.Bmc with { Url = v } },
             "Redfish address of this host's management controller, e.g. https://10.0.0.101. Empty: this host has none, nothing is watched and no power-off is verified."),
         Make("bmc", "user", SettingTypes.Text, o => o.Bmc.User, (o, v) => o with { Bmc = o.Bmc with { User = v } },
@@ -103,6 +106,19 @@ internal static class Settings
         Make("power", "verify-interval", SettingTypes.DurationBetween(TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1)),
             o => o.Power.VerifyInterval, (o, v) => o with { Power = o.Power with { VerifyInterval = v } },
             "Between two such reads."),
+
+        Make("notify", "webhook", SettingTypes.WebUrl, o => o.Notify.Webhook, (o, v) => o with { Notify = o.Notify with { Webhook = v } },
+            "Address that each notice is posted to, as JSON: started, blocked, failed, done, safe to pull, back home, needs a person. What it does not take is tried again for a day; "
+            + "nothing ever waits for it. The same notice may come twice: its key tells."),
+        Make("notify", "command", SettingTypes.AbsolutePath, o => o.Notify.Command, (o, v) => o with { Notify = o.Notify with { Command = v } },
+            "Program that gets each notice as JSON on its standard input, and EVACUATOR_KIND, EVACUATOR_NODE and EVACUATOR_TEXT in its environment. It runs as user evacuator in the sandbox "
+            + "of evacuator.service; an exit status other than 0 is tried again like the webhook."),
+        Make("notify", "timeout", SettingTypes.DurationBetween(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(10)),
+            o => o.Notify.Timeout, (o, v) => o with { Notify = o.Notify with { Timeout = v } },
+            "How long one attempt of either may take before it is given up."),
+
+        Make("windows", "pace", SettingTypes.Number(1, 100_000), o => o.Windows.PaceMebibytes, (o, v) => o with { Windows = o.Windows with { PaceMebibytes = v } },
+            "MiB of memory a second that a maintenance window reckons with for emptying this node, until an evacuation of it has been measured. A window does not start what would not be done by its end."),
 
         Make("log", "level", SettingTypes.OneOf("debug", "information", "warning", "error"), o => o.Log.Level, (o, v) => o with { Log = o.Log with { Level = v } },
             "The least severe messages that go to the journal."),

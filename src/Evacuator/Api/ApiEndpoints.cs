@@ -6,6 +6,7 @@ using Evacuator.Evacuation;
 using Evacuator.Health;
 using Evacuator.Journal;
 using Evacuator.Power;
+using Evacuator.Windows;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -24,7 +25,7 @@ internal static class ApiEndpoints
     {
         routes.MapGet(ApiRoutes.Status, StatusAsync);
         routes.MapGet(ApiRoutes.Plan, PlanAsync);
-        routes.MapPost(ApiRoutes.Evacuations, Start);
+        routes.MapPost(ApiRoutes.Evacuations, StartAsync);
         routes.MapGet(ApiRoutes.Evacuations, Reports);
         routes.MapGet(ApiRoutes.Evacuations + "/last", LastReport);
         routes.MapGet(ApiRoutes.Evacuations + "/{id:guid}", Report);
@@ -36,6 +37,7 @@ internal static class ApiEndpoints
         routes.MapGet(ApiRoutes.Bmc, (BmcHealth health) => Json(health.Report));
         routes.MapPut(ApiRoutes.Led, LedAsync);
         HomecomingEndpoints.Map(routes);
+        WindowEndpoints.Map(routes);
     }
 
     private static async Task<IResult> StatusAsync(StatusBuilder builder, CancellationToken token) => Json(await builder.StatusAsync(token).ConfigureAwait(false));
@@ -52,19 +54,31 @@ internal static class ApiEndpoints
         }
     }
 
-    private static IResult Start(HttpContext context, StartRequest request, EvacuationService evacuations)
+    private static async Task<IResult> StartAsync(HttpContext context, StartRequest request, EvacuationService evacuations, DrainEstimate estimate, TimeProvider time, CancellationToken token)
     {
         if (Check(request) is { } mistake)
             return Error(StatusCodes.Status400BadRequest, mistake);
+        DateTimeOffset? until = null;
+        try
+        {
+            if (request.OnShutdown)
+                until = time.GetUtcNow() + await estimate.MakeAsync(token).ConfigureAwait(false) * 2;
+        }
+        catch (AgentException e)
+        {
+            return Error(StatusCodes.Status503ServiceUnavailable, e.Message);
+        }
+
         StartResult result = evacuations.Start(new Trigger
         {
-            Kind = TriggerKind.Operator,
+            Kind = request.OnShutdown ? TriggerKind.Shutdown : TriggerKind.Operator,
+            Until = until,
             Key = $"operator:{request.OperationId:D}",
             Reason = request.Reason.Trim(),
             Ticket = request.Ticket?.Trim(),
             RequestedBy = CallerName(context),
             PowerOff = request.PowerOff,
-            Partial = request.Partial,
+            Partial = request.Partial ?? (request.OnShutdown ? true : null),
             ForceAfter = request.ForceAfterSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         });
         return result.Id is { } id
@@ -82,6 +96,8 @@ internal static class ApiEndpoints
             return $"the reason must be one line of at most {MaxReason} characters";
         if (request.Ticket is { } ticket && (ticket.Length > MaxTicket || ticket.Any(char.IsControl)))
             return $"the ticket must be one line of at most {MaxTicket} characters";
+        if (request.OnShutdown && request.PowerOff)
+            return "the host goes down by itself: no power-off besides";
         if (request.ForceAfterSeconds is not null && !request.PowerOff)
             return "--force-after makes sense with --power-off only";
         return request.ForceAfterSeconds is < 0 or > 86_400 ? "--force-after must be at most one day" : null;

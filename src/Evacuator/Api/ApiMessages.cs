@@ -22,6 +22,12 @@ namespace Evacuator.Api;
 /// POST   /v1/homecomings                  ReturnRequest → 202 HomecomingState; the same operation id again → 200 with the same one
 /// GET    /v1/homecomings/{id|last}        HomecomingState
 /// POST   /v1/homecomings/current/cancel   → 202 HomecomingState; 409 when there is none
+/// GET    /v1/windows                      MaintenanceWindow[]
+/// POST   /v1/windows                      WindowRequest → 201 MaintenanceWindow; the same one again changes nothing
+/// DELETE /v1/windows/{name}               → 204
+/// GET    /v1/windows/next?count=N         Occurrence[]
+/// GET    /v1/notices?limit=N              NoticeEntry[], newest first
+/// POST   /v1/notices/test                 → 202 Notice
 /// GET    /v1/config                       ConfigReply, secrets hidden
 /// GET    /v1/signals                      SignalsReport
 /// GET    /v1/bmc                          BmcReport
@@ -38,6 +44,8 @@ internal static class ApiRoutes
     public const string Settle = "/v1/moves/settle";
     public const string Reopen = "/v1/reopen";
     public const string Homecomings = "/v1/homecomings";
+    public const string Windows = "/v1/windows";
+    public const string Notices = "/v1/notices";
     public const string Config = "/v1/config";
     public const string Signals = "/v1/signals";
     public const string Bmc = "/v1/bmc";
@@ -60,6 +68,9 @@ internal sealed record StartRequest
 
     /// <summary>Null: never forced.</summary>
     public int? ForceAfterSeconds { get; init; }
+
+    /// <summary>The host goes down in any case: what fits moves, and it is over after twice the time that it should take.</summary>
+    public bool OnShutdown { get; init; }
 }
 
 internal sealed record ReturnRequest

@@ -15,14 +15,14 @@ namespace Evacuator.Api;
 /// <summary>Puts together what "evacuator status" and "evacuator plan" show.</summary>
 internal sealed class StatusBuilder(
     EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, PowerHandover power, JournalStore journal, RunServices services,
-    GuestBook guests, SoakWatch soak, HomecomingService homecomings)
+    GuestBook guests, SoakWatch soak, HomecomingService homecomings, Notices.NoticeService told)
 {
     public async Task<NodeStatus> StatusAsync(CancellationToken token)
     {
         AgentView view = await watch.LookAsync(token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport> containers = [];
         IReadOnlyList<PresentGuest> present = [];
-        List<string> notices = [.. journal.Notices];
+        List<string> notices = [.. journal.Notices, .. told.Problems()];
         IReadOnlyList<string> obstacles = view.Host is null ? [] : await agent.GetObstaclesAsync(token).ConfigureAwait(false);
         if (view.Host is not null)
         {

@@ -51,6 +51,8 @@ internal sealed class BrainClient : IDisposable
 
     public async Task PostAsync(string path, CancellationToken token) => (await SendAsync(HttpMethod.Post, path, null, token).ConfigureAwait(false)).Dispose();
 
+    public async Task DeleteAsync(string path, CancellationToken token) => (await SendAsync(HttpMethod.Delete, path, null, token).ConfigureAwait(false)).Dispose();
+
     public void Dispose() => _http.Dispose();
 
     private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, object? body, CancellationToken token)

@@ -128,6 +128,8 @@ internal static class Show
                 _ => "  power: not switched off",
             });
             output.WriteLine($"  locator LED: {report.Led ?? "not touched"}");
+            if (report is { State: EvacuationPhase.Done, Power.VerifiedBy: not null })
+                output.WriteLine($"  SAFE TO PULL{(report.Fault is { } fault ? $": {fault.Part}, at {fault.Location ?? "a place that the BMC does not tell"}" : "")}");
         }
 
         foreach (string note in report.Notes)

@@ -45,6 +45,24 @@ internal sealed record BrainTimings
     /// <summary>How long it is waited for such a peer; then it counts as out.</summary>
     public TimeSpan BreakerPatience { get; init; } = TimeSpan.FromSeconds(45);
 
+    /// <summary>How old a list of containers may be that is told to peers: short, since a name that has just left counts as taken as long as it is in the list.</summary>
+    public TimeSpan RecentContainers { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Between looks at what should be told, and at hooks that have not taken it.</summary>
+    public TimeSpan NoticePoll { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Before a hook that failed is tried again; four times as long each time.</summary>
+    public TimeSpan NoticeRetry { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Between looks at the maintenance windows.</summary>
+    public TimeSpan WindowPoll { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Between two questions for the fleet's lock, and between renewals of it.</summary>
+    public TimeSpan LockPoll { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A lock that its holder does not renew is free after this long.</summary>
+    public TimeSpan LockLease { get; init; } = TimeSpan.FromMinutes(2);
+
     /// <summary>A reservation is dropped after this long without news of the move.</summary>
     public TimeSpan ReservationLease { get; init; } = TimeSpan.FromMinutes(2);
 }

@@ -24,6 +24,9 @@ internal sealed record EvacuationReport
 
     public string? Ticket { get; init; }
 
+    /// <summary>The failing component, where it was the reason.</summary>
+    public Fault? Fault { get; init; }
+
     public required string RequestedBy { get; init; }
 
     public string? CancelledBy { get; init; }

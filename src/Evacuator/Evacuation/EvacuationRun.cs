@@ -99,6 +99,8 @@ internal sealed partial class EvacuationRun
     // 1
     private async Task CloseAsync(CancellationToken token)
     {
+        // The lock first: a node that waits for it may as well take containers.
+        await _services.Lock.AcquireAsync(_ledger.State, waiting => _ledger.Wait(waiting), token).ConfigureAwait(false);
         await KeepClosedAsync(token).ConfigureAwait(false);
         Advance(new EvacuationInput.AdmissionClosed());
     }

@@ -93,6 +93,9 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
         }
     }
 
+    /// <summary>Whether an evacuation of this trigger has been started before, ended or not.</summary>
+    public bool WasStarted(string triggerKey) => _journal.EvacuationByTrigger(triggerKey) is not null;
+
     /// <summary>Null when it is being cancelled; else why not.</summary>
     public string? Cancel(string by)
     {

@@ -19,6 +19,7 @@ internal static class ReportBuilder
             Trigger = state.Trigger.Kind,
             Reason = state.Trigger.Reason,
             Ticket = state.Trigger.Ticket,
+            Fault = state.Trigger.Fault,
             RequestedBy = state.Trigger.RequestedBy,
             CancelledBy = state.CancelledBy,
             Started = state.Started,

@@ -4,6 +4,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
+using Evacuator.Fleet.Locks;
 using Evacuator.Homecoming;
 
 namespace Evacuator.Fleet;
@@ -85,6 +86,12 @@ internal sealed class PeerClient : IDisposable
 
     /// <summary>Null if the peer knows nothing of it.</summary>
     public Task<DepartureReport?> CancelDepartureAsync(Guid id, CancellationToken token) => FindDepartureAsync(HttpMethod.Delete, id, token);
+
+    public Task<LockReply> ClaimLockAsync(LockRequest request, CancellationToken token) =>
+        CallAsync<LockReply>(HttpMethod.Post, PeerRoutes.Lock, request, TimeSpan.FromSeconds(5), token);
+
+    public Task ReleaseLockAsync(Guid evacuation, CancellationToken token) =>
+        CallAsync<object>(HttpMethod.Delete, $"{PeerRoutes.Lock}/{evacuation:D}", null, TimeSpan.FromSeconds(5), token);
 
     public Task InviteHomeAsync(HomecomingInvitation invitation, CancellationToken token) =>
         CallAsync<object>(HttpMethod.Post, PeerRoutes.Homecomings, invitation, TimeSpan.FromSeconds(20), token);

@@ -20,6 +20,8 @@ namespace Evacuator.Fleet;
 /// POST   /v1/departures               DepartureRequest → 200 DepartureAnswer (accepted or not); the same id again → the same departure
 /// GET    /v1/departures/{id}          DepartureReport, of the caller's own request; 404 if unknown
 /// DELETE /v1/departures/{id}          → 200 DepartureReport: stops where it can; 404 if unknown
+/// POST   /v1/lock                     LockRequest → 200 LockReply: who else is being emptied; notes that the caller asks or is
+/// DELETE /v1/lock/{evacuationId}      → 204
 /// POST   /v1/homecomings              HomecomingInvitation → 204: this node brings these home now; 409 if it cannot
 /// </code>
 /// </remarks>
@@ -33,6 +35,7 @@ internal static class PeerRoutes
     public const string Guests = "/v1/guests";
     public const string Departures = "/v1/departures";
     public const string Homecomings = "/v1/homecomings";
+    public const string Lock = "/v1/lock";
 }
 
 /// <summary>What a node says about itself to a node that looks for room.</summary>

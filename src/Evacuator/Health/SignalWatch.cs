@@ -2,6 +2,7 @@ using Evacuator.Agent;
 using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
 using Evacuator.Journal;
+using Evacuator.Redfish.Health;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -143,6 +144,7 @@ internal sealed partial class SignalWatch(
             Kind = TriggerKind.Signal,
             Key = _memory.TriggerOf(cause.Known.Signal.Key),
             Reason = text,
+            Fault = FaultOf(cause.Known.Signal),
             RequestedBy = "signal",
             PowerOff = power,
         };
@@ -156,6 +158,12 @@ internal sealed partial class SignalWatch(
 
         return result.Id is not null ? ("it is being emptied", null) : ($"it could not be emptied: {result.Text}", result.Text);
     }
+
+    /// <summary>What a technician is to look for, and where.</summary>
+    private static Fault FaultOf(Signal signal) => new(
+        string.Join(", ", ((string?[])[signal.Name, signal.Location.Model, signal.Location.PartNumber is { } number ? $"part {number}" : null,
+            signal.Location.SerialNumber is { } serial ? $"serial {serial}" : null]).OfType<string>()),
+        signal.Location.Place);
 
     private bool IsSettled(SignalJudgement judged)
     {

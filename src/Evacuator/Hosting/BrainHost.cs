@@ -5,11 +5,14 @@ using Evacuator.Common.Configuration;
 using Evacuator.Common.Hosting;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
+using Evacuator.Fleet.Locks;
 using Evacuator.Health;
 using Evacuator.Homecoming;
 using Evacuator.Journal;
+using Evacuator.Notices;
 using Evacuator.PeerApi;
 using Evacuator.Power;
+using Evacuator.Windows;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -70,6 +73,13 @@ internal static class BrainHost
         services.AddSingleton(new WitnessSecrets(setup.RuntimeDirectory));
         services.AddSingleton<Admission>();
         services.AddSingleton<GuestBook>();
+        services.AddSingleton<NoticeHooks>();
+        services.AddSingleton<NoticeBook>();
+        services.AddSingleton(setup.SystemJournal);
+        services.AddSingleton<WindowBook>();
+        services.AddSingleton<DrainEstimate>();
+        services.AddSingleton<FleetLockBook>();
+        services.AddSingleton<IFleetLock, StaticFleetLock>();
         services.AddSingleton<DepartureBoard>();
         services.AddSingleton<HomecomingPlans>();
         services.AddSingleton<PowerHandover>();
@@ -87,6 +97,9 @@ internal static class BrainHost
         AddLoop<DepartureService>(services);
         AddLoop<HomecomingService>(services);
         AddLoop<SoakWatch>(services);
+        AddLoop<NoticeService>(services);
+        AddLoop<WindowService>(services);
+        AddLoop<FleetLockKeeper>(services);
         services.AddSingleton<IProgressCheck>(provider => provider.GetRequiredService<EvacuationService>());
     }
 

@@ -49,6 +49,8 @@ internal sealed record BrainSetup
 
     public BrainTimings Timings { get; init; } = new();
 
+    public Notices.SystemJournal SystemJournal { get; init; } = new();
+
     public Func<Checked<string>>? BmcPassword { get; init; }
 
     /// <summary>Instead of the journal of systemd; null in the service.</summary>

@@ -15,9 +15,6 @@ namespace Evacuator.Hosting;
 internal sealed partial class NodeWatch(
     AgentClient agent, PeerDirectory peers, Admission admission, BrainTimings timings, TimeProvider time, Heartbeat<NodeWatch> heartbeat, ILogger<NodeWatch> log) : BackgroundService
 {
-    /// <summary>Short, since a name that has just left counts as taken as long as it is in the list.</summary>
-    private static readonly TimeSpan RecentContainers = TimeSpan.FromMilliseconds(500);
-
     private volatile ContainerList? _recent;
     private volatile AgentView _agentView = new(null, "not asked so far", time.GetUtcNow());
 
@@ -47,7 +44,7 @@ internal sealed partial class NodeWatch(
     public async Task<IReadOnlyList<ContainerReport>?> RecentContainersAsync(CancellationToken token)
     {
         ContainerList? recent = _recent;
-        if (recent is not null && time.GetUtcNow() - recent.At < RecentContainers)
+        if (recent is not null && time.GetUtcNow() - recent.At < timings.RecentContainers)
             return recent.Containers;
         try
         {

@@ -47,6 +47,12 @@ internal enum TriggerKind
     None = 0,
     Operator = 1,
     Signal = 2,
+
+    /// <summary>A maintenance window has opened.</summary>
+    Window = 3,
+
+    /// <summary>The host is being shut down or rebooted.</summary>
+    Shutdown = 4,
 }
 
 internal static class EvacuationPhases

@@ -28,6 +28,7 @@ internal sealed partial class JournalStore
     {
         FaultPoint?.Invoke(false);
         T result = WrittenSomewhere(write);
+        Interlocked.Increment(ref _writes);
         FaultPoint?.Invoke(true);
         return result;
     }

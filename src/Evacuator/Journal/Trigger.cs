@@ -12,6 +12,12 @@ internal sealed record Trigger
 
     public string? Ticket { get; init; }
 
+    /// <summary>The failing component, where the hardware itself was the reason.</summary>
+    public Fault? Fault { get; init; }
+
+    /// <summary>When it has to be over; null: it may take as long as it takes.</summary>
+    public DateTimeOffset? Until { get; init; }
+
     /// <summary>Name of the user that asked, as the kernel vouches for the socket's caller; "signal" for the hardware.</summary>
     public required string RequestedBy { get; init; }
 
@@ -23,3 +29,8 @@ internal sealed record Trigger
     /// <summary>How long after the shutdown began the witness may force the power off; null: never.</summary>
     public TimeSpan? ForceAfter { get; init; }
 }
+
+/// <summary>What a technician is to look for.</summary>
+/// <param name="Part">as the management controller calls it, with what to order it by</param>
+/// <param name="Location">the label on the machine; null if the controller does not tell</param>
+internal sealed record Fault(string Part, string? Location);

@@ -4,6 +4,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Fleet;
+using Evacuator.Fleet.Locks;
 using Evacuator.Health;
 using Evacuator.Hosting;
 using Evacuator.Placement;
@@ -28,6 +29,12 @@ internal static class PeerEndpoints
         routes.MapGet(PeerRoutes.Witness + "/{evacuationId:guid}", WitnessStatus);
         routes.MapDelete(PeerRoutes.Witness + "/{evacuationId:guid}", WithdrawWitness);
         HomecomingPeerEndpoints.Map(routes);
+        routes.MapPost(PeerRoutes.Lock, (HttpContext context, LockRequest request, FleetLockBook book) => Json(book.Note(Caller(context), request)));
+        routes.MapDelete(PeerRoutes.Lock + "/{evacuationId:guid}", (HttpContext context, Guid evacuationId, FleetLockBook book) =>
+        {
+            book.Forget(Caller(context), evacuationId);
+            return Results.NoContent();
+        });
     }
 
     /// <summary>Refuses other versions with a text that an operator understands at the other end.</summary>

@@ -8,6 +8,7 @@ using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
 using Evacuator.Hosting;
 using Evacuator.Journal;
+using Evacuator.Notices;
 using Evacuator.Power;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
@@ -32,7 +33,7 @@ internal sealed class TestFleet : IAsyncDisposable
     public TestNode this[string name] => _nodes[name];
 
     /// <summary>Nodes node1 … nodeN, all running.</summary>
-    public static async Task<TestFleet> StartAsync(int nodes = 3, Func<EvacuatorOptions, EvacuatorOptions>? options = null)
+    public static async Task<TestFleet> StartAsync(int nodes = 3, Func<EvacuatorOptions, EvacuatorOptions>? options = null, Func<BrainTimings, BrainTimings>? timings = null)
     {
         TestFleet fleet = new();
         int port = FreePort();
@@ -42,6 +43,7 @@ internal sealed class TestFleet : IAsyncDisposable
         foreach (Peer peer in peers)
         {
             TestNode node = new(fleet.Rack, Path.Combine(fleet._folder, peer.Name), peer, peers, Path.Combine(bundles, $"{peer.Name}.join"), port, options ?? (same => same));
+            node.Timings = timings?.Invoke(node.Timings) ?? node.Timings;
             fleet._nodes[peer.Name] = node;
             fleet.Rack.Bmcs.Machines[$"https://bmc.{peer.Name}"] = new FakeBmc();
             await node.Agent.StartAsync();
@@ -87,6 +89,11 @@ internal sealed class TestNode
         SoakPoll = TimeSpan.FromMilliseconds(20),
         SignalRecheck = TimeSpan.FromMilliseconds(100),
         BreakerPoll = TimeSpan.FromMilliseconds(20),
+        RecentContainers = TimeSpan.Zero,
+        NoticePoll = TimeSpan.FromMilliseconds(20),
+        NoticeRetry = TimeSpan.FromMilliseconds(20),
+        WindowPoll = TimeSpan.FromMilliseconds(20),
+        LockPoll = TimeSpan.FromMilliseconds(20),
     };
 
     private readonly FakeRack _rack;
@@ -157,6 +164,7 @@ internal sealed class TestNode
             ListenAddress = IPAddress.Parse(_peer.Address),
             BootId = BootId.Find(Path.Combine(_folder, "run"), _bootIdFile),
             Timings = Timings,
+            SystemJournal = new SystemJournal(Path.Combine(_folder, "no-journal")),
             BmcPassword = () => new Checked<string>("secret"),
             Logging = logging => logging.ClearProviders(),
         });
@@ -211,11 +219,11 @@ internal sealed class TestNode
 
     public T Service<T>() where T : notnull => _app!.Services.GetRequiredService<T>();
 
-    public async Task<StartReply> EvacuateAsync(bool powerOff = false, int? forceAfterSeconds = null, Guid? operation = null)
+    public async Task<StartReply> EvacuateAsync(bool powerOff = false, int? forceAfterSeconds = null, Guid? operation = null, bool? partial = null)
     {
         using BrainClient client = Client();
         return await client.SendAsync<StartReply>(HttpMethod.Post, ApiRoutes.Evacuations,
-            new StartRequest { OperationId = operation ?? Guid.NewGuid(), Reason = "DIMM A1", Ticket = "T-1", PowerOff = powerOff, ForceAfterSeconds = forceAfterSeconds }, default);
+            new StartRequest { OperationId = operation ?? Guid.NewGuid(), Reason = "DIMM A1", Ticket = "T-1", PowerOff = powerOff, ForceAfterSeconds = forceAfterSeconds, Partial = partial }, default);
     }
 
     public async Task<EvacuationReport> ReportAsync(Guid id)

@@ -19,7 +19,7 @@ public sealed class FrozenNumbersTests
         "None=0 Watching=1 VerifiedOff=2 NotOff=3 Withdrawn=4 CannotTell=5", Numbers<WitnessPhase>());
 
     [Fact]
-    public void TriggerKind_Numbers_AreThoseOfExistingJournals() => Assert.Equal("None=0 Operator=1 Signal=2", Numbers<TriggerKind>());
+    public void TriggerKind_Numbers_AreThoseOfExistingJournals() => Assert.Equal("None=0 Operator=1 Signal=2 Window=3 Shutdown=4", Numbers<TriggerKind>());
 
     [Fact]
     public void HomecomingPhase_Numbers_AreThoseOfExistingJournals() => Assert.Equal(
