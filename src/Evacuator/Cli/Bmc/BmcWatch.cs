@@ -16,6 +16,7 @@ internal sealed class BmcWatch(BmcClient client, HealthScope scope, TimeSpan ful
     private TrackerState _state = TrackerState.Empty;
     private ListeningState? _listening;
     private string _verdict = "";
+    private int _cost;
 
     /// <summary>Ends with the token's cancellation.</summary>
     public async Task RunAsync(CancellationToken token)
@@ -40,7 +41,7 @@ internal sealed class BmcWatch(BmcClient client, HealthScope scope, TimeSpan ful
                 parts.Clear();
 
                 long readAt = time.GetTimestamp();
-                while (!next.IsCompleted && !running.IsCompleted && time.GetElapsedTime(readAt) < fullRead)
+                while (!next.IsCompleted && !running.IsCompleted && time.GetElapsedTime(readAt) < ReadPace.Between(_cost, listener.State, fullRead))
                 {
                     TellListening(listener.State);
                     await Task.WhenAny(next, Task.Delay(Tick, time, token)).ConfigureAwait(false);
@@ -89,6 +90,7 @@ internal sealed class BmcWatch(BmcClient client, HealthScope scope, TimeSpan ful
     private async Task ReadEverythingAsync(CancellationToken token)
     {
         HealthReading reading = await HealthWalk.RunAsync(client, scope, null, time, token).ConfigureAwait(false);
+        _cost = reading.Requests;
         Apply(reading);
         string verdict = ProbeVerdict.Of(reading);
         if (verdict != _verdict)
