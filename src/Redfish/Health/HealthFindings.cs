@@ -27,6 +27,8 @@ internal sealed class HealthFindings
     private readonly List<(Part Part, string Name, bool Uncorrectable, double Value, string Evidence)> _counters = [];
     private readonly HashSet<string> _unread = [];
     private readonly List<string> _warnings = [];
+    private readonly List<string> _nuisances = [];
+    private readonly List<string> _faults = [];
 
     /// <summary>Takes note of a part; the second time at the same URI gives the first note back.</summary>
     public Part Observe(HealthArea area, ComponentKind kind, RedfishResource resource, out bool isNew, bool isRollup = false, bool isGroup = false)
@@ -101,6 +103,12 @@ internal sealed class HealthFindings
         if (area is HealthArea.Memory or HealthArea.Processors or HealthArea.Storage or HealthArea.Power or HealthArea.Cooling)
             Doubt(area, $"{uri}: listed, but answers that it does not exist");
     }
+
+    /// <summary>
+    /// An entry of the service's own list of what is wrong now. Where that list holds nuisances only (an open cover, an empty bay), they are what makes the machine as a
+    /// whole Critical.
+    /// </summary>
+    public void ListedFault(bool isNuisance, string text) => (isNuisance ? _nuisances : _faults).Add(text);
 
     public void Doubt(HealthArea area, string reason) => AddOnce(_areas[area].Doubts, reason);
 
@@ -226,6 +234,11 @@ internal sealed class HealthFindings
             IEnumerable<Area> areas = area is { } one ? [_areas[one]] : _areas.Values;
             if (areas.Any(each => each.Parts.Any(part => part.SaysSomethingBad)))
                 continue;
+            if (area is null && _nuisances.Count > 0 && _faults.Count == 0)
+            {
+                Warn($"{name}: reports {health}, by what the service lists as wrong now: {string.Join("; ", _nuisances.Take(3))}");
+                continue;
+            }
             string text = $"{name}: reports {health}, and no part that was read explains it";
             Warn(text);
             if (health == SignalSeverity.Critical)

@@ -53,7 +53,10 @@ public sealed partial class HealthWalk
         MessageMeaning meaning = MessageTable.Classify(id, entry.Text("Message"));
         string? origin = entry.Link("Links", "OriginOfCondition") ?? entry.Link("OriginOfCondition");
         string? place = entry.Text("Oem", "Dell", "FQDD") ?? entry.Text("Oem", "Lenovo", "Source") ?? entry.Texts("MessageArgs").FirstOrDefault();
-        if (meaning.Effect == MessageEffect.Unknown && SignalSeverities.Parse(entry.Text("Severity")) >= SignalSeverity.Warning)
+        bool isBad = SignalSeverities.Parse(entry.Text("Severity")) >= SignalSeverity.Warning;
+        if (isBad)
+            _findings.ListedFault(isNuisance: meaning.Effect == MessageEffect.Ignored, $"{entry.Uri}: {id} \"{entry.Text("Message")}\"");
+        if (meaning.Effect == MessageEffect.Unknown && isBad)
             _findings.Warn($"{entry.Uri}: the active fault {id} \"{entry.Text("Message")}\" is not in the table: judged by its part alone");
         _claims.Add(new Claim(meaning, id, origin, entry.Uri, place, entry.Text("Message") ?? meaning.Key.ToString()));
     }

@@ -84,6 +84,8 @@ public sealed partial class HealthWalk
             Wear(part, "PredictedMediaLifeLeftPercent", drive.Number("PredictedMediaLifeLeftPercent"), drive.Uri);
             if (drive.Number("Oem", "Supermicro", "PercentageDriveLifeUsed") is { } used and > 0 and <= 100)
                 Wear(part, "100 - PercentageDriveLifeUsed", 100 - used, drive.Uri);
+            if (drive.Number("SSDEnduranceUtilizationPercentage") is { } worn and > 0 and <= 100)
+                Wear(part, "100 - SSDEnduranceUtilizationPercentage", 100 - worn, drive.Uri);
         }
     }
 

@@ -101,6 +101,8 @@ public sealed record SystemMatch(MatchOutcome Outcome, RedfishResource? System, 
         if (NormalUuid(host.Uuid) is null && Locator.Meaningful(host.Serial) is null)
             return machines.Count == 1
                 ? Found(machines[0], "the only system, and nothing is known of this host to compare")
+                : machines.Where(system => !IsVirtual(system)).ToList() is [var only]
+                ? new SystemMatch(MatchOutcome.Unique, only, new HealthScope([only.Uri], true), machines, "the only system that is no virtual one, and nothing is known of this host to compare")
                 : new SystemMatch(MatchOutcome.Ambiguous, null, null, machines, $"nothing is known of this host, and there are: {Names(machines)}");
         return Nothing(machines, $"neither UUID {host.Uuid ?? "(none)"} nor serial number {host.Serial ?? "(none)"} is that of {Names(machines)}");
     }
@@ -143,6 +145,9 @@ public sealed record SystemMatch(MatchOutcome Outcome, RedfishResource? System, 
 
     // Gigabyte lists the capabilities object of its composition service among the systems.
     private static bool IsTemplate(RedfishResource system) => system.PropertyNames.Any(name => name.EndsWith("OnCreate", StringComparison.OrdinalIgnoreCase));
+
+    // A service that also lists what runs on the machine.
+    private static bool IsVirtual(RedfishResource system) => system.Text("SystemType")?.ToUpperInvariant() is "VIRTUAL" or "OS";
 
     private static string Names(IEnumerable<RedfishResource> systems) => string.Join(", ", systems.Select(system => system.Id ?? system.Uri));
 

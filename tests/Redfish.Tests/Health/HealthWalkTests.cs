@@ -183,6 +183,20 @@ public sealed class HealthWalkTests
         Assert.All(reading.Signals, signal => Assert.Equal("DIMM.Socket.A1", signal.Location.Place));
     }
 
+    /// <summary>An open cover makes the whole machine Critical for as long as somebody works on it; only a fault that is not known leaves a doubt.</summary>
+    [Theory]
+    [InlineData("IDRAC.2.9.SEC0033", true)]
+    [InlineData("Vendor.1.0.Whatever", false)]
+    public async Task Walk_CriticalRollupWithAListOfFaults_IsExplainedByNuisancesOnly(string id, bool knows)
+    {
+        ModelTree tree = WithFaults("FaultList", $$$"""{"Id":"1","Severity":"Critical","MessageId":"{{{id}}}","Message":"The chassis is open while the power is off."}""")
+            .Set(ModelTree.System, "Status", """{"State":"Enabled","Health":"Critical","HealthRollup":"Critical"}""");
+        HealthReading reading = await tree.WalkAsync();
+        Assert.Empty(reading.Signals);
+        Assert.Equal(knows, reading.KnowsEssentials);
+        Assert.Contains(reading.Warnings, warning => warning.Contains(id, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Walk_ActiveLogOfLenovo_IsReadByItsCommonEventId()
     {

@@ -47,6 +47,14 @@ public sealed class SystemMatchTests
         Assert.Equal(MatchOutcome.Unique, SystemMatch.Choose([Parse("A", Reset)], HostIdentity.Unknown, null).Outcome);
 
     [Fact]
+    public void Choose_NothingKnownAndVirtualMachinesBesideOne_IsThatOne()
+    {
+        RedfishResource[] systems = [Parse("A", $""" "SystemType":"Physical",{Reset}"""), Parse("VM1", $""" "SystemType":"Virtual",{Reset}""")];
+        SystemMatch match = SystemMatch.Choose(systems, HostIdentity.Unknown, null);
+        Assert.Equal((MatchOutcome.Unique, "A", true), (match.Outcome, match.System?.Id, match.Scope!.IsOnlyMachine));
+    }
+
+    [Fact]
     public void Choose_OneSystemWithAnotherUuid_IsNone()
     {
         SystemMatch match = SystemMatch.Choose([Parse("A", $""" "UUID":"{Uuid}",{Reset}""")], new HostIdentity("11111111-2222-3333-4444-555555555555", "S1"), null);
