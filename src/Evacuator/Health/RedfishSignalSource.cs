@@ -26,6 +26,9 @@ internal sealed partial class RedfishSignalSource(
     /// <summary>Whole reads in a row that brought nothing, after which the client is made anew: the password or the certificate may have been changed.</summary>
     private const int DeafReadsAllowed = 3;
 
+    /// <summary>Between looks at whether the listener still hears; costs the controller nothing.</summary>
+    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
+
     private DateTimeOffset? _knownAt;
     private TrackerState _state = TrackerState.Empty;
 
@@ -76,6 +79,7 @@ internal sealed partial class RedfishSignalSource(
         HealthReading? whole = null;
         PowerReading? powerReading = null;
         int deaf = 0;
+        bool hearing = false;
         try
         {
             while (!running.IsCompleted)
@@ -98,15 +102,20 @@ internal sealed partial class RedfishSignalSource(
                     schedule.Done(request, covered: parts.Covered is { Count: > 0 });
                 }
 
-                // 3. What is known. Between reads nothing is told: a thousand events are one reason to read.
-                if (request.Everything || request.Uris.Count > 0)
+                // 3. What is known. Between reads only a change in the listening itself is told: a thousand events are one reason to read.
+                bool hears = listener.State.Hearing;
+                if (request.Everything || request.Uris.Count > 0 || hears != hearing)
+                {
+                    hearing = hears;
                     yield return News(whole!, powerReading!, listener);
+                }
+
                 if (deaf >= DeafReadsAllowed)
                     yield break;
 
                 // 4. Until something happens, or something is due. All events that have come are taken at once: a storm is one reason to read.
-                while (!next.IsCompleted && !running.IsCompleted && schedule.Wait(_state) is { Ticks: > 0 } wait)
-                    await Task.WhenAny(next, running, Task.Delay(wait, time, token)).ConfigureAwait(false);
+                while (!next.IsCompleted && !running.IsCompleted && listener.State.Hearing == hearing && schedule.Wait(_state) is { Ticks: > 0 } wait)
+                    await Task.WhenAny(next, running, Task.Delay(wait < Tick ? wait : Tick, time, token)).ConfigureAwait(false);
                 token.ThrowIfCancellationRequested();
                 while (next.IsCompleted)
                 {
