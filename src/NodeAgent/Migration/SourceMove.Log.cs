@@ -32,6 +32,6 @@ internal sealed partial class SourceMove
     [LoggerMessage(1108, LogLevel.Information, "{Destination} could not be told to forget a move; its lease will end it")]
     private static partial void LogForgetFailed(ILogger log, Exception e, string destination);
 
-    [LoggerMessage(1110, LogLevel.Warning, "{Container}: {Destination} was declared gone for good ({Word}); it is this host's again")]
+    [LoggerMessage(1113, LogLevel.Warning, "{Container}: {Destination} was declared gone for good ({Word}); it is this host's again")]
     private static partial void LogPeerGone(ILogger log, string container, string destination, string word);
 }
