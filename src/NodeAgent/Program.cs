@@ -48,6 +48,7 @@ AgentPaths paths = new();
 Directory.CreateDirectory(Path.Combine(paths.Runtime, "moves"));
 using MoveJournal journal = MoveJournal.Open(paths.State, paths.Runtime);
 string version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3);
+CriuPreloads preloads = await CriuPreloads.ProbeAsync(paths.Gate, paths.Quick, CancellationToken.None);
 string bootId = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
 // 3.
@@ -73,7 +74,7 @@ builder.Services
             RuncRoot = options.Containers.RuncRoot,
             Memory = MemoryFeatures.Probe(),
             MemoryStreams = options.Move.MemoryStreamsFor(Environment.ProcessorCount),
-            Preloads = CriuPreloads.Probe(paths.Gate, paths.Quick),
+            Preloads = preloads,
             Experience = new FreezeExperience(Path.Combine(paths.State, "freeze-model.json")),
             Systemd = provider.GetRequiredService<SystemdNotify>(),
         })
@@ -107,5 +108,7 @@ app.MapPeerEndpoints(options.Fleet.AgentPort);
 // 5.
 if (journal.Degraded is { } degraded)
     app.Logger.LogWarning("{Degraded}", degraded);
+if (!preloads.Gate || !preloads.Quick)
+    app.Logger.LogWarning("CRIU cannot be held below runc ({Gate}) or spared its children ({Quick}): freezes are longer than they need be", preloads.Gate, preloads.Quick);
 CriuConfiguration.Write(paths.CriuHome, canSkipNetworkLock: await CriuVersion.IsAtLeastAsync(4, 2));
 return await app.RunServiceAsync($"node {options.Node.Name}, ready for moves");

@@ -1,4 +1,5 @@
 using System.Text;
+using Evacuator.NodeAgent.Processes;
 
 namespace Evacuator.NodeAgent.Criu;
 
@@ -11,18 +12,30 @@ internal sealed record CriuPreloads(bool Gate, bool Quick)
 
     public static CriuPreloads None { get; } = new(false, false);
 
-    /// <summary>A preloaded function is used only where the program asks the dynamic linker for it by that name.</summary>
+    /// <summary>
+    /// A preloaded function is used only where the program asks the dynamic linker for it by that name, and where the linker preloads at all. A
+    /// CRIU that is not held would dump a container that is running, so nothing is taken on trust.
+    /// </summary>
     /// <param name="gate">path of the library, or of where it would be</param>
     /// <param name="quick">path of the library, or of where it would be</param>
-    public static CriuPreloads Probe(string gate, string quick)
+    public static async Task<CriuPreloads> ProbeAsync(string gate, string quick, CancellationToken cancel)
     {
         string? criu = Places.Select(place => Path.Combine(place, "criu")).FirstOrDefault(File.Exists);
         if (criu is null)
             return None;
-        byte[] program = File.ReadAllBytes(criu);
+        byte[] program = await File.ReadAllBytesAsync(criu, cancel);
         return new CriuPreloads(
-            File.Exists(gate) && Imports(program, "recv") && Imports(program, "openat64"),
-            File.Exists(quick) && Imports(program, "execvp") && Imports(program, "sendmsg"));
+            await IsLoadedAsync(gate, cancel) && Imports(program, "recv") && Imports(program, "openat64"),
+            await IsLoadedAsync(quick, cancel) && Imports(program, "execvp") && Imports(program, "sendmsg"));
+    }
+
+    /// <summary>Whether a program that is started with this library has it.</summary>
+    internal static async Task<bool> IsLoadedAsync(string library, CancellationToken cancel)
+    {
+        if (!File.Exists(library))
+            return false;
+        CommandResult maps = await Command.RunAsync("cat", ["/proc/self/maps"], cancel, new Dictionary<string, string> { ["LD_PRELOAD"] = library });
+        return maps.Succeeded && maps.Output.Contains(library, StringComparison.Ordinal);
     }
 
     /// <summary>Names in a table of strings of an ELF file stand between zeroes, and only dynamic programs have an interpreter.</summary>

@@ -147,8 +147,7 @@ internal sealed partial class SourceMove : IDisposable
             }
             catch (OperationCanceledException) when (deadline.IsCancellationRequested && !undoable.IsCancellationRequested)
             {
-                if (memory?.LastShape is { } shape)
-                    _tools.Experience.Learn(new FreezeSample(shape, TimeSpan.FromMilliseconds(Math.Max(freeze.Elapsed, Record.Request.FreezeBudgetMs))), resume: null);
+                _shape = memory?.LastShape;
                 throw new TimeoutException(
                     $"the freeze budget of {Record.Request.FreezeBudgetMs} ms would have been overrun: {Record.Request.DestinationNode} did not have everything after "
                     + $"{freeze.Elapsed:0} ms ({Describe(freeze)}), and has to resume it within the budget, too: thawed; give the container a larger budget "
@@ -160,6 +159,9 @@ internal sealed partial class SourceMove : IDisposable
             if (e is ArgumentException or InvalidOperationException or NullReferenceException or IndexOutOfRangeException)
                 LogUnexpected(_log, e, Name);
             await RevertAsync(Reason(e), (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker, freeze, shutdown);
+            // At least as long as it was allowed to be. Learned only now: the container stood still, and the disk may be slow.
+            if (e is TimeoutException && _shape is not null)
+                _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), resume: null);
             return;
         }
         await _tools.Faults.ReachAsync("source.released");

@@ -184,6 +184,16 @@ public sealed class PreloadTests : IDisposable
         Assert.Equal(code, criu.ExitCode);
     }
 
+    [TargetFact]
+    public async Task Preload_OfALibrary_IsSeenAndNothingElseIs()
+    {
+        Assert.True(await CriuPreloads.IsLoadedAsync(Library("criu-gate"), CancellationToken.None));
+        string text = Path.Combine(_folder.Path, "text.so");
+        await File.WriteAllTextAsync(text, "not a library");
+        Assert.False(await CriuPreloads.IsLoadedAsync(text, CancellationToken.None));
+        Assert.False(await CriuPreloads.IsLoadedAsync(Path.Combine(_folder.Path, "none.so"), CancellationToken.None));
+    }
+
     [Fact]
     public void Imports_OfAnElfFile_AreWholeNames()
     {
