@@ -32,6 +32,8 @@ internal sealed partial class RuncRuntime
         int killed = 0;
         foreach (string cgroup in cgroups)
             killed += await Task.Factory.StartNew(() => Kill(name, cgroup, cancel), cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        if (state is not null)
+            await WaitForInitAsync(state, cancel);
         string stateDirectory = Path.Combine(runcRoot, name);
         if (Directory.Exists(stateDirectory))
             await DeleteStateAsync(name, stateDirectory, cancel);
@@ -80,6 +82,17 @@ internal sealed partial class RuncRuntime
             throw new ContainerException(BlockerCode.Unreadable, $"processes of container {name} did not end within {KillTime.TotalSeconds:0} s of SIGKILL: {left}");
         }
         return processes.Count;
+    }
+
+    /// <summary>
+    /// A process leaves its cgroup a little before it shows as ended (do_exit: cgroup_exit comes before exit_notify), and on a busy host it can be
+    /// put aside in between. Who asks then whether the container still runs is told that it does.
+    /// </summary>
+    private async Task WaitForInitAsync(RuncState state, CancellationToken cancel)
+    {
+        long start = time.GetTimestamp();
+        while (StateOf(state) != Stopped && time.GetElapsedTime(start) < KillTime)
+            await Task.Delay(TimeSpan.FromMilliseconds(1), time, cancel);
     }
 
     /// <summary>A path that reached us from elsewhere must not kill the host: neither a unit of systemd nor anything in the host's pid namespace.</summary>

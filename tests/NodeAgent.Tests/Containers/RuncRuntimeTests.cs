@@ -97,6 +97,34 @@ public sealed class RuncRuntimeTests : IAsyncDisposable
         Assert.False(Directory.Exists(cgroup.FullPath));
     }
 
+    /// <summary>The kernel empties a cgroup before its last process shows as ended.</summary>
+    [RootFact]
+    public async Task Delete_FirstProcessIsStillOnItsWayOut_WaitsForIt()
+    {
+        using TestCgroup cgroup = new();
+        ManualTime time = new();
+        string proc = Directory.CreateDirectory($"{_root}/proc/4194305").FullName;
+        string stat = File.ReadAllText("/proc/self/stat");
+        string rest = stat[(stat.LastIndexOf(')') + 3)..];
+        File.WriteAllText($"{proc}/stat", $"4194305 (sh) R{rest}");
+        Write("c1", cgroup, 4194305);
+        string state = $"{_root}/state/c1/state.json";
+        File.WriteAllText(state, File.ReadAllText(state).Replace("\"init_process_start\":0", $"\"init_process_start\":{new ProcFiles($"{_root}/proc").Stat(4194305)!.Value.StartTime}"));
+        RuncRuntime runtime = new($"{_root}/state", _network, time, NullLogger<RuncRuntime>.Instance, new KernelPaths { Proc = $"{_root}/proc" });
+
+        Task deleting = runtime.KillAndDeleteAsync("c1", null, default);
+        while (time.NextDue is null && !deleting.IsCompleted)
+            await Task.Yield();
+        Assert.False(deleting.IsCompleted, $"did not wait: {deleting.Exception}");
+        Assert.True(await runtime.ExistsAsync("c1", default));
+        File.WriteAllText($"{proc}/stat", $"4194305 (sh) Z{rest}");
+        await using (time.PassWaits(TimeSpan.FromSeconds(1)))
+            await deleting;
+
+        Assert.False(await runtime.ExistsAsync("c1", default));
+        Assert.False(Directory.Exists(cgroup.FullPath));
+    }
+
     [RootFact]
     public async Task Delete_CgroupWithProcessesOfTheHost_IsRefusedAndKillsNothing()
     {
