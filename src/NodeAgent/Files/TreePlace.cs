@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace Evacuator.NodeAgent.Files;
 
 /// <summary>
@@ -23,22 +25,53 @@ internal static class TreePlace
     }
 
     /// <summary>Makes the directory ready to be filled; reuses what an earlier move had set aside, so that only the difference travels.</summary>
+    /// <exception cref="IOException">the path goes through a symbolic link</exception>
     public static void Prepare(string path)
     {
-        string aside = SetAside(path);
-        if (!Directory.Exists(path) && Directory.Exists(aside))
-            Directory.Move(aside, path);
-        Directory.CreateDirectory(path);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        Within(path, (tree, aside) =>
+        {
+            if (!Path.Exists(tree) && IsDirectory(aside))
+                Directory.Move(aside, tree);
+            if (!IsDirectory(tree))
+                Directory.CreateDirectory(tree);
+        });
     }
 
-    /// <summary>Takes the tree out of the way: nothing can be started from it under its old name. Idempotent.</summary>
+    /// <summary>
+    /// Takes the tree out of the way: nothing can be started from it under its old name. Idempotent. A link in its place is left alone, as is what
+    /// it points to.
+    /// </summary>
+    /// <exception cref="IOException">the path goes through a symbolic link: somebody has put it there since the tree was looked at</exception>
     public static void PutAside(string path)
     {
-        if (!Directory.Exists(path))
+        if (!Directory.Exists(Path.GetDirectoryName(path)))
             return;
-        string aside = SetAside(path);
-        if (Directory.Exists(aside))
-            Directory.Delete(aside, recursive: true);
-        Directory.Move(path, aside);
+        Within(path, (tree, aside) =>
+        {
+            if (!IsDirectory(tree))
+                return;
+            // Of a link the link alone: .NET does not follow it.
+            if (IsDirectory(aside))
+                Directory.Delete(aside, recursive: true);
+            else
+                File.Delete(aside);
+            Directory.Move(tree, aside);
+        });
     }
+
+    /// <summary>
+    /// The act on a tree and its place aside, by names that lead through a descriptor of the directory above them: a container that fills that
+    /// directory cannot lead us elsewhere, root that we are.
+    /// </summary>
+    private static void Within(string path, Action<string, string> act)
+    {
+        using SafeFileHandle parent = Interop.OpenDirectoryWithoutLinks(Path.GetDirectoryName(path)!);
+        string tree = $"/proc/self/fd/{parent.DangerousGetHandle()}/{Path.GetFileName(path)}";
+        act(tree, SetAside(tree));
+    }
+
+    /// <summary>Itself, not what a link points to.</summary>
+    private static bool IsDirectory(string path) =>
+        Interop.FileCalls.TryStat(path, out Interop.FileCalls.Statx stat, follow: false) && stat.Type == Interop.FileCalls.S_IFDIR;
 }

@@ -43,6 +43,38 @@ public sealed class TreePlaceTests : IDisposable
     }
 
     [Fact]
+    public void Tree_LinkInItsPlace_IsNotFollowed()
+    {
+        string elsewhere = Directory.CreateDirectory(Path.Combine(_root, "elsewhere")).FullName, tree = Path.Combine(_root, "c1");
+        File.WriteAllText(Path.Combine(elsewhere, "precious"), "");
+        Directory.CreateSymbolicLink(tree, elsewhere);
+        TreePlace.PutAside(tree);
+        Assert.False(Path.Exists(TreePlace.SetAside(tree)));
+
+        File.Delete(tree);
+        Directory.CreateDirectory(tree);
+        Directory.CreateSymbolicLink(TreePlace.SetAside(tree), elsewhere);
+        TreePlace.PutAside(tree);
+
+        Assert.Null(new DirectoryInfo(TreePlace.SetAside(tree)).LinkTarget);
+        Assert.False(Path.Exists(tree));
+        Assert.True(File.Exists(Path.Combine(elsewhere, "precious")));
+    }
+
+    [Fact]
+    public void Tree_LinkAboveIt_IsRefused()
+    {
+        string elsewhere = Directory.CreateDirectory(Path.Combine(_root, "elsewhere", "c1")).FullName, link = Path.Combine(_root, "link");
+        Directory.CreateSymbolicLink(link, Path.Combine(_root, "elsewhere"));
+
+        Assert.Throws<IOException>(() => TreePlace.PutAside(Path.Combine(link, "c1")));
+        Assert.Throws<IOException>(() => TreePlace.Prepare(Path.Combine(link, "c2")));
+
+        Assert.True(Directory.Exists(elsewhere));
+        Assert.False(Directory.Exists(Path.Combine(_root, "elsewhere", "c2")));
+    }
+
+    [Fact]
     public void Tree_PutAsideTwice_KeepsTheNewer()
     {
         string tree = Path.Combine(_root, "c1");
