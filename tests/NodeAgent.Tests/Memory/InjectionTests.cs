@@ -119,8 +119,8 @@ public sealed class InjectionTests
     public async Task Inject_KilledAtRandomMoments_LeavesTheTargetUnharmedAndTheNextCleansUp()
     {
         using Target computing = new(Targets.Compile("registers", "-w"), []);
-        // A call that the kernel restarts by itself. One with a time-out of its own (nanosleep) may return EINTR where the tracer dies inside of the
-        // few microseconds of an injection: the time that was left went with the signal frame.
+        // A call that the kernel restarts by itself. One with a time-out of its own (nanosleep) that is interrupted a second time may return EINTR where the
+        // tracer dies inside of the few microseconds of an injection: see SyscallFrame.RestartInterruptedCall.
         using Target blocked = new(Targets.Compile("blocked"), ["read"]);
         Random random = new(11);
         for (int kill = 0; kill < 24; kill++)

@@ -166,8 +166,11 @@ internal sealed unsafe class SyscallFrame
 
     /// <summary>
     /// What the kernel does on its way out of a signal that has no handler: steps back onto the syscall instruction. For calls with a restart block (nanosleep, poll) it would
-    /// instead continue with restart_syscall, but rt_sigreturn forgets that block; then the whole call is made again, which sleeps longer and never reports a false EINTR.
-    /// Only a tracer that died while it held the thread makes this path run.
+    /// instead continue with restart_syscall, but rt_sigreturn forgets that block; so the whole call is made again, which sleeps longer.
+    /// Only a tracer that died while it held the thread makes this path run. And one case is left in which such a death shows: a thread that had been interrupted before in the
+    /// same sleep (by an earlier look, a freeze, a debugger) is in restart_syscall already, the kernel does not say of which call, and that without its block answers EINTR
+    /// (rt_sigreturn sets do_no_restart_syscall). It has the right time left in nanosleep's second argument, as after a signal whose handler has run. Some others answer EINTR to the stop itself,
+    /// whoever makes it (see <see cref="HideOurInterrupt"/>): for these it shows if the death falls between stop and frame.
     /// </summary>
     private static void RestartInterruptedCall(ref Interop.user_regs_struct registers)
     {
