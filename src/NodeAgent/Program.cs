@@ -11,6 +11,7 @@ using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Migration;
 using Evacuator.NodeAgent.Network;
+using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -77,6 +78,7 @@ builder.Services
             Preloads = preloads,
             Experience = new FreezeExperience(Path.Combine(paths.State, "freeze-model.json")),
             Systemd = provider.GetRequiredService<SystemdNotify>(),
+            Descriptors = new DescriptorStore(provider.GetRequiredService<SystemdNotify>()),
         })
     .AddHeartbeat<MoveRegistry>(TimeSpan.FromSeconds(60))
     .AddSingleton<MoveRegistry>()

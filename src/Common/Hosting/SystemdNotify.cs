@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.IO.Pipes;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -55,41 +57,44 @@ public sealed class SystemdNotify : IDisposable
     /// <param name="descriptor">stays the caller's</param>
     /// <param name="name">at most 255 printable ASCII characters without colon</param>
     /// <param name="poll">false for a userfaultfd and the like: systemd drops descriptors that poll as hung up</param>
-    public unsafe bool StoreDescriptor(SafeHandle descriptor, string name, bool poll = true)
+    public bool StoreDescriptor(SafeHandle descriptor, string name, bool poll = true)
     {
         if (name.Length is 0 or > 255 || name.Any(c => !char.IsAscii(c) || char.IsControl(c) || c == ':'))
             throw new ArgumentException($"\"{name}\" is not a name for a stored descriptor", nameof(name));
-        if (_socket is null)
-            return false;
+        return Send($"FDSTORE=1\nFDNAME={name}{(poll ? "" : "\nFDPOLL=0")}", descriptor);
+    }
 
+    /// <summary>How many descriptors systemd keeps for this service ($FDSTORE, systemd 254); 0 if it keeps none.</summary>
+    public static int DescriptorCapacity =>
+        int.TryParse(Environment.GetEnvironmentVariable("FDSTORE"), NumberStyles.None, CultureInfo.InvariantCulture, out int capacity) ? capacity : 0;
+
+    /// <summary>
+    /// Waits until systemd has dealt with all that was told to it before. What is only on its way is lost if the sender dies: systemd does not know
+    /// any more then whose it was. See sd_notify_barrier(3).
+    /// </summary>
+    /// <returns>false if systemd did not get there in time, or nobody listens</returns>
+    public unsafe bool Barrier(TimeSpan patience)
+    {
+        using AnonymousPipeServerStream pipe = new(PipeDirection.In);
+        if (!Send("BARRIER=1", pipe.ClientSafePipeHandle))
+            return false;
+        // The other end is systemd's alone now: it hangs up when it has come to this message.
+        pipe.DisposeLocalCopyOfClientHandle();
         bool added = false;
-        descriptor.DangerousAddRef(ref added);
+        pipe.SafePipeHandle.DangerousAddRef(ref added);
         try
         {
-            byte[] text = Encoding.UTF8.GetBytes($"FDSTORE=1\nFDNAME={name}{(poll ? "" : "\nFDPOLL=0")}");
-            Interop.DescriptorMessage control = new()
-            {
-                // CMSG_LEN(sizeof(int)): the header and the descriptor, without the padding that CMSG_SPACE has.
-                Length = (nuint)(Marshal.OffsetOf<Interop.DescriptorMessage>(nameof(Interop.DescriptorMessage.Descriptor)) + sizeof(int)),
-                Level = Interop.SOL_SOCKET,
-                Type = Interop.SCM_RIGHTS,
-                Descriptor = (int)descriptor.DangerousGetHandle(),
-            };
-            fixed (byte* start = text)
-            {
-                Interop.IoVector vector = new() { Base = start, Length = (nuint)text.Length };
-                Interop.MessageHeader message = new() { Vectors = &vector, VectorCount = 1, Control = &control, ControlLength = (nuint)sizeof(Interop.DescriptorMessage) };
-                return Interop.SendMessage(_socket.SafeHandle, &message, Interop.MSG_NOSIGNAL) == text.Length;
-            }
+            Interop.PollEntry entry = new() { Descriptor = (int)pipe.SafePipeHandle.DangerousGetHandle() };
+            return Interop.Poll(&entry, 1, (int)patience.TotalMilliseconds) == 1;
         }
         finally
         {
             if (added)
-                descriptor.DangerousRelease();
+                pipe.SafePipeHandle.DangerousRelease();
         }
     }
 
-    /// <summary>Takes a descriptor out of systemd's keeping again.</summary>
+    /// <summary>Takes all descriptors of that name out of systemd's keeping again.</summary>
     public bool RemoveDescriptor(string name) => Send($"FDSTOREREMOVE=1\nFDNAME={name}");
 
     public void Dispose() => _socket?.Dispose();
@@ -107,6 +112,37 @@ public sealed class SystemdNotify : IDisposable
         catch (SocketException)
         {
             return false;
+        }
+    }
+
+    private unsafe bool Send(string message, SafeHandle descriptor)
+    {
+        if (_socket is null)
+            return false;
+        bool added = false;
+        descriptor.DangerousAddRef(ref added);
+        try
+        {
+            byte[] text = Encoding.UTF8.GetBytes(message);
+            Interop.DescriptorMessage control = new()
+            {
+                // CMSG_LEN(sizeof(int)): the header and the descriptor, without the padding that CMSG_SPACE has.
+                Length = (nuint)(Marshal.OffsetOf<Interop.DescriptorMessage>(nameof(Interop.DescriptorMessage.Descriptor)) + sizeof(int)),
+                Level = Interop.SOL_SOCKET,
+                Type = Interop.SCM_RIGHTS,
+                Descriptor = (int)descriptor.DangerousGetHandle(),
+            };
+            fixed (byte* start = text)
+            {
+                Interop.IoVector vector = new() { Base = start, Length = (nuint)text.Length };
+                Interop.MessageHeader header = new() { Vectors = &vector, VectorCount = 1, Control = &control, ControlLength = (nuint)sizeof(Interop.DescriptorMessage) };
+                return Interop.SendMessage(_socket.SafeHandle, &header, Interop.MSG_NOSIGNAL) == text.Length;
+            }
+        }
+        finally
+        {
+            if (added)
+                descriptor.DangerousRelease();
         }
     }
 }

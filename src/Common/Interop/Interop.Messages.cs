@@ -47,4 +47,15 @@ internal static unsafe partial class Interop
 
     [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
     internal static partial nint SendMessage(SafeHandle socket, MessageHeader* message, int flags);
+
+    /// <summary>poll.h struct pollfd.</summary>
+    internal struct PollEntry
+    {
+        public int Descriptor;
+        public short Events;
+        public short Returned;
+    }
+
+    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
+    internal static partial int Poll(PollEntry* entries, ulong count, int timeoutMilliseconds);
 }

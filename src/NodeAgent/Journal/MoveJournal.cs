@@ -6,12 +6,22 @@ namespace Evacuator.NodeAgent.Journal;
 
 /// <summary>
 /// The agent's memory of its moves: SQLite with a write-ahead log, every write on the disk before it returns (urgent ones: with the next). Nothing is acted upon that
-/// is not in here first. If the disk cannot be written, the journal lives on tmpfs: it then survives the agent, not the host, which is
-/// enough for the source (its containers do not survive the host either).
+/// is not in here first. If the disk cannot be written, the journal goes on in tmpfs, with what could be read: it then survives the agent, not the
+/// host, which is enough for the source (its containers do not survive the host either). The next start that can write takes it back.
 /// </summary>
 internal sealed class MoveJournal : IDisposable
 {
     private const int SchemaVersion = 1;
+    private const string FileName = "moves.db";
+
+    /// <summary>
+    /// What has ended is remembered this long, so that whoever asks late is still told the truth: the same id is the same move for ever, and a
+    /// source that was cut off must not hear "unknown" of a container that runs.
+    /// </summary>
+    internal static readonly TimeSpan Memory = TimeSpan.FromDays(90);
+
+    /// <summary>The description, the bulk of a record, is of no use a week after the end.</summary>
+    internal static readonly TimeSpan DescriptionMemory = TimeSpan.FromDays(7);
 
     private readonly SqliteConnection _connection;
     private readonly Lock _lock = new();
@@ -29,20 +39,71 @@ internal sealed class MoveJournal : IDisposable
     /// <param name="fallback">on tmpfs, used if the first cannot be written</param>
     public static MoveJournal Open(string directory, string fallback)
     {
+        MoveJournal? journal = null;
         try
         {
-            return OpenAt(directory, degraded: null);
+            journal = OpenAt(directory, degraded: null);
+            if (directory != fallback)
+                journal.TakeBack(fallback);
+            return journal;
         }
         catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
         {
-            return OpenAt(fallback, degraded: $"{directory} cannot be written ({e.Message}); the journal is in {fallback} and does not survive a reboot");
+            journal?.Dispose();
+            string lost = e is NewerSchemaException ? "" : TakeAlong(directory, fallback);
+            return OpenAt(fallback, degraded: $"{directory} cannot be written ({e.Message}); the journal is in {fallback} and does not survive a reboot{lost}");
+        }
+    }
+
+    /// <summary>What an earlier life wrote while the disk could not be: it began with what the disk had, so each of its records is the newer one.</summary>
+    private void TakeBack(string fallback)
+    {
+        string path = System.IO.Path.Combine(fallback, FileName);
+        if (!File.Exists(path))
+            return;
+        using (MoveJournal other = OpenAt(fallback, degraded: null))
+        {
+            Execute(_connection, "BEGIN");
+            foreach (SourceRecord record in other.ReadSources())
+                Write(record);
+            foreach (DestinationRecord record in other.ReadDestinations())
+                Write(record);
+            Execute(_connection, "COMMIT");
+        }
+        foreach (string suffix in (string[])["", "-wal", "-shm"])
+            File.Delete(path + suffix);
+    }
+
+    /// <summary>A disk that cannot be written can mostly be read: a restarted agent must know what it was about to do.</summary>
+    /// <returns>for people, if that failed</returns>
+    private static string TakeAlong(string directory, string fallback)
+    {
+        string from = System.IO.Path.Combine(directory, FileName), to = System.IO.Path.Combine(fallback, FileName);
+        // One that is there already has been written since.
+        if (File.Exists(to) || !File.Exists(from))
+            return "";
+        try
+        {
+            Directory.CreateDirectory(fallback);
+            if (File.Exists(from + "-wal"))
+                File.Copy(from + "-wal", to + "-wal", overwrite: true);
+            // The database last: with it the copy is whole.
+            File.Copy(from, to + ".new", overwrite: true);
+            File.Move(to + ".new", to);
+            return "";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            File.Delete(to + "-wal");
+            File.Delete(to + ".new");
+            return $", and begins anew: what it held cannot be read either ({e.Message})";
         }
     }
 
     private static MoveJournal OpenAt(string directory, string? degraded)
     {
         Directory.CreateDirectory(directory);
-        string path = System.IO.Path.Combine(directory, "moves.db");
+        string path = System.IO.Path.Combine(directory, FileName);
         SqliteConnection connection = new(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false }.ToString());
         try
         {
@@ -50,7 +111,7 @@ internal sealed class MoveJournal : IDisposable
             Execute(connection, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000;");
             long version = (long)Scalar(connection, "PRAGMA user_version")!;
             if (version > SchemaVersion)
-                throw new IOException($"{path} was written by a newer version (schema {version}, this program knows {SchemaVersion}): upgrade evacuator");
+                throw new NewerSchemaException($"{path} was written by a newer version (schema {version}, this program knows {SchemaVersion}): upgrade evacuator");
             Execute(connection, $"""
                 CREATE TABLE IF NOT EXISTS source(id TEXT PRIMARY KEY, phase INTEGER NOT NULL, record TEXT NOT NULL);
                 CREATE TABLE IF NOT EXISTS destination(id TEXT PRIMARY KEY, phase INTEGER NOT NULL, record TEXT NOT NULL);
@@ -78,6 +139,42 @@ internal sealed class MoveJournal : IDisposable
     /// <inheritdoc cref="Write(SourceRecord, bool)"/>
     public void Write(DestinationRecord record, bool urgent = false) =>
         Write("destination", record.MoveId, (int)record.Phase, JsonSerializer.Serialize(record, ApiJson.Options), urgent);
+
+    /// <summary>Forgets what ended long ago, and the bulk of what ended a while ago.</summary>
+    /// <returns>ids of the moves that are forgotten</returns>
+    public IReadOnlyList<Guid> Prune(DateTimeOffset now)
+    {
+        List<Guid> forgotten = [];
+        foreach (SourceRecord record in ReadSources().Where(record => record.ToReport().Ended))
+        {
+            if (now - record.Updated > Memory)
+                forgotten.Add(record.Request.MoveId);
+            else if (now - record.Updated > DescriptionMemory && record.Description is not null)
+                Write(record with { Description = null });
+        }
+        // One that runs here without its source knowing is not over.
+        foreach (DestinationRecord record in ReadDestinations().Where(record => record.Over))
+        {
+            if (now - record.Updated > Memory)
+                forgotten.Add(record.MoveId);
+            else if (now - record.Updated > DescriptionMemory && record.Description is not null)
+                Write(record with { Description = null });
+        }
+        foreach (Guid id in forgotten)
+            Forget(id);
+        return forgotten;
+    }
+
+    public void Forget(Guid id)
+    {
+        lock (_lock)
+        {
+            using SqliteCommand command = _connection.CreateCommand();
+            command.CommandText = "DELETE FROM source WHERE id=$id; DELETE FROM destination WHERE id=$id";
+            command.Parameters.AddWithValue("$id", id.ToString());
+            command.ExecuteNonQuery();
+        }
+    }
 
     /// <summary>Oldest first.</summary>
     public IReadOnlyList<SourceRecord> ReadSources() => Read<SourceRecord>("source");
@@ -131,4 +228,6 @@ internal sealed class MoveJournal : IDisposable
         command.CommandText = sql;
         return command.ExecuteScalar();
     }
+
+    private sealed class NewerSchemaException(string message) : IOException(message);
 }

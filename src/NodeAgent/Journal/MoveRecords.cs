@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Evacuator.Common.AgentApi;
 
 namespace Evacuator.NodeAgent.Journal;
@@ -80,8 +81,18 @@ internal sealed record DestinationRecord
     /// <summary>Memory arrives ahead of the images and is filled in after the restore.</summary>
     public bool Engine { get; init; }
 
-    /// <summary>The source has been told that it runs here, so what happens from now on is this node's own affair.</summary>
+    /// <summary>Processes whose pages systemd kept when it was Ready, and how many pages: a restarted agent restores only if it has all of them.</summary>
+    public int KeptProcesses { get; init; }
+
+    /// <inheritdoc cref="KeptProcesses"/>
+    public long KeptPages { get; init; }
+
+    /// <summary>The source knows that it runs here and may have removed its own, so what happens from now on is this node's own affair.</summary>
     public bool SourceKnows { get; init; }
+
+    /// <summary>Nothing can happen to it any more, here or at its source.</summary>
+    [JsonIgnore]
+    public bool Over => Phase == DestinationPhase.Failed || (Phase == DestinationPhase.Running && SourceKnows);
 
     /// <summary>Parts of the resume in milliseconds.</summary>
     public IReadOnlyDictionary<string, double> Parts { get; init; } = new Dictionary<string, double>();

@@ -14,6 +14,12 @@ internal sealed partial class DestinationMove
     [LoggerMessage(1209, LogLevel.Critical, "the memory of {Container} could not be filled in")]
     private static partial void LogFillFailed(ILogger log, Exception e, string container);
 
+    [LoggerMessage(1212, LogLevel.Warning, "{Container}: its memory will travel with the images, while it stands still: {Reason}")]
+    private static partial void LogNoEngine(ILogger log, string container, string reason);
+
+    [LoggerMessage(1213, LogLevel.Critical, "memory of {Container} that systemd kept cannot be taken up again")]
+    private static partial void LogMemoryLost(ILogger log, Exception e, string container);
+
     [LoggerMessage(1201, LogLevel.Warning, "{Container} from {Source} refused: {Reasons}")]
     private static partial void LogRefused(ILogger log, string container, string source, string reasons);
 

@@ -50,6 +50,7 @@ internal sealed partial class DestinationMove : IDisposable
         // A container may grow while it is on its way; more than half again is not what was reserved.
         _receiver = new PageReceiver(_stores, record.MemoryBytes + record.MemoryBytes / 2 + (64 << 20))
         {
+            NewStore = NewStore,
             OnRound = News,
             GiveWay = giving =>
             {
@@ -86,7 +87,6 @@ internal sealed partial class DestinationMove : IDisposable
     public async Task<OfferReply> OfferAsync(Offer offer, CancellationToken cancel)
     {
         ContainerDescription container = offer.Container;
-        bool engine = offer.Engine && _tools.HasEngine;
         using Gate gate = await EnterAsync(cancel);
         if (_record.Phase == DestinationPhase.Receiving)
             return new OfferReply(true, [], _record.Engine);
@@ -97,6 +97,9 @@ internal sealed partial class DestinationMove : IDisposable
             LogRefused(_log, container.Name, _record.SourceNode, string.Join("; ", blockers.Select(blocker => blocker.Text)));
             return new OfferReply(false, blockers);
         }
+        (bool engine, string whyNoEngine) = TakeEngine(offer);
+        if (whyNoEngine.Length > 0)
+            LogNoEngine(_log, container.Name, whyNoEngine);
         // The description is journaled before anything is made, so that a restarted agent knows what to remove.
         Advance(DestinationInput.Offered, record => record with { Engine = engine, Description = JsonSerializer.Serialize(container, ApiJson.Options) });
         _container = container;
@@ -111,60 +114,7 @@ internal sealed partial class DestinationMove : IDisposable
                 throw;
             return new OfferReply(false, [new Blocker(BlockerCode.Unreadable, $"{Environment.MachineName} could not make room for {container.Name}: {e.Message}")]);
         }
-        return new OfferReply(true, [], engine);
-    }
-
-    /// <summary>3. One pass over one tree.</summary>
-    public async Task ServeTreeAsync(int index, Stream peer, CancellationToken cancel)
-    {
-        ContainerDescription container = ReceivingContainer();
-        if (index < 0 || index >= container.Trees.Count)
-            throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable, $"there is no tree {index} in the offer")]);
-        // Looked at when it was offered; another container that fills a directory above it may have put a link there since.
-        if (TreePlan.LinkIn(TargetOf(index, container)) is { } link)
-            throw new InvalidDataException($"{TargetOf(index, container)} goes through the symbolic link {link}");
-        using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
-        await TreeReceiver.ServeAsync(peer, index, TargetOf(index, container), _tools.Paths.Move(Id), News, joined.Token);
-        News();
-    }
-
-    /// <summary>3. Memory ahead of the images, in rounds, until the source closes the stream; several of one sending side by side.</summary>
-    public async Task ReceivePagesAsync(Stream peer, CancellationToken cancel)
-    {
-        ReceivingContainer();
-        using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
-        if (_streams.IsCancellationRequested || !_pages.Wait(0, CancellationToken.None))
-            return;
-        try
-        {
-            await _receiver.ReceiveAsync(peer, joined.Token);
-        }
-        catch (OperationCanceledException) when (_streams.IsCancellationRequested)
-        {
-            // Complete: the stream has done its work, whether its end has arrived or not.
-        }
-        catch (Exception e) when (e is InvalidDataException or IOException)
-        {
-            LogPagesRefused(_log, e, _record.Container, _record.SourceNode);
-        }
-        finally
-        {
-            _pages.Release();
-        }
-    }
-
-    /// <summary>3. The images, all of them; a second sending replaces the first.</summary>
-    public async Task ReceiveImagesAsync(Stream body, CancellationToken cancel)
-    {
-        ReceivingContainer();
-        using CancellationTokenSource joined = CancellationTokenSource.CreateLinkedTokenSource(cancel, _streams.Token);
-        // Emptied, not made anew: a restore that is armed holds the directory.
-        string directory = _tools.Paths.Images(Id);
-        foreach (string file in Directory.EnumerateFiles(directory))
-            File.Delete(file);
-        // Images hold the memory once more, and up to a quarter for what is not memory.
-        _images = await ImageStream.ReadAsync(body, directory, _record.MemoryBytes + _record.MemoryBytes / 4 + (256 << 20), joined.Token);
-        News();
+        return new OfferReply(true, [], engine, whyNoEngine);
     }
 
     /// <summary>4. Everything is here and has been checked.</summary>
@@ -189,11 +139,18 @@ internal sealed partial class DestinationMove : IDisposable
         CheckDescriptors(_container);
         await ArmNeedsGateAsync();
         if (_record.Engine)
-            PrepareFill();
+            CompleteImages();
         _tools.Network.UpdateNeighbours(_container);
         PlaceFiles(_container);
         await _tools.Faults.ReachAsync("destination.complete");
-        Advance(DestinationInput.Complete, record => record with { Description = JsonSerializer.Serialize(_container, ApiJson.Options) });
+        (int processes, long pages) = (_stores.Count, _stores.Values.Sum(store => store.Table.CountPages()));
+        if (_record.Engine)
+            ListenForRestore();
+        Advance(DestinationInput.Complete, record => record with
+        {
+            Description = JsonSerializer.Serialize(_container, ApiJson.Options), KeptProcesses = processes, KeptPages = pages,
+        });
+        await _tools.Faults.ReachAsync("destination.ready");
         News();
         return Reply();
     }
@@ -220,16 +177,21 @@ internal sealed partial class DestinationMove : IDisposable
         return Reply();
     }
 
-    /// <summary>The source has journaled the answer: from here on the container is this node's alone.</summary>
-    public async Task KnownAsync(CancellationToken cancel)
+    /// <summary>
+    /// The source has heard that it runs here, and removes its own once it has this answer: from here on the container is this node's alone, also if
+    /// this host loses its power. On the disk before it is answered.
+    /// </summary>
+    public async Task<PeerReply> KnownAsync(CancellationToken cancel)
     {
         using Gate gate = await EnterAsync(cancel);
         EndHold();
-        if (_record.Phase != DestinationPhase.Running || _record.SourceKnows)
-            return;
-        DestinationRecord record = _record with { SourceKnows = true };
-        _tools.Journal.Write(record);
-        _record = record;
+        if (_record.Phase == DestinationPhase.Running && !_record.SourceKnows)
+        {
+            DestinationRecord record = _record with { SourceKnows = true };
+            _tools.Journal.Write(record);
+            _record = record;
+        }
+        return Reply();
     }
 
     /// <summary>Ends it before release: nothing of it is left, and it will never run here.</summary>
@@ -247,11 +209,16 @@ internal sealed partial class DestinationMove : IDisposable
 
     /// <summary>Goes on with a move that an earlier life of the agent had journaled.</summary>
     /// <param name="leaving">a later move is taking the container away from here: what is frozen is frozen by that one</param>
-    public async Task RecoverAsync(bool leaving)
+    /// <param name="kept">what systemd kept of it</param>
+    public async Task RecoverAsync(bool leaving, IReadOnlyList<KeptDescriptors> kept)
     {
         using Gate gate = await EnterAsync(CancellationToken.None);
         bool rebooted = _record.BootId != _tools.BootId;
-        LogRecovering(_log, _record.Container, Id, _record.Phase, rebooted);
+        if (!_record.Over)
+            LogRecovering(_log, _record.Container, Id, _record.Phase, rebooted);
+        bool hadRun = _record.Phase == DestinationPhase.Running;
+        if (!rebooted)
+            AdoptMemory(kept);
         switch (_record.Phase)
         {
             case DestinationPhase.Announced or DestinationPhase.Receiving:
@@ -261,6 +228,9 @@ internal sealed partial class DestinationMove : IDisposable
             case DestinationPhase.Running when rebooted && !_record.SourceKnows && !await _tools.Runtime.ExistsAsync(_record.Container, CancellationToken.None):
                 await CleanUpAsync();
                 Advance(DestinationInput.LostByReboot, record => record with { Detail = $"{Environment.MachineName} was restarted before the source had its answer; nothing of the container runs here" });
+                break;
+            case DestinationPhase.Ready when _memoryLost is { } lost:
+                await ForgetNeedsGateAsync(lost);
                 break;
             case DestinationPhase.Ready:
                 _restore = ArmedCommand.Reattach(AgentPaths.RestoreUnit(Id), _tools.Paths.Armed(Id), _tools.Time);
@@ -276,6 +246,10 @@ internal sealed partial class DestinationMove : IDisposable
                 _tools.Freezer.Thaw(_container.CgroupPath);
                 break;
         }
+        if (hadRun && _lazy is not null)
+            Watch(_lazy);
+        else if (hadRun)
+            ReleaseShare();
     }
 
     public void Dispose()
@@ -283,6 +257,8 @@ internal sealed partial class DestinationMove : IDisposable
         EndHold();
         _gate.Dispose();
         _pages.Dispose();
+        _trees.Dispose();
+        _imagesAlone.Dispose();
         _streams.Dispose();
     }
 
@@ -359,7 +335,10 @@ internal sealed partial class DestinationMove : IDisposable
             if (_lazy is not null)
                 Watch(_lazy);
             else
+            {
+                ReleaseShare();
                 DeleteWork();
+            }
             return;
         }
         LogRestoreFailed(_log, container.Name, failure);
@@ -400,15 +379,6 @@ internal sealed partial class DestinationMove : IDisposable
         await EndStreamsAsync();
         EndFill();
         DeleteWork();
-    }
-
-    /// <summary>No memory arrives any more, and none will: a new stream finds the token cancelled.</summary>
-    private async Task EndStreamsAsync()
-    {
-        await _streams.CancelAsync();
-        for (int lane = 0; lane < PageFrame.MaxLanes; lane++)
-            await _pages.WaitAsync();
-        _pages.Release(PageFrame.MaxLanes);
     }
 
     private void DeleteWork()

@@ -21,6 +21,11 @@ namespace Evacuator.NodeAgent.Migration;
 internal sealed partial class MoveRegistry(
     MoveTools tools, HostProbe host, EvacuatorOptions options, PeerClientFactory peers, Heartbeat<MoveRegistry> heartbeat, ILoggerFactory logs) : BackgroundService
 {
+    /// <summary>Moves of one peer that this agent has never heard of and remembers as Failed.</summary>
+    private const int MaxBuried = 1000;
+
+    private static readonly TimeSpan PruneEvery = TimeSpan.FromDays(1);
+
     private readonly ConcurrentDictionary<Guid, SourceMove> _sources = new();
     private readonly ConcurrentDictionary<Guid, DestinationMove> _destinations = new();
     private readonly ConcurrentDictionary<Guid, Task> _running = new();
@@ -57,16 +62,26 @@ internal sealed partial class MoveRegistry(
     /// <summary>Reads the journal and goes on with what is in it, before anything else is served.</summary>
     public override async Task StartAsync(CancellationToken cancel)
     {
+        _ = tools.Journal.Prune(tools.Time.GetUtcNow());
         HashSet<string> leaving = [.. tools.Journal.ReadSources()
             .Where(record => record.Phase is SourcePhase.Freezing or SourcePhase.Released or SourcePhase.Removing or SourcePhase.Reverting)
             .Select(record => record.Request.Container)];
+        (IReadOnlyList<KeptDescriptors> descriptors, IReadOnlyList<string> nobodys) = KeptDescriptors.Take(
+            Environment.GetEnvironmentVariable("LISTEN_FDS"), Environment.GetEnvironmentVariable("LISTEN_FDNAMES"), Environment.GetEnvironmentVariable("LISTEN_PID"));
+        Dictionary<Guid, KeptDescriptors[]> kept = descriptors.GroupBy(process => process.MoveId).ToDictionary(move => move.Key, move => move.ToArray());
         foreach (DestinationRecord record in tools.Journal.ReadDestinations())
         {
+            KeptDescriptors[] memory = [];
+            if (record.Phase != DestinationPhase.Failed && kept.Remove(record.MoveId, out KeptDescriptors[]? found))
+            {
+                memory = found;
+                LogMemoryKept(_log, record.Container, record.MoveId, record.Phase, memory.Length);
+            }
             DestinationMove move = new(record, tools, logs.CreateLogger<DestinationMove>());
             _destinations[record.MoveId] = move;
             try
             {
-                await move.RecoverAsync(leaving.Contains(record.Container));
+                await move.RecoverAsync(leaving.Contains(record.Container), memory);
             }
             catch (Exception e) when (e is ContainerException or NetworkException or IOException or Processes.CommandException)
             {
@@ -74,17 +89,26 @@ internal sealed partial class MoveRegistry(
                 LogRecoveryFailed(_log, e, record.Container, record.MoveId);
             }
         }
-        foreach (IGrouping<Guid, KeptDescriptors> kept in KeptDescriptors.Take(
-            Environment.GetEnvironmentVariable("LISTEN_FDS"), Environment.GetEnvironmentVariable("LISTEN_FDNAMES"), Environment.GetEnvironmentVariable("LISTEN_PID")).GroupBy(kept => kept.MoveId))
+        foreach ((Guid id, KeptDescriptors[] memory) in kept.Where(move => !_destinations.ContainsKey(move.Key) && move.Value.Any(process => process.UserFault is not null)).ToArray())
         {
-            LogFillResumed(_log, kept.Key, kept.Count());
-            if (_destinations.TryGetValue(kept.Key, out DestinationMove? move) && move.Record.Phase == DestinationPhase.Running)
-                move.ResumeFill([.. kept]);
-            else if (move is null || DestinationTransitions.Ended(move.Record.Phase))
-                // Nobody is owed these any more, and systemd would keep them, a container's whole memory, for as long as the agent runs.
-                foreach (KeptDescriptors process in kept)
-                    process.Drop(tools.Systemd);
+            // The journal is lost, or begun anew because the disk cannot be written. Whatever became of the move, somebody waits for these pages.
+            LogMemoryKept(_log, "a container", id, DestinationPhase.None, memory.Length);
+            kept.Remove(id);
+            DestinationRecord unknown = new()
+            {
+                MoveId = id, TokenHash = "", SourceNode = "", Container = MoveTools.UnknownContainer(id), MemoryBytes = 0, LeaseSeconds = 0,
+                Phase = DestinationPhase.Running, SourceKnows = true, BootId = tools.BootId, Updated = tools.Time.GetUtcNow(),
+            };
+            await new DestinationMove(unknown, tools, logs.CreateLogger<DestinationMove>()).RecoverAsync(leaving: true, memory);
         }
+        // Nobody is owed the rest any more, and systemd would keep it, a container's whole memory, for as long as the host is up.
+        foreach (KeptDescriptors process in kept.Values.SelectMany(process => process))
+        {
+            process.Close();
+            tools.Descriptors.Remove(process.Name);
+        }
+        foreach (string name in nobodys)
+            tools.Descriptors.Remove(name);
         foreach (SourceRecord record in tools.Journal.ReadSources())
         {
             SourceMove move = NewSource(record);
@@ -177,6 +201,7 @@ internal sealed partial class MoveRegistry(
                 return true;
             if (container.Length == 0 || await tools.Runtime.ExistsAsync(container, cancel))
                 return false;
+            ForgetBuried(sourceNode);
             DestinationRecord record = new()
             {
                 MoveId = id,
@@ -198,6 +223,23 @@ internal sealed partial class MoveRegistry(
         {
             _announcing.Release();
         }
+    }
+
+    /// <summary>A peer can ask for any number of ids. The oldest are forgotten: who asks for one again gets the same answer again.</summary>
+    private void ForgetBuried(string sourceNode)
+    {
+        DestinationMove[] buried = [.. _destinations.Values.Where(move => move.Record is { LeaseSeconds: 0, Phase: DestinationPhase.Failed } record && record.SourceNode == sourceNode)];
+        foreach (DestinationMove oldest in buried.OrderBy(move => move.Record.Updated).Take(buried.Length - MaxBuried + 1))
+            Forget(oldest.Record.MoveId);
+    }
+
+    private void Forget(Guid id)
+    {
+        tools.Journal.Forget(id);
+        if (_destinations.TryRemove(id, out DestinationMove? destination))
+            destination.Dispose();
+        if (_sources.TryRemove(id, out SourceMove? source))
+            source.Dispose();
     }
 
     /// <summary>The check that belongs to the proof of emptiness: nothing is under way.</summary>
@@ -224,9 +266,16 @@ internal sealed partial class MoveRegistry(
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {
         using PeriodicTimer timer = new(TimeSpan.FromSeconds(2), tools.Time);
+        long pruned = tools.Time.GetTimestamp();
         while (await timer.WaitForNextTickAsync(stopping))
         {
             heartbeat.Beat();
+            if (tools.Time.GetElapsedTime(pruned) > PruneEvery)
+            {
+                pruned = tools.Time.GetTimestamp();
+                foreach (Guid id in tools.Journal.Prune(tools.Time.GetUtcNow()))
+                    Forget(id);
+            }
             foreach (DestinationMove move in _destinations.Values.Where(move => move.LeaseOver))
             {
                 try
@@ -298,8 +347,8 @@ internal sealed partial class MoveRegistry(
     [LoggerMessage(1301, LogLevel.Error, "{Container}: move {MoveId} could not be recovered yet")]
     private static partial void LogRecoveryFailed(ILogger log, Exception e, string container, Guid moveId);
 
-    [LoggerMessage(1303, LogLevel.Warning, "move {MoveId}: {Count} processes were still owed memory when the agent ended; going on")]
-    private static partial void LogFillResumed(ILogger log, Guid moveId, int count);
+    [LoggerMessage(1304, LogLevel.Warning, "{Container} (move {MoveId}, {Phase}): systemd has kept the memory of {Count} processes; going on with it")]
+    private static partial void LogMemoryKept(ILogger log, string container, Guid moveId, DestinationPhase phase, int count);
 
     [LoggerMessage(1302, LogLevel.Critical, "move {MoveId} cannot go on; restarting the agent to recover it from the journal")]
     private static partial void LogMoveDied(ILogger log, Exception e, Guid moveId);

@@ -35,6 +35,9 @@ internal sealed record MoveTools(
     /// <summary>Keeps descriptors over a restart of the agent.</summary>
     public required SystemdNotify Systemd { get; init; }
 
+    /// <summary>Room in systemd's store for the memory of containers that arrive.</summary>
+    public required DescriptorStore Descriptors { get; init; }
+
     /// <summary>
     /// Ends the agent on the spot, for what must not go on in this life and can in the next: systemd starts it again, with the descriptors it keeps.
     /// </summary>
@@ -51,6 +54,13 @@ internal sealed record MoveTools(
 
     /// <summary>By name, the containers that have arrived and are still owed memory. Such memory looks like none: nothing may copy it before it is here.</summary>
     public ConcurrentDictionary<string, Task<FillReport>> Fills { get; } = new();
+
+    /// <summary>The fills that a container may be part of.</summary>
+    public IEnumerable<Task<FillReport>> FillsOf(string container) =>
+        Fills.Where(fill => fill.Key == container || fill.Key.StartsWith('?')).Select(fill => fill.Value);
+
+    /// <summary>Key of a fill whose container nobody can name: no container's name begins like this.</summary>
+    public static string UnknownContainer(Guid move) => $"?{move:N}";
 
     /// <summary>Whether memory can be sent ahead: the kernel tracks it and the shim that keeps CRIU from it is installed.</summary>
     public bool HasEngine => Memory.CanTrack && File.Exists(Paths.Shim);

@@ -26,8 +26,8 @@ internal sealed partial class SourceMove
     [LoggerMessage(1106, LogLevel.Error, "{Container} has moved, but what is left of it here could not be removed; trying again")]
     private static partial void LogRemoveFailed(ILogger log, Exception e, string container);
 
-    [LoggerMessage(1107, LogLevel.Information, "{Destination} could not be told that its answer has arrived")]
-    private static partial void LogKnownFailed(ILogger log, Exception e, string destination);
+    [LoggerMessage(1114, LogLevel.Warning, "{Container}: its memory will travel with the images, while it stands still: {Reason}")]
+    private static partial void LogNoEngine(ILogger log, string container, string reason);
 
     [LoggerMessage(1108, LogLevel.Information, "{Destination} could not be told to forget a move; its lease will end it")]
     private static partial void LogForgetFailed(ILogger log, Exception e, string destination);

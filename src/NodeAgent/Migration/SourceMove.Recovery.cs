@@ -92,6 +92,11 @@ internal sealed partial class SourceMove
                 LogForgetFailed(_log, e, Record.Request.DestinationNode);
                 await Task.Delay(TimeSpan.FromSeconds(1), _tools.Time, patience);
             }
+            catch (HttpRequestException) when (!_gone.IsCancellationRequested)
+            {
+                // An agent that is just being restarted is back in a few seconds, and what it keeps it would keep for minutes, READY even longer.
+                await Task.Delay(TimeSpan.FromMilliseconds(500), _tools.Time, patience);
+            }
         }
     }
 }

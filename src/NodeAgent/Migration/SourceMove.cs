@@ -19,7 +19,7 @@ namespace Evacuator.NodeAgent.Migration;
 /// A move as its source lives it:
 /// 1. describe the container and see that it can move; 2. offer it to the destination; 3. copy its files while it runs; 4. freeze it, cut its
 /// network; 5. last files and process images, side by side; 6. READY from the destination; 7. journal RELEASED: from here on only the
-/// destination's answer decides; 8. RUNNING → remove it here, FAILED → thaw it here.
+/// destination's answer decides; 8. RUNNING → say that we know, remove it here; FAILED → thaw it here.
 /// Everything before 7 is undone by <see cref="RevertAsync"/>, whatever went wrong.
 /// </summary>
 internal sealed partial class SourceMove : IDisposable
@@ -82,16 +82,20 @@ internal sealed partial class SourceMove : IDisposable
         try
         {
             // 1. Describe. One that has only just arrived first gets the rest of its memory: a page that is still owed would be sent on as zeroes.
-            if (_tools.Fills.TryGetValue(Name, out Task<FillReport>? filled))
-                await filled.WaitAsync(undoable.Token);
+            await Task.WhenAll(_tools.FillsOf(Name)).WaitAsync(undoable.Token);
             container = await DescribeAsync(undoable.Token);
             Advance(SourceInput.CopyBegins, record => record with { Description = JsonSerializer.Serialize(container, ApiJson.Options), Bundle = container.Bundle.TrimEnd('/') });
             await _tools.Faults.ReachAsync("source.copying");
 
             // 2. Offer.
-            OfferReply offer = await _peer.OfferAsync(new Offer(container, _tools.HasEngine), undoable.Token);
+            OfferReply offer = await _peer.OfferAsync(new Offer(container, _tools.HasEngine, ProcessesOf(container).Count), undoable.Token);
             if (!offer.Accepted)
                 throw new MoveRefusedException(offer.Blockers);
+            if (offer.WhyNoEngine.Length > 0)
+            {
+                LogNoEngine(_log, Name, offer.WhyNoEngine);
+                Update(record => record with { Detail = $"all of its memory travels while it stands still: {offer.WhyNoEngine}" });
+            }
 
             // 3. Files and memory while it runs.
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent);
@@ -244,7 +248,10 @@ internal sealed partial class SourceMove : IDisposable
     }
 
     private static IReadOnlyCollection<string> MappedFiles(ContainerDescription container) =>
-        SharedMappings.WritableFiles(Memory.ProcFiles.ProcessesOfCgroup(KernelPaths.Default.CgroupDirectory(container.CgroupPath)));
+        SharedMappings.WritableFiles(ProcessesOf(container));
+
+    private static SortedSet<int> ProcessesOf(ContainerDescription container) =>
+        Memory.ProcFiles.ProcessesOfCgroup(KernelPaths.Default.CgroupDirectory(container.CgroupPath));
 
     /// <summary>The one step that cannot be taken back, under the lock that an abort takes too.</summary>
     private void Release(long sent, CancellationToken cancel)
@@ -275,14 +282,23 @@ internal sealed partial class SourceMove : IDisposable
                 using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _gone.Token);
                 patience.CancelAfter(TimeSpan.FromMinutes(2));
                 PeerReply reply = await _peer.ReleaseAsync(patience.Token);
+                double answered = freeze?.Elapsed ?? 0;
                 if (reply.Phase == DestinationPhase.Running)
                 {
-                    Advance(SourceInput.PeerRuns, record => WithResult(record, reply, freeze, before));
-                    if (_shape is not null && freeze is not null && Record.FreezeMs is { } frozen)
-                        _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(frozen)), frozen - before);
-                    await _tools.Faults.ReachAsync("source.running");
-                    await RemoveAsync(shutdown);
-                    return;
+                    await _tools.Faults.ReachAsync("source.answered");
+                    // A destination that loses its power now comes back without the container and says so, until it has noted that we know: only
+                    // then is ours not needed any more. Without that answer ours stays, frozen.
+                    PeerReply known = await _peer.KnownAsync(patience.Token);
+                    if (known.Phase == DestinationPhase.Running)
+                    {
+                        Advance(SourceInput.PeerRuns, record => WithResult(record, reply, freeze, before, answered));
+                        if (_shape is not null && freeze is not null && Record.FreezeMs is { } frozen)
+                            _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(frozen)), frozen - before);
+                        await _tools.Faults.ReachAsync("source.running");
+                        await RemoveAsync(shutdown);
+                        return;
+                    }
+                    reply = known;
                 }
                 if (reply.Phase == DestinationPhase.Failed)
                 {
@@ -307,7 +323,7 @@ internal sealed partial class SourceMove : IDisposable
         });
     }
 
-    private static SourceRecord WithResult(SourceRecord record, PeerReply reply, FreezeClock? freeze, double before)
+    private static SourceRecord WithResult(SourceRecord record, PeerReply reply, FreezeClock? freeze, double before, double answered)
     {
         if (freeze is null)
             return record with { Detail = "" };
@@ -316,7 +332,7 @@ internal sealed partial class SourceMove : IDisposable
             parts[part == "total" ? "resume" : part] = milliseconds;
         // From the freeze to the moment the release was sent, half of what the wire took, and the destination's own time until its tasks ran.
         double resume = reply.Parts.GetValueOrDefault("total");
-        double wire = Math.Max(0, freeze.Elapsed - before - resume) / 2;
+        double wire = Math.Max(0, answered - before - resume) / 2;
         return record with { Detail = "", FreezeMs = Math.Round(before + wire + resume, 1), FreezeParts = parts };
     }
 
@@ -339,15 +355,6 @@ internal sealed partial class SourceMove : IDisposable
                 Update(record => record with { Detail = $"runs at {record.Request.DestinationNode}; removing what is left here failed, trying again: {e.Message}" });
                 await Task.Delay(TimeSpan.FromSeconds(2), _tools.Time, shutdown);
             }
-        }
-        try
-        {
-            await _peer.KnownAsync(shutdown);
-        }
-        catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException)
-        {
-            // Only spares the destination a question after a power cut; the container runs there either way.
-            LogKnownFailed(_log, e, Record.Request.DestinationNode);
         }
         DeleteWork();
         Advance(SourceInput.Removed, record => record with { Detail = "" });

@@ -1,60 +1,71 @@
-using Evacuator.Common.Hosting;
+using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 
 namespace Evacuator.NodeAgent.PageStore;
 
-/// <summary>What systemd kept of one process that was still owed pages. The name is MOVE.VIRTUALPID.NUMBER; each descriptor's has its kind added.</summary>
-internal sealed record KeptDescriptors(string Name, Guid MoveId, int VirtualPid, SafeFileHandle UserFault, SafeFileHandle Data, SafeFileHandle Table)
+/// <summary>
+/// What systemd kept of one process whose pages had arrived. All of its descriptors have the same name; which is which, and whose, they say themselves.
+/// </summary>
+/// <param name="UserFault">null until it is restored</param>
+/// <param name="Data">null for a child that was forked before it was filled: it reads its parent's</param>
+internal sealed record KeptDescriptors(string Name, Guid MoveId, int VirtualPid, SafeFileHandle? UserFault, SafeFileHandle? Data, SafeFileHandle Table)
 {
-    public static IReadOnlyList<string> Kinds { get; } = ["uffd", "data", "table"];
-
     private const int First = 3; // SD_LISTEN_FDS_START
 
-    /// <summary>Takes the descriptors that systemd handed to this process; whatever is incomplete or unknown is closed.</summary>
+    /// <summary>Takes the descriptors that systemd handed to this process.</summary>
     /// <param name="count">$LISTEN_FDS</param>
     /// <param name="names">$LISTEN_FDNAMES</param>
     /// <param name="processId">$LISTEN_PID: they are meant for this process only</param>
-    public static IReadOnlyList<KeptDescriptors> Take(string? count, string? names, string? processId)
+    /// <returns>what is complete, and the names of all the rest, which nobody can use; of those nothing is open here any more</returns>
+    public static (IReadOnlyList<KeptDescriptors> Kept, IReadOnlyList<string> Useless) Take(string? count, string? names, string? processId)
     {
-        if (!int.TryParse(count, out int descriptors) || names is null || processId != Environment.ProcessId.ToString())
-            return [];
-        Dictionary<string, Dictionary<string, SafeFileHandle>> found = [];
+        if (!int.TryParse(count, NumberStyles.None, CultureInfo.InvariantCulture, out int descriptors) || names is null
+            || processId != Environment.ProcessId.ToString(CultureInfo.InvariantCulture))
+            return ([], []);
         string[] list = names.Split(':');
-        for (int i = 0; i < descriptors; i++)
-        {
-            SafeFileHandle handle = new(First + i, ownsHandle: true);
-            int dot = i < list.Length ? list[i].LastIndexOf('.') : -1;
-            if (dot < 0)
-            {
-                handle.Dispose();
-                continue;
-            }
-            if (!found.TryGetValue(list[i][..dot], out Dictionary<string, SafeFileHandle>? kinds))
-                found[list[i][..dot]] = kinds = [];
-            if (kinds.Remove(list[i][(dot + 1)..], out SafeFileHandle? twice))
-                twice.Dispose();
-            kinds[list[i][(dot + 1)..]] = handle;
-        }
-        List<KeptDescriptors> complete = [];
-        foreach ((string name, Dictionary<string, SafeFileHandle> kinds) in found)
-        {
-            if (name.Split('.') is [var move, var pid, _] && Guid.TryParseExact(move, "N", out Guid id) && int.TryParse(pid, out int virtualPid)
-                && kinds.TryGetValue("uffd", out SafeFileHandle? userFault) && kinds.TryGetValue("data", out SafeFileHandle? data) && kinds.TryGetValue("table", out SafeFileHandle? table))
-                complete.Add(new KeptDescriptors(name, id, virtualPid, userFault, data, table));
-            else
-                foreach (SafeFileHandle handle in kinds.Values)
-                    handle.Dispose();
-        }
-        return complete;
+        return Sort(Enumerable.Range(0, descriptors).Select(i => (i < list.Length ? list[i] : "", new SafeFileHandle(First + i, ownsHandle: true))));
     }
 
-    /// <summary>Lets go of them, here and in systemd's keeping.</summary>
-    public void Drop(SystemdNotify systemd)
+    /// <inheritdoc cref="Take"/>
+    internal static (IReadOnlyList<KeptDescriptors> Kept, IReadOnlyList<string> Useless) Sort(IEnumerable<(string Name, SafeFileHandle Handle)> descriptors)
     {
-        UserFault.Dispose();
-        Data.Dispose();
+        List<KeptDescriptors> kept = [];
+        List<string> rest = [];
+        foreach (IGrouping<string, SafeFileHandle> process in descriptors.GroupBy(item => item.Name, item => item.Handle))
+        {
+            SafeFileHandle? userFault = null, data = null, table = null;
+            bool strange = false;
+            foreach (SafeFileHandle handle in process)
+            {
+                // "anon_inode:[userfaultfd]", "/memfd:evacuator-index-17 (deleted)"
+                string link = new FileInfo($"/proc/self/fd/{(int)handle.DangerousGetHandle()}").LinkTarget ?? "";
+                ref SafeFileHandle? place = ref data;
+                if (link.Contains("[userfaultfd]", StringComparison.Ordinal))
+                    place = ref userFault;
+                else if (link.Contains($":{RegionTable.FileName}", StringComparison.Ordinal))
+                    place = ref table;
+                else
+                    strange |= !link.Contains($":{ProcessPages.FileName}", StringComparison.Ordinal);
+                strange |= place is not null;
+                place ??= handle;
+            }
+            if (!strange && table is not null && RegionTable.ReadOwner(table) is { } owner && (userFault ?? data) is not null)
+            {
+                kept.Add(new KeptDescriptors(process.Key, owner.Move, owner.VirtualPid, userFault, data, table));
+                continue;
+            }
+            rest.Add(process.Key);
+            foreach (SafeFileHandle handle in process)
+                handle.Dispose();
+        }
+        return (kept, rest);
+    }
+
+    /// <summary>Closes them here.</summary>
+    public void Close()
+    {
+        UserFault?.Dispose();
+        Data?.Dispose();
         Table.Dispose();
-        foreach (string kind in Kinds)
-            systemd.RemoveDescriptor($"{Name}.{kind}");
     }
 }

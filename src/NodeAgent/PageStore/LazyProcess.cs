@@ -42,16 +42,20 @@ internal sealed unsafe class LazyProcess : IDisposable
     /// <param name="moves">memory that the process has moved since it was restored</param>
     public LazyProcess(SafeFileHandle userFault, ProcessPages pages, RegionTable owed, AddressMoves moves)
     {
-        (UserFault, _pages, _owed, _moves) = (userFault, pages, owed, moves);
+        (UserFault, _pages, _owed, _moves, VirtualPid) = (userFault, pages, owed, moves, pages.VirtualPid);
     }
 
     public SafeFileHandle UserFault { get; }
 
-    public int VirtualPid => _pages.VirtualPid;
+    /// <summary>Noted here: who asks may come after the table is gone.</summary>
+    public int VirtualPid { get; }
 
     public SafeFileHandle DataFile => _pages.Data;
 
     public SafeFileHandle TableFile => _owed.File;
+
+    /// <summary>A forked child, which reads the data of its parent.</summary>
+    public bool SharesData => !ReferenceEquals(_owed, _pages.Table);
 
     public int Regions => _owed.Count;
 
@@ -128,7 +132,7 @@ internal sealed unsafe class LazyProcess : IDisposable
                         break;
                     case Interop.PageFill.UFFD_EVENT_FORK:
                         _pages.AddUser();
-                        (children ??= []).Add(new LazyProcess(new SafeFileHandle((int)(uint)message.arg0, ownsHandle: true), _pages, _owed.Clone(VirtualPid), _moves.Clone()) { OnWanted = OnWanted });
+                        (children ??= []).Add(new LazyProcess(new SafeFileHandle((int)(uint)message.arg0, ownsHandle: true), _pages, _owed.Clone(VirtualPid, _moves), _moves.Clone()) { OnWanted = OnWanted });
                         break;
                     default:
                         throw new IOException($"the userfaultfd of process {VirtualPid} gave an event {message.Event:x} that was never asked for");
@@ -178,7 +182,8 @@ internal sealed unsafe class LazyProcess : IDisposable
     }
 
     /// <summary>The bytes of pages that were away, into the store. Nobody reads them there before <see cref="Arrived"/>.</summary>
-    public void Store(ulong address, ReadOnlySpan<byte> bytes)
+    /// <returns>false if the process is gone: they are not there</returns>
+    public bool Store(ulong address, ReadOnlySpan<byte> bytes)
     {
         while (bytes.Length > 0)
         {
@@ -187,7 +192,7 @@ internal sealed unsafe class LazyProcess : IDisposable
             lock (_lock)
             {
                 if (IsGone)
-                    return;
+                    return false;
                 region = _owed.Find(address);
                 if (region >= 0)
                     bytes[..length].CopyTo(new Span<byte>(_pages.Locate(region, page), length));
@@ -195,6 +200,7 @@ internal sealed unsafe class LazyProcess : IDisposable
             address += (ulong)length;
             bytes = bytes[length..];
         }
+        return true;
     }
 
     /// <summary>Pages that were away are in the store now, or are known to be zero; threads that wait for them go on.</summary>
@@ -231,7 +237,7 @@ internal sealed unsafe class LazyProcess : IDisposable
             IsGone = true;
         // Closing the last reference ends the registration: what was never owed reads as zero from now on, without asking us.
         UserFault.Dispose();
-        if (!ReferenceEquals(_owed, _pages.Table))
+        if (SharesData)
             _owed.Dispose();
         _pages.Dispose();
     }

@@ -75,8 +75,11 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>Ends when no thread of it touches a process any more, however it went.</summary>
     public Task Ended => _ended.Task;
 
-    /// <summary>Told of each descriptor that must outlive this process: name and descriptor, and whether it is a userfaultfd.</summary>
-    public Action<LazyProcess>? OnProcess { get; init; }
+    /// <summary>Told of each process whose descriptors must outlive this program, as soon as they are here; false if they will not.</summary>
+    public Func<LazyProcess, bool>? Keep { get; private init; }
+
+    /// <summary>Asked once all processes are restored and before anybody hears of it; false if not all that was told to <see cref="Keep"/> is safe.</summary>
+    public Func<bool>? AllKept { get; private init; }
 
     /// <summary>Pages that are away and that a process stands still for, each once as long as it waits. Ends with the fill.</summary>
     public ChannelReader<WantedPage> Wanted => _wanted.Reader;
@@ -85,18 +88,19 @@ internal sealed partial class LazySession : IDisposable
     public long PagesAway => Snapshot().Sum(process => process.PagesAway);
 
     /// <summary>Listens; from now on CRIU may connect.</summary>
-    /// <param name="pages">by virtual pid; a task without an entry is owed nothing</param>
+    /// <param name="pages">by virtual pid; a task without an entry is owed nothing, and each that is owed anything must come</param>
     /// <param name="workDirectory">CRIU's: the socket's name is relative to it</param>
     /// <param name="fatal">has to end this program: the fill cannot go on, and no descriptor of it may be closed while pages are owed</param>
     public static LazySession Listen(
-        IReadOnlyDictionary<int, ProcessPages> pages, string workDirectory, TimeProvider time, ILogger log, Action<Exception> fatal, Action<LazyProcess>? onProcess = null)
+        IReadOnlyDictionary<int, ProcessPages> pages, string workDirectory, TimeProvider time, ILogger log, Action<Exception> fatal,
+        Func<LazyProcess, bool>? keep = null, Func<bool>? allKept = null)
     {
         string path = Path.Combine(workDirectory, "lazy-pages.socket");
         File.Delete(path);
         Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         listener.Bind(new UnixDomainSocketEndPoint(path));
         listener.Listen(1);
-        LazySession session = new(pages, listener, path, time, log, fatal) { OnProcess = onProcess };
+        LazySession session = new(pages, listener, path, time, log, fatal) { Keep = keep, AllKept = allKept };
         session._filler = new Thread(session.Accept) { Name = "lazy fill", IsBackground = true };
         session._filler.Start();
         new Thread(session.AnswerFaults) { Name = "lazy faults", IsBackground = true, Priority = ThreadPriority.AboveNormal }.Start();
@@ -106,10 +110,11 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>Goes on with processes that an earlier life of the agent had begun to fill.</summary>
     /// <inheritdoc cref="Listen"/>
     public static LazySession Resume(
-        IReadOnlyList<LazyProcess> processes, string workDirectory, TimeProvider time, ILogger log, Action<Exception> fatal, Action<LazyProcess>? onProcess = null)
+        IReadOnlyList<LazyProcess> processes, string workDirectory, TimeProvider time, ILogger log, Action<Exception> fatal,
+        Func<LazyProcess, bool>? keep = null)
     {
         Socket unused = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log, fatal) { OnProcess = onProcess };
+        LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log, fatal) { Keep = keep };
         session._processes.AddRange(processes);
         foreach (LazyProcess process in processes)
             process.OnWanted = session.Want;
@@ -125,19 +130,26 @@ internal sealed partial class LazySession : IDisposable
     /// <param name="bytes">whole pages; empty: <paramref name="pages"/> pages are zero</param>
     public void Arrive(int pid, ulong address, int pages, ReadOnlySpan<byte> bytes)
     {
-        // Not while a fork is on its way into the list: the child's own table would never hear of them.
-        lock (_forking)
+        try
         {
-            bool stored = false;
-            foreach (LazyProcess process in Snapshot())
+            // Not while a fork is on its way into the list: the child's own table would never hear of them.
+            lock (_forking)
             {
-                if (process.VirtualPid != pid)
-                    continue;
-                if (!stored)
-                    process.Store(address, bytes);
-                stored = true;
-                process.Arrived(address, pages, bytes.IsEmpty);
+                bool stored = false;
+                foreach (LazyProcess process in Snapshot())
+                {
+                    if (process.VirtualPid != pid)
+                        continue;
+                    // One that is gone stores nothing, and its child may still wait.
+                    stored = stored || process.Store(address, bytes);
+                    process.Arrived(address, pages, bytes.IsEmpty);
+                }
             }
+        }
+        catch (IOException e)
+        {
+            // Not the sender's fault, and whoever waits for the page must not wait for ever.
+            Break(e);
         }
         _arrived.Set();
     }
@@ -171,6 +183,7 @@ internal sealed partial class LazySession : IDisposable
         {
             using Socket criu = _listener.Accept();
             Span<byte> word = stackalloc byte[4];
+            HashSet<int> missing = [.. _pages.Where(process => process.Value.Table.CountPages() + process.Value.Table.CountAway() > 0).Select(process => process.Key)];
             while (true)
             {
                 ReadExactly(criu, word);
@@ -183,8 +196,14 @@ internal sealed partial class LazySession : IDisposable
                 SafeFileHandle userFault = Interop.ReceiveDescriptor(criu.SafeHandle) ?? throw new IOException($"CRIU sent no userfaultfd for process {pid}");
                 if (!_pages.TryGetValue(pid, out ProcessPages? pages))
                     pages = ProcessPages.Create(pid);
-                Add(new LazyProcess(userFault, pages, pages.Table, new AddressMoves()));
+                if (!Add(new LazyProcess(userFault, pages, pages.Table, new AddressMoves())))
+                    throw new IOException($"systemd does not keep the descriptors of process {pid}: a restart of the agent would lose its memory");
+                missing.Remove(pid);
             }
+            if (missing.Count > 0)
+                throw new IOException($"CRIU says that all is restored, but processes {string.Join(", ", missing)} never asked for their memory");
+            if (AllKept?.Invoke() == false)
+                throw new IOException("systemd did not confirm that it keeps the processes' descriptors: a restart of the agent would lose their memory");
             _restored.TrySetResult();
         }
         catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
@@ -210,13 +229,14 @@ internal sealed partial class LazySession : IDisposable
         }
     }
 
-    private void Add(LazyProcess process)
+    private bool Add(LazyProcess process)
     {
         // Kept by systemd before anything else: from here on a page of it can be lost only with the host.
-        OnProcess?.Invoke(process);
+        bool kept = Keep?.Invoke(process) != false;
         process.OnWanted = Want;
         lock (_lock)
             _processes.Add(process);
+        return kept;
     }
 
     /// <summary>Somebody waits for a page that is away.</summary>
@@ -322,7 +342,9 @@ internal sealed partial class LazySession : IDisposable
                     if (entries[i].Returned != 0)
                         lock (_forking)
                             foreach (LazyProcess child in processes[i].HandleMessages(ref _faults))
-                                Add(child);
+                                if (!Add(child))
+                                    // It is alive and being filled; ending anything for it would lose what this only risks.
+                                    LogChildNotKept(_log, child.VirtualPid);
             }
         }
         catch (Exception e)
@@ -355,6 +377,9 @@ internal sealed partial class LazySession : IDisposable
         foreach (LazyProcess process in Snapshot())
             process.Dispose();
     }
+
+    [LoggerMessage(1502, LogLevel.Error, "a child of process {Pid} was forked before it was filled, and systemd has no room for its descriptors: until it is filled, do not restart the agent")]
+    private static partial void LogChildNotKept(ILogger log, int pid);
 
     [LoggerMessage(1501, LogLevel.Critical, "filling the memory of a restored container cannot go on; nothing is lost: systemd keeps its pages and descriptors for the next life of the agent")]
     private static partial void LogFillFailed(ILogger log, Exception e);

@@ -15,6 +15,9 @@ namespace Evacuator.NodeAgent.PageStore;
 /// </remarks>
 internal sealed unsafe class ProcessPages : IDisposable
 {
+    /// <summary>Beginning of the memfd's name.</summary>
+    public const string FileName = "evacuator-pages-";
+
     /// <summary>Mapped at once: 512 chunks. Only touched pages take memory.</summary>
     private const ulong SlabBytes = 1UL << 30;
 
@@ -29,12 +32,13 @@ internal sealed unsafe class ProcessPages : IDisposable
 
     public int VirtualPid => Table.VirtualPid;
 
-    public static ProcessPages Create(int virtualPid)
+    /// <inheritdoc cref="RegionTable.Create"/>
+    public static ProcessPages Create(int virtualPid, Guid move = default)
     {
-        SafeFileHandle data = Interop.CreateMemoryFile($"evacuator-pages-{virtualPid}", Interop.FileMemory.MFD_CLOEXEC);
+        SafeFileHandle data = Interop.CreateMemoryFile($"{FileName}{virtualPid}", Interop.FileMemory.MFD_CLOEXEC);
         if (data.IsInvalid)
             throw Interop.Failure("memfd_create", Interop.LastError);
-        return new ProcessPages(data, RegionTable.Create(virtualPid));
+        return new ProcessPages(data, RegionTable.Create(virtualPid, move));
     }
 
     /// <summary>Takes over what an earlier life of the agent left with systemd.</summary>

@@ -9,21 +9,26 @@ namespace Evacuator.NodeAgent.PageStore;
 /// by systemd is all that a restarted agent needs.
 /// </summary>
 /// <remarks>
-/// Layout, in the machine's byte order: header of 4096 bytes { u64 magic "EVPT\2", u64 regions, u64 virtual pid,
-/// u64 moves, moves of { u64 stored, u64 length, u64 wanted } }, then 144 bytes a region
+/// Layout, in the machine's byte order: header of 4096 bytes { u64 magic "EVPT\3", u64 regions, u64 virtual pid,
+/// u64 moves, 16 bytes id of the container's move, moves of { u64 stored, u64 length, u64 wanted } }, then 144 bytes a region
 /// { u64 base address, u64 chunk number, u64 held[8], u64 away[8] }. Chunk n is the 2 MiB at n × 2 MiB of the data memfd. Not safe for several threads:
 /// the owner's lock guards it.
 /// </remarks>
 internal sealed unsafe class RegionTable : IDisposable
 {
+    /// <summary>Beginning of the memfd's name.</summary>
+    public const string FileName = "evacuator-index-";
+
     public const ulong RegionBytes = 2 << 20;
     public const int PagesPerRegion = 512;
 
-    private const ulong Magic = 0x0254505645;
+    private const ulong Magic = 0x0354505645;
     private const int HeaderBytes = 4096;
+    private const int MoveIdAt = 32;
+    private const int MovesAt = 48;
 
-    /// <summary>Moves that a restart can know of. More are rare beyond measure, and only a restart in the middle of a fill would miss them.</summary>
-    private const int MaxMoves = (HeaderBytes - 32) / 24;
+    /// <summary>Moves that a restart can know of. More are rare beyond measure; a restart in the middle of such a fill does not guess.</summary>
+    private const int MaxMoves = (HeaderBytes - MovesAt) / 24;
 
     /// <summary>4 TiB of touched regions a process; the file is sparse, only what is used takes memory.</summary>
     private const int MaxRegions = 1 << 21;
@@ -45,11 +50,15 @@ internal sealed unsafe class RegionTable : IDisposable
     /// <summary>The process's pid in the container's pid namespace.</summary>
     public int VirtualPid => (int)((ulong*)_map)[2];
 
+    public Guid MoveId => new(new ReadOnlySpan<byte>(_map + MoveIdAt, 16));
+
     private static nuint MapBytes => HeaderBytes + (nuint)MaxRegions * (nuint)sizeof(Region);
 
-    public static RegionTable Create(int virtualPid)
+    /// <param name="virtualPid">the process</param>
+    /// <param name="move">what it arrives by</param>
+    public static RegionTable Create(int virtualPid, Guid move)
     {
-        SafeFileHandle file = Interop.CreateMemoryFile($"evacuator-index-{virtualPid}", Interop.FileMemory.MFD_CLOEXEC);
+        SafeFileHandle file = Interop.CreateMemoryFile($"{FileName}{virtualPid}", Interop.FileMemory.MFD_CLOEXEC);
         if (file.IsInvalid)
             throw Interop.Failure("memfd_create", Interop.LastError);
         if (Interop.SetFileSize(file, (long)MapBytes) != 0)
@@ -57,7 +66,17 @@ internal sealed unsafe class RegionTable : IDisposable
         RegionTable table = new(file, Map(file));
         ((ulong*)table._map)[0] = Magic;
         ((ulong*)table._map)[2] = (ulong)virtualPid;
+        move.TryWriteBytes(new Span<byte>(table._map + MoveIdAt, 16));
         return table;
+    }
+
+    /// <summary>Whose table it is, without opening it; null if it is none.</summary>
+    public static (Guid Move, int VirtualPid)? ReadOwner(SafeFileHandle file)
+    {
+        Span<byte> head = stackalloc byte[MovesAt];
+        if (RandomAccess.GetLength(file) != (long)MapBytes || RandomAccess.Read(file, head, 0) != head.Length || BitConverter.ToUInt64(head) != Magic)
+            return null;
+        return (new Guid(head[MoveIdAt..MovesAt]), (int)BitConverter.ToUInt64(head[16..]));
     }
 
     /// <summary>Takes over the table that an earlier life of the agent left with systemd.</summary>
@@ -120,32 +139,35 @@ internal sealed unsafe class RegionTable : IDisposable
 
     public void KeepMoves(IReadOnlyList<AddressMoves.Piece> moves)
     {
-        ulong* at = (ulong*)_map + 4;
+        ulong* at = (ulong*)(_map + MovesAt);
         int count = Math.Min(moves.Count, MaxMoves);
         for (int i = 0; i < count; i++)
             (*at++, *at++, *at++) = (moves[i].Stored, moves[i].Length, moves[i].Wanted);
-        Volatile.Write(ref ((ulong*)_map)[3], (ulong)count);
+        Volatile.Write(ref ((ulong*)_map)[3], (ulong)moves.Count);
     }
 
+    /// <exception cref="InvalidDataException">there were more than the table has room for</exception>
     public AddressMoves ReadMoves()
     {
+        if (((ulong*)_map)[3] > (ulong)MaxMoves)
+            throw new InvalidDataException($"process {VirtualPid} has moved its memory {((ulong*)_map)[3]} times, {MaxMoves} are noted: where its pages belong is not known any more");
         AddressMoves moves = new();
-        ulong* at = (ulong*)_map + 4;
+        ulong* at = (ulong*)(_map + MovesAt);
         for (int i = 0; i < Math.Min((int)((ulong*)_map)[3], MaxMoves); i++, at += 3)
             moves.Restore([new AddressMoves.Piece(at[0], at[1], at[2])]);
         return moves;
     }
 
     /// <summary>A second table with the same bits: what a forked child is owed.</summary>
-    public RegionTable Clone(int virtualPid)
+    public RegionTable Clone(int virtualPid, AddressMoves moves)
     {
-        RegionTable copy = Create(virtualPid);
+        RegionTable copy = Create(virtualPid, MoveId);
         for (int i = 0; i < Count; i++)
         {
             copy.FindOrAdd(At(i).Base);
             copy.At(i) = At(i);
         }
-        copy.KeepMoves(ReadMoves().Pieces);
+        copy.KeepMoves(moves.Pieces);
         return copy;
     }
 

@@ -24,6 +24,9 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     /// <summary>Bytes held at the last count, and all that came since; at first counted at once, for an earlier stream may have left some.</summary>
     private long _arrived = long.MaxValue / 2;
 
+    /// <summary>Makes the store of a process that had none.</summary>
+    public Func<int, ProcessPages> NewStore { get; init; } = pid => ProcessPages.Create(pid);
+
     /// <summary>Told at the end of each round.</summary>
     public Action? OnRound { get; init; }
 
@@ -121,7 +124,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
                 return store;
             if (stores.Count >= MaxProcesses)
                 throw new InvalidDataException($"more than {MaxProcesses} processes");
-            return stores[pid] = ProcessPages.Create(pid);
+            return stores[pid] = NewStore(pid);
         }
     }
 

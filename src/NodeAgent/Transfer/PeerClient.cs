@@ -96,7 +96,7 @@ internal sealed class PeerClient : IDisposable
 
     public Task<PeerReply> ReleaseAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Post, "/release", null, cancel);
 
-    public Task KnownAsync(CancellationToken cancel) => SendAsync(HttpMethod.Post, "/known", null, cancel);
+    public Task<PeerReply> KnownAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Post, "/known", null, cancel);
 
     public Task<PeerReply> ForgetAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Delete, "", null, cancel);
 

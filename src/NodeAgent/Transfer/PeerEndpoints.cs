@@ -123,8 +123,7 @@ internal static class PeerEndpoints
     {
         if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
             return refusal;
-        await move!.KnownAsync(context.RequestAborted);
-        return Results.NoContent();
+        return Json(await move!.KnownAsync(context.RequestAborted));
     }
 
     private static async Task<IResult> ForgetAsync(Guid id, HttpContext context, MoveRegistry registry)

@@ -20,7 +20,7 @@ namespace Evacuator.NodeAgent.Transfer;
 /// POST   /v1/moves/{id}/complete   CompleteRequest      → 200 PeerReply(Ready)  Receiving → Ready, all checked
 ///        ── the source journals Released ──
 /// POST   /v1/moves/{id}/release                         → 200 PeerReply(Running | Failed), after the restore; may be repeated
-/// POST   /v1/moves/{id}/known                           → 204                   the source has journaled the answer
+/// POST   /v1/moves/{id}/known                           → 200 PeerReply         the source has heard Running; answered Running, it removes its own
 /// GET    /v1/moves/{id}                                 → 200 PeerReply         an unknown id is answered Failed, for ever, unless a container of that name runs: 409
 /// DELETE /v1/moves/{id}                                 → 200 PeerReply(Failed) with the frames that were held; 409 once released
 /// </code>
@@ -49,11 +49,13 @@ internal static class PeerProtocol
 /// <summary>A container on offer.</summary>
 /// <param name="Container">everything that belongs to it</param>
 /// <param name="Engine">the source can send its memory while it runs; without, its memory is in the images</param>
-internal sealed record Offer(ContainerDescription Container, bool Engine);
+/// <param name="Processes">that it has now: the destination must be able to keep descriptors for each</param>
+internal sealed record Offer(ContainerDescription Container, bool Engine, int Processes = 0);
 
 /// <summary>Whether the destination takes the container; if not, every reason.</summary>
 /// <param name="Engine">it takes the memory ahead of the images, too; only if it was offered</param>
-internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false);
+/// <param name="WhyNoEngine">why it does not, though it was offered</param>
+internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "");
 
 /// <summary>What changed while the container stood still and travels last.</summary>
 /// <param name="Neighbours">the neighbour tables of its interfaces, freshest state (ContainerDescription as JSON)</param>

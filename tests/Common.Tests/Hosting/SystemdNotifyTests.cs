@@ -87,6 +87,35 @@ public sealed partial class SystemdNotifyTests : IDisposable
         Assert.Equal("kept text", Encoding.UTF8.GetString(content));
     }
 
+    [Fact]
+    public async Task Barrier_SystemdComesToIt_EndsOnlyThen()
+    {
+        using SystemdNotify notify = new(Listen(isAbstract: true));
+
+        // Nobody reads: what was sent is on its way, and no more than that.
+        Assert.False(notify.Barrier(TimeSpan.FromMilliseconds(1)));
+        Task<bool> waiting = Task.Run(() => notify.Barrier(TimeSpan.FromMinutes(1)));
+        Assert.Equal(("BARRIER=1", true), ReceiveAndClose());
+        Assert.Equal(("BARRIER=1", true), ReceiveAndClose());
+
+        Assert.True(await waiting);
+    }
+
+    /// <summary>Reads a message as systemd does, and closes what came with it.</summary>
+    private unsafe (string Text, bool Descriptor) ReceiveAndClose()
+    {
+        byte[] text = new byte[256];
+        Interop.DescriptorMessage control = default;
+        fixed (byte* start = text)
+        {
+            Interop.IoVector vector = new() { Base = start, Length = (nuint)text.Length };
+            Interop.MessageHeader message = new() { Vectors = &vector, VectorCount = 1, Control = &control, ControlLength = (nuint)sizeof(Interop.DescriptorMessage) };
+            nint length = ReceiveMessage(_systemd.SafeHandle, &message, 0);
+            using SafeFileHandle received = new(control.Descriptor, ownsHandle: true);
+            return (Encoding.UTF8.GetString(text, 0, (int)length), control.Type == Interop.SCM_RIGHTS);
+        }
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("a:b")]

@@ -44,6 +44,72 @@ public sealed class MoveJournalTests : IDisposable
         Assert.Single(journal.ReadSources());
     }
 
+    /// <summary>A directory where SQLite needs a file: the database can be read and not be opened, as on a disk that has become read-only.</summary>
+    [Fact]
+    public void Journal_DiskCanOnlyBeRead_GoesOnWithWhatItHeldAndReturnsToTheDisk()
+    {
+        string disk = Path.Combine(_root, "disk"), run = Path.Combine(_root, "run");
+        using (MoveJournal journal = MoveJournal.Open(disk, run))
+            journal.Write(Record());
+        Directory.CreateDirectory(Path.Combine(disk, "moves.db-shm"));
+        using (MoveJournal journal = MoveJournal.Open(disk, run))
+        {
+            Assert.Contains(disk, journal.Degraded, StringComparison.Ordinal);
+            Assert.Equal(SourcePhase.Released, Assert.Single(journal.ReadSources()).Phase);
+            journal.Write(Record() with { Phase = SourcePhase.Removing });
+            journal.Write(Arrival());
+        }
+        // Once more in between: what is newer stays.
+        using (MoveJournal journal = MoveJournal.Open(disk, run))
+            Assert.Equal(SourcePhase.Removing, Assert.Single(journal.ReadSources()).Phase);
+
+        Directory.Delete(Path.Combine(disk, "moves.db-shm"));
+        using MoveJournal again = MoveJournal.Open(disk, run);
+
+        Assert.Null(again.Degraded);
+        Assert.Equal(SourcePhase.Removing, Assert.Single(again.ReadSources()).Phase);
+        Assert.Single(again.ReadDestinations());
+        Assert.Empty(Directory.GetFiles(run));
+    }
+
+    [Fact]
+    public void Prune_KeepsWhatMayStillBeAskedFor()
+    {
+        DateTimeOffset now = DateTimeOffset.UnixEpoch.AddYears(1);
+        DateTimeOffset old = now - MoveJournal.Memory - TimeSpan.FromHours(1), aWhileAgo = now - MoveJournal.DescriptionMemory - TimeSpan.FromHours(1);
+        using MoveJournal journal = MoveJournal.Open(_root, _root);
+        journal.Write(Record() with { Updated = old });
+        SourceRecord moved = Record(Guid.NewGuid()) with { Phase = SourcePhase.Moved, Updated = old };
+        journal.Write(moved);
+        DestinationRecord forgotten = Arrival() with { Phase = DestinationPhase.Failed, Updated = old };
+        DestinationRecord known = Arrival() with { SourceKnows = true, Updated = aWhileAgo, Description = "large" };
+        DestinationRecord unknown = Arrival() with { Updated = old, Description = "large" };
+        foreach (DestinationRecord record in (DestinationRecord[])[forgotten, known, unknown])
+            journal.Write(record);
+
+        Assert.Equal([moved.Request.MoveId, forgotten.MoveId], journal.Prune(now));
+
+        // Released, and running without its source knowing: for ever.
+        Assert.Equal(SourcePhase.Released, Assert.Single(journal.ReadSources()).Phase);
+        Assert.Equal([(known.MoveId, null), (unknown.MoveId, "large")], journal.ReadDestinations().Select(record => (record.MoveId, record.Description)));
+        Assert.Empty(journal.Prune(now));
+    }
+
+    private static DestinationRecord Arrival() => new()
+    {
+        MoveId = Guid.NewGuid(),
+        TokenHash = "",
+        SourceNode = "node1",
+        Container = "c2",
+        MemoryBytes = 1,
+        LeaseSeconds = 60,
+        Phase = DestinationPhase.Running,
+        BootId = "b",
+        Updated = DateTimeOffset.UnixEpoch,
+    };
+
+    private static SourceRecord Record(Guid id) => Record() with { Request = Record().Request with { MoveId = id } };
+
     private static SourceRecord Record() => new()
     {
         Request = new MoveRequest

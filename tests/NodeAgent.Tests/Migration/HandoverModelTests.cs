@@ -53,6 +53,17 @@ public class HandoverModelTests
             Assert.True(world.EverRan, $"removed before it ran elsewhere: {world}");
     }
 
+    /// <summary>Also if the destination loses its power between its answer and the removal at the source.</summary>
+    [Fact]
+    public void Handover_OnlyTheDestinationLosesPower_RunsInExactlyOnePlaceUntilItHasBeenHandedOver()
+    {
+        World[] ends = [.. Reachable().Where(world => world is { SourceRebooted: false, LostAfterKnown: false, Source: SourcePhase.Moved or SourcePhase.Stayed })];
+
+        Assert.Contains(ends, world => world is { DestinationRebooted: true, EverRan: true, Source: SourcePhase.Stayed });
+        foreach (World world in ends)
+            Assert.True((world.SourceTasks == Tasks.Running) ^ (world.DestinationTasks == Tasks.Running), $"not exactly one: {world}");
+    }
+
     private enum Tasks
     {
         None,
@@ -65,13 +76,21 @@ public class HandoverModelTests
     /// <param name="RunningReply">an answer "Running" is on the wire</param>
     /// <param name="FailedReply">an answer "Failed" is on the wire</param>
     /// <param name="ForgetSent">a request to forget is on the wire</param>
+    /// <param name="KnownSent">the source's word that it has heard Running is on the wire</param>
+    /// <param name="SourceKnown">the destination has journaled that word</param>
+    /// <param name="KnownReply">its confirmation is on the wire</param>
+    /// <param name="LostAfterKnown">the destination lost its power after that: what every container risks on every host</param>
     private sealed record World(
         SourcePhase Source, Tasks SourceTasks, DestinationPhase Destination, Tasks DestinationTasks,
-        bool ReadyHeard, bool ReleaseSent, bool RunningReply, bool FailedReply, bool ForgetSent, bool SourceKnown, bool EverRan, bool Rebooted);
+        bool ReadyHeard = false, bool ReleaseSent = false, bool RunningReply = false, bool FailedReply = false, bool ForgetSent = false, bool KnownSent = false,
+        bool SourceKnown = false, bool KnownReply = false, bool EverRan = false, bool SourceRebooted = false, bool DestinationRebooted = false, bool LostAfterKnown = false)
+    {
+        public bool Rebooted => SourceRebooted || DestinationRebooted;
+    }
 
     private static HashSet<World> Reachable()
     {
-        World start = new(SourcePhase.Accepted, Tasks.Running, DestinationPhase.Announced, Tasks.None, false, false, false, false, false, false, false, false);
+        World start = new(SourcePhase.Accepted, Tasks.Running, DestinationPhase.Announced, Tasks.None);
         HashSet<World> seen = [start];
         Queue<World> open = new(seen);
         while (open.TryDequeue(out World? world))
@@ -96,15 +115,14 @@ public class HandoverModelTests
             yield return w with { Source = reverting };
         if (SourceTransitions.Next(w.Source, SourceInput.Reverted) is { } stayed)
             yield return w with { Source = stayed, SourceTasks = w.SourceTasks == Tasks.Frozen ? Tasks.Running : w.SourceTasks, ForgetSent = true };
-        if (w.RunningReply && SourceTransitions.Next(w.Source, SourceInput.PeerRuns) is { } removing)
+        if (w.RunningReply && w.Source == SourcePhase.Released)
+            yield return w with { KnownSent = true };
+        if (w.KnownReply && SourceTransitions.Next(w.Source, SourceInput.PeerRuns) is { } removing)
             yield return w with { Source = removing };
         if (w.FailedReply && SourceTransitions.Next(w.Source, SourceInput.PeerFailed) is { } failed)
             yield return w with { Source = failed };
         if (SourceTransitions.Next(w.Source, SourceInput.Removed) is { } moved)
-        {
-            yield return w with { Source = moved, SourceTasks = Tasks.None, SourceKnown = w.SourceKnown || w.Destination == DestinationPhase.Running };
             yield return w with { Source = moved, SourceTasks = Tasks.None };
-        }
 
         // The destination's.
         if (w.Source == SourcePhase.Copying && DestinationTransitions.Next(w.Destination, DestinationInput.Offered) is { } receiving)
@@ -125,7 +143,11 @@ public class HandoverModelTests
             yield return w with { Destination = forgotten };
         if (w.ReleaseSent && w.Destination == DestinationPhase.Running)
             yield return w with { RunningReply = true };
-        if (w.Destination == DestinationPhase.Failed && (w.ReleaseSent || w.ForgetSent))
+        if (w.KnownSent && w.Destination == DestinationPhase.Running)
+            yield return w with { SourceKnown = true };
+        if (w.KnownSent && w.SourceKnown && w.Destination == DestinationPhase.Running)
+            yield return w with { KnownReply = true };
+        if (w.Destination == DestinationPhase.Failed && (w.ReleaseSent || w.ForgetSent || w.KnownSent))
             yield return w with { FailedReply = true };
 
         // Restarts of an agent change nothing but this: the source aborts what it may.
@@ -133,18 +155,25 @@ public class HandoverModelTests
         if (w.SourceTasks != Tasks.None)
         {
             SourcePhase after = SourceTransitions.Next(w.Source, SourceInput.Abort) ?? w.Source;
-            yield return w with { Source = after, SourceTasks = Tasks.None, Rebooted = true };
+            yield return w with { Source = after, SourceTasks = Tasks.None, SourceRebooted = true };
         }
         if (!w.Rebooted || w.Destination != DestinationPhase.Failed)
-            yield return w with { Destination = AfterReboot(w), DestinationTasks = Tasks.None, Rebooted = true };
+            yield return Rebooted(w);
         // A person has seen that the destination is off. It may come back later, as after any reboot.
         if (SourceTransitions.Next(w.Source, SourceInput.PeerGone) is { } settled)
-            yield return w with { Source = settled, Destination = AfterReboot(w), DestinationTasks = Tasks.None, Rebooted = true };
+            yield return Rebooted(w) with { Source = settled };
     }
 
-    private static DestinationPhase AfterReboot(World w) => w.Destination == DestinationPhase.Running && w.SourceKnown
-        ? w.Destination
-        : DestinationTransitions.Next(w.Destination, DestinationInput.LostByReboot)
-            ?? DestinationTransitions.Next(w.Destination, DestinationInput.Forget)
-            ?? w.Destination;
+    /// <summary>The destination's host: all its tasks are gone.</summary>
+    private static World Rebooted(World w) => w with
+    {
+        Destination = w.Destination == DestinationPhase.Running && w.SourceKnown
+            ? w.Destination
+            : DestinationTransitions.Next(w.Destination, DestinationInput.LostByReboot)
+                ?? DestinationTransitions.Next(w.Destination, DestinationInput.Forget)
+                ?? w.Destination,
+        DestinationTasks = Tasks.None,
+        DestinationRebooted = true,
+        LostAfterKnown = w.LostAfterKnown || (w.SourceKnown && w.DestinationTasks != Tasks.None),
+    };
 }

@@ -10,6 +10,7 @@ using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Migration;
 using Evacuator.NodeAgent.Network;
+using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Tests.Containers;
 using Evacuator.NodeAgent.Transfer;
 using Evacuator.Testing;
@@ -53,7 +54,6 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
             // A release that was on the wire arrives between the first answer and the request to forget.
             "DELETE" => Results.Json(new ErrorReply("c1 has been released and is Running here"), ApiJson.Options, statusCode: 409),
             "GET" => Answer(answers.Dequeue()),
-            _ when request.Path.Value!.EndsWith("/known", StringComparison.Ordinal) => Results.NoContent(),
             _ => Answer(DestinationPhase.Running),
         });
         using SourceMove move = Move(port, SourcePhase.Freezing, boot: "before");
@@ -159,7 +159,7 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
         MoveTools tools = new(runtime, new Preflight(), _network, new CgroupFreezer(TimeProvider.System), _journal, new AgentPaths { Runtime = $"{_root}/run", State = $"{_root}/journal" },
             new FaultPoints($"{_root}/fault-point", TimeProvider.System), _time)
         {
-            BootId = "now", RuncRoot = $"{_root}/state", Memory = MemoryFeatures.Probe(), MemoryStreams = 1, Systemd = new SystemdNotify(),
+            BootId = "now", RuncRoot = $"{_root}/state", Memory = MemoryFeatures.Probe(), MemoryStreams = 1, Systemd = new SystemdNotify(), Descriptors = new DescriptorStore(new SystemdNotify()),
         };
         SslClientAuthenticationOptions tls = new() { TargetHost = "localhost", RemoteCertificateValidationCallback = (_, _, _, _) => true };
         return new SourceMove(record, tools, new PeerClient($"127.0.0.1:{port}", port, tls, request.MoveId, "t", "c1"), NullLogger.Instance);

@@ -187,6 +187,10 @@ public sealed partial class LazyProcessTests
         // Late: nobody wants it any more.
         session.Arrive(1, start + 6 * Page, 1, Enumerable.Repeat((byte)1, (int)Page).ToArray());
         Assert.Equal(0, WaitingMemory.Read(start + 6 * Page)[0]);
+        // Later still: the store is gone.
+        await session.Ended;
+        session.Arrive(1, start + 6 * Page, 1, new byte[Page]);
+        Assert.Equal(0, session.PagesAway);
     }
 
     [RootFact]
