@@ -2,6 +2,7 @@ using Evacuator.Agent;
 using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
 using Evacuator.Journal;
+using Evacuator.Notices;
 using Evacuator.Redfish.Health;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -14,7 +15,7 @@ namespace Evacuator.Health;
 /// 6. Start. Whatever keeps it from acting is told and tried again while the signal stays.
 /// </remarks>
 internal sealed partial class SignalWatch(
-    ISignalSource source, BmcHealth health, SignalRules rules, CircuitBreaker breaker, EvacuationService evacuations, Admission admission, AgentClient agent,
+    ISignalSource source, BmcHealth health, SignalRules rules, CircuitBreaker breaker, EvacuationService evacuations, Admission admission, AgentClient agent, NoticeBook notices,
     JournalStore journal, EvacuatorOptions options, BrainTimings timings, TimeProvider time, ILogger<SignalWatch> log) : BackgroundService
 {
     private const string Fact = "signals";
@@ -115,7 +116,7 @@ internal sealed partial class SignalWatch(
         switch (answer.Outcome)
         {
             case GateOutcome.AskPerson:
-                return ($"it would empty itself{Off(answer)}, but a person has to decide: {answer.Why}", answer.Why);
+                return AskPerson(cause!, answer, answer.Why);
             case GateOutcome.Nothing when cause is null && grave.Length > 0:
                 return ("nothing more: its signals were dealt with by an evacuation, or were there when it was opened", null);
             case GateOutcome.Nothing:
@@ -124,7 +125,7 @@ internal sealed partial class SignalWatch(
 
         // 5.
         if (await breaker.AskAsync(token).ConfigureAwait(false) is { } held)
-            return ($"it would empty itself{Off(answer)}, but a person has to decide: {held}", held);
+            return AskPerson(cause!, answer, held);
         // 6.
         try
         {
@@ -134,6 +135,18 @@ internal sealed partial class SignalWatch(
         {
             breaker.Release();
         }
+    }
+
+    /// <summary>Told once for each finding, over restarts; the journal of the service has every change of the reason.</summary>
+    private (string Does, string? AsksPerson) AskPerson(SignalJudgement cause, GateAnswer answer, string why)
+    {
+        if (options.Evacuation.OnCriticalSignal != SignalAction.Ignore)
+        {
+            notices.Raise(notices.Make(NoticeKind.NeedsPerson, $"{_memory.TriggerOf(cause.Known.Signal.Key)}/held",
+                $"the hardware of {options.Node.Name} says that it has to be emptied ({HealthJudge.Describe(cause.Known.Signal)}), and a person has to decide: {why}. \"evacuator start\" there empties it"));
+        }
+
+        return ($"it would empty itself{Off(answer)}, but a person has to decide: {why}", why);
     }
 
     private (string Does, string? AsksPerson) Start(SignalJudgement cause, bool power)
