@@ -74,6 +74,7 @@ builder.Services
             BootId = bootId,
             RuncRoot = options.Containers.RuncRoot,
             Memory = MemoryFeatures.Probe(),
+            LeastSpeedPercent = options.Move.LeastSpeedPercent,
             MemoryStreams = options.Move.MemoryStreamsFor(Environment.ProcessorCount),
             Preloads = preloads,
             Experience = new FreezeExperience(Path.Combine(paths.State, "freeze-model.json")),

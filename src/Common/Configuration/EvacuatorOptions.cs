@@ -119,6 +119,9 @@ public sealed record MoveOptions
     /// <summary>memory-reserve: percent of a node's memory that inbound containers must leave free.</summary>
     public int MemoryReservePercent { get; init; } = 5;
 
+    /// <summary>least-speed: percent of its speed that a container may be slowed down to, for the time of its move.</summary>
+    public int LeastSpeedPercent { get; init; } = 50;
+
     /// <summary>memory-streams: connections for the memory of one container; 0: by the number of processors.</summary>
     public int MemoryStreams { get; init; }
 

@@ -13,6 +13,9 @@ internal sealed record AgentPaths
 
     public string FaultPoint => Path.Combine(Runtime, "fault-point");
 
+    /// <summary>What stood in cpu.max of containers that are slowed down now.</summary>
+    public string Throttled => Path.Combine(Runtime, "throttled");
+
     public string Move(Guid id) => Path.Combine(Runtime, "moves", id.ToString());
 
     public string Images(Guid id) => Path.Combine(Move(id), "images");

@@ -31,6 +31,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly List<DamagedPages> _damaged = [];
     private readonly List<RoundResult> _rounds = [];
     private readonly FreezeExperience _experience;
+    private readonly CgroupThrottle _throttle;
+    private readonly double _leastSpeed;
     private readonly TimeProvider _time;
     private readonly long _start;
 
@@ -38,15 +40,23 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private double _bytesPerSecond = 100e6;
     private bool _closed;
 
-    private MemoryAhead(ContainerTracker tracker, PageSender sender, string container, MoveTools tools, ILogger log)
+    private MemoryAhead(ContainerTracker tracker, PageSender sender, ContainerDescription container, MoveTools tools, ILogger log)
     {
-        (_tracker, _sender, _container, _log) = (tracker, sender, container, log);
+        (_tracker, _sender, _container, _log) = (tracker, sender, container.Name, log);
+        _throttle = new CgroupThrottle(container.CgroupPath, tools.Paths.Throttled, tools.Time);
+        _leastSpeed = LeastSpeed(container.Annotations, tools.LeastSpeedPercent) / 100.0;
         (_urgent, _experience, _time, _start) = (tools.Urgent, tools.Experience, tools.Time, tools.Time.GetTimestamp());
     }
 
     public long BytesSent => _sender.BytesSent;
 
     public int Rounds { get; private set; }
+
+    /// <summary>Part of its speed that the container runs at meanwhile: 1 unless it writes faster than its memory can be sent.</summary>
+    public double Speed => _throttle.Share;
+
+    /// <summary>Annotation of a container: the least speed, in percent, that it may be slowed down to for its move.</summary>
+    public const string LeastSpeedAnnotation = "evacuator.least-speed";
 
     public static async Task<MemoryAhead> StartAsync(ContainerDescription container, PeerClient peer, MoveTools tools, ILogger log, CancellationToken cancel)
     {
@@ -56,7 +66,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);
             foreach (ProcessTracking process in tracker.Processes.Where(process => process.WhyUntracked is not null))
                 LogUntracked(log, container.Name, process.HostPid, process.WhyUntracked!);
-            return new MemoryAhead(tracker, sender, container.Name, tools, log);
+            return new MemoryAhead(tracker, sender, container, tools, log);
         }
         catch
         {
@@ -73,7 +83,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <exception cref="ContainerException">its freeze would take too long</exception>
     public async Task PreCopyAsync(TimeSpan freezeBudget, Action progress, CancellationToken cancel)
     {
-        ConvergenceBudget budget = ConvergenceBudget.Default with { Freeze = freezeBudget, LowestThrottle = 1 };
+        ConvergenceBudget budget = ConvergenceBudget.Default with { Freeze = freezeBudget, LowestThrottle = _leastSpeed };
         double before = double.PositiveInfinity;
         while (true)
         {
@@ -86,10 +96,15 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             LogRound(_log, _container, Rounds, (long)(round.DataBytes >> 10), round.Duration.TotalMilliseconds, (long)(round.TrackedBytes >> 10));
             if (round.DataBytes >= LeastMeasured)
                 _bytesPerSecond = round.DataBytes / residue;
-            _rounds.Add(new RoundResult(round, Throttle: 1));
+            _rounds.Add(new RoundResult(round, _throttle.Share));
             Decision decision = ConvergencePolicy.Next(
                 new RoundHistory(_rounds, _time.GetElapsedTime(_start)), new Measurements(_bytesPerSecond, _experience.Model), budget);
-            if (decision.Kind is DecisionKind.GiveUp or DecisionKind.HelpConverge)
+            if (decision.Kind == DecisionKind.HelpConverge)
+            {
+                _throttle.Set(decision.Throttle);
+                LogSlowed(_log, _container, (int)(decision.Throttle * 100), _throttle.Kind, decision.Text);
+            }
+            if (decision.Kind == DecisionKind.GiveUp)
             {
                 _experience.Doubt();
                 throw new ContainerException(BlockerCode.None,
@@ -104,6 +119,15 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             before = residue;
         }
     }
+
+    /// <summary>Full speed again: right before the freeze, since a pulse would thaw it, and CRIU take a quota along.</summary>
+    public void EndThrottle() => _throttle.Release();
+
+    /// <returns>percent; what the container says goes before what the host says, nonsense is no permission</returns>
+    internal static int LeastSpeed(IReadOnlyDictionary<string, string> annotations, int host) =>
+        !annotations.TryGetValue(LeastSpeedAnnotation, out string? text) ? host
+        : int.TryParse(text.Trim().TrimEnd('%'), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int percent) && percent is >= 5 and <= 100 ? percent
+        : 100;
 
     /// <summary>What the freeze that is over depended on; null before the last round.</summary>
     public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last ? FreezeShape.From(last, last.DataBytes, _bytesPerSecond) : null;
@@ -130,6 +154,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        _throttle.Dispose();
         _tracker.Dispose();
         await CloseAsync();
     }
@@ -213,4 +238,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     [LoggerMessage(1603, LogLevel.Error, "{Container}: {Count} stretches of memory arrived damaged; sending them again")]
     private static partial void LogDamaged(ILogger log, string container, int count);
+
+    [LoggerMessage(1605, LogLevel.Warning, "{Container} writes faster than its memory can be sent: it runs at {Percent} % of its speed until it has moved ({Kind}; {Reason})")]
+    private static partial void LogSlowed(ILogger log, string container, int percent, ThrottleKind kind, string reason);
 }

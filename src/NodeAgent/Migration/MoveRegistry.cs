@@ -63,6 +63,9 @@ internal sealed partial class MoveRegistry(
     public override async Task StartAsync(CancellationToken cancel)
     {
         _ = tools.Journal.Prune(tools.Time.GetUtcNow());
+        Directory.CreateDirectory(tools.Paths.Throttled);
+        foreach (string cgroup in CgroupThrottle.RestoreAll(tools.Paths.Throttled))
+            LogSpeedRestored(_log, cgroup);
         HashSet<string> leaving = [.. tools.Journal.ReadSources()
             .Where(record => record.Phase is SourcePhase.Freezing or SourcePhase.Released or SourcePhase.Removing or SourcePhase.Reverting)
             .Select(record => record.Request.Container)];
@@ -349,6 +352,9 @@ internal sealed partial class MoveRegistry(
 
     [LoggerMessage(1304, LogLevel.Warning, "{Container} (move {MoveId}, {Phase}): systemd has kept the memory of {Count} processes; going on with it")]
     private static partial void LogMemoryKept(ILogger log, string container, Guid moveId, DestinationPhase phase, int count);
+
+    [LoggerMessage(1305, LogLevel.Warning, "{Cgroup} was slowed down when the agent ended; it runs at full speed again")]
+    private static partial void LogSpeedRestored(ILogger log, string cgroup);
 
     [LoggerMessage(1302, LogLevel.Critical, "move {MoveId} cannot go on; restarting the agent to recover it from the journal")]
     private static partial void LogMoveDied(ILogger log, Exception e, Guid moveId);

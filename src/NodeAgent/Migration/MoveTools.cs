@@ -32,6 +32,9 @@ internal sealed record MoveTools(
     /// <summary>Connections that the memory of one container travels on.</summary>
     public required int MemoryStreams { get; init; }
 
+    /// <summary>Percent of its speed that a container may be slowed down to where it writes faster than its memory can be sent.</summary>
+    public required int LeastSpeedPercent { get; init; }
+
     /// <summary>Keeps descriptors over a restart of the agent.</summary>
     public required SystemdNotify Systemd { get; init; }
 

@@ -108,7 +108,12 @@ internal sealed partial class SourceMove : IDisposable
             await Task.WhenAll(_peer.AskAsync(undoable.Token), _peer.AskAsync(undoable.Token));
             if (memory is not null)
                 await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs),
-                    () => Update(record => record with { Rounds = memory.Rounds, BytesSent = trees.BytesSent + memory.BytesSent }), undoable.Token);
+                    () => Update(record => record with
+                    {
+                        Rounds = memory.Rounds,
+                        BytesSent = trees.BytesSent + memory.BytesSent,
+                        Detail = memory.Speed < 1 ? $"it writes faster than its memory can be sent: slowed down to {memory.Speed * 100:0} % until it has moved" : record.Detail,
+                    }), undoable.Token);
             await _tools.Faults.ReachAsync("source.copied");
 
             // 4. Freeze, one container of this host at a time: two freezes side by side would each last as long as both.
@@ -118,6 +123,7 @@ internal sealed partial class SourceMove : IDisposable
             PrepareHold(container);
             Advance(SourceInput.FreezeBegins, record => record);
             await _tools.Faults.ReachAsync("source.freezing");
+            memory?.EndThrottle();
             freeze = new FreezeClock(_tools.Time);
             using IDisposable urgent = _tools.Urgent.Enter();
             using CancellationTokenSource deadline = new(_tools.Experience.BeforeRelease(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), _tools.Time);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Migration;
 using Evacuator.Testing;
 
 namespace Evacuator.NodeAgent.Tests.Containers;
@@ -94,6 +95,17 @@ public sealed class CgroupThrottleTests : IDisposable
         using CgroupThrottle throttle = new("/c1", _folder.Path, TimeProvider.System, Group("max 100000", 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => throttle.Set(share));
     }
+
+    [Theory]
+    [InlineData(null, 50)]
+    [InlineData("30", 30)]
+    [InlineData("30 %", 100)]
+    [InlineData("30%", 30)]
+    [InlineData("4", 100)]
+    [InlineData("101", 100)]
+    [InlineData("slow", 100)]
+    public void LeastSpeed_OfAnAnnotation_NonsenseIsNoPermission(string? text, int expected) =>
+        Assert.Equal(expected, MemoryAhead.LeastSpeed(text is null ? new Dictionary<string, string>() : new Dictionary<string, string> { [MemoryAhead.LeastSpeedAnnotation] = text }, host: 50));
 
     private string Quota => File.ReadAllText(_folder.Path + "/cgroup/c1/cpu.max");
 

@@ -159,7 +159,7 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
         MoveTools tools = new(runtime, new Preflight(), _network, new CgroupFreezer(TimeProvider.System), _journal, new AgentPaths { Runtime = $"{_root}/run", State = $"{_root}/journal" },
             new FaultPoints($"{_root}/fault-point", TimeProvider.System), _time)
         {
-            BootId = "now", RuncRoot = $"{_root}/state", Memory = MemoryFeatures.Probe(), MemoryStreams = 1, Systemd = new SystemdNotify(), Descriptors = new DescriptorStore(new SystemdNotify()),
+            BootId = "now", RuncRoot = $"{_root}/state", Memory = MemoryFeatures.Probe(), MemoryStreams = 1, LeastSpeedPercent = 50, Systemd = new SystemdNotify(), Descriptors = new DescriptorStore(new SystemdNotify()),
         };
         SslClientAuthenticationOptions tls = new() { TargetHost = "localhost", RemoteCertificateValidationCallback = (_, _, _, _) => true };
         return new SourceMove(record, tools, new PeerClient($"127.0.0.1:{port}", port, tls, request.MoveId, "t", "c1"), NullLogger.Instance);
