@@ -38,7 +38,7 @@ internal sealed partial class WindowService(
 
     internal async Task LookAsync(CancellationToken token)
     {
-        EndWhatIsLate();
+        await EndWhatIsLateAsync(token).ConfigureAwait(false);
         DateTimeOffset now = time.GetUtcNow();
         foreach (MaintenanceWindow window in windows.All)
         {
@@ -77,10 +77,16 @@ internal sealed partial class WindowService(
             LogOpened(log, window.Name, occurrence.Deadline);
     }
 
-    /// <summary>Too late for cancelling is when the host goes down already; then it is done in any case.</summary>
-    private void EndWhatIsLate()
+    /// <summary>
+    /// Too late for cancelling is when the host goes down already; then it is done in any case. One that still waits for its turn is late as soon as it would not be done in time.
+    /// </summary>
+    private async Task EndWhatIsLateAsync(CancellationToken token)
     {
-        if (evacuations.Active is not { State: { Trigger: { Until: { } until } } state } || time.GetUtcNow() < until || state.Phase == EvacuationPhase.Cancelling)
+        if (evacuations.Active is not { State: { Trigger.Until: { } until } state } || state.Phase == EvacuationPhase.Cancelling)
+            return;
+        bool waits = state is { Phase: EvacuationPhase.Closing, Trigger.Kind: TriggerKind.Window };
+        TimeSpan needed = waits ? await estimate.MakeAsync(token).ConfigureAwait(false) : TimeSpan.Zero;
+        if (time.GetUtcNow() + needed <= until)
             return;
         if (evacuations.Cancel($"{state.Trigger.RequestedBy}, which is over") is null)
             notices.Raise(notices.Make(NoticeKind.Window, $"{state.Trigger.Key}/over", $"{state.Trigger.RequestedBy} is over before this node was empty ({Words.Of(state.Phase)}): cancelled, what has moved stays there"));

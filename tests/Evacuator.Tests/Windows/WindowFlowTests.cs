@@ -67,6 +67,30 @@ public sealed class WindowFlowTests
     }
 
     [Fact]
+    public async Task Window_ThatWaitsForTheLockTooLong_IsCancelledBeforeItBegins()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(options: same => same with { Fleet = same.Fleet with { MaxEmptied = 1 } });
+        fleet["node1"].Agent.Containers["c1"] = FakeRack.Container("c1");
+        fleet["node1"].Agent.Hold = _ => true;
+        StartReply first = await fleet["node1"].EvacuateAsync();
+        await fleet["node1"].WaitAsync(first.Id, report => report.State == EvacuationPhase.Moving);
+        // Four minutes of work, and less than two left.
+        TestNode node = fleet["node2"];
+        node.Agent.Containers["c2"] = FakeRack.Container("c2", 8L << 30);
+        StartResult started = node.Service<EvacuationService>().Start(new Trigger
+        {
+            Kind = TriggerKind.Window,
+            Key = "window:w@1",
+            Reason = "firmware",
+            RequestedBy = "window w",
+            Until = DateTimeOffset.UtcNow.AddSeconds(100),
+        });
+
+        Assert.Equal(EvacuationPhase.Cancelled, (await node.WaitForEndAsync(started.Id!.Value)).State);
+        Assert.Equal(0, node.Agent.MovesStarted);
+    }
+
+    [Fact]
     public async Task Windows_AddTwiceAndRemove_AreAsToldAndARestartKeepsThem()
     {
         await using TestFleet fleet = await TestFleet.StartAsync(nodes: 1);
