@@ -53,6 +53,26 @@ public sealed class RefusedTests(ProductRack rack)
         }
     });
 
+    [LabFact]
+    public Task Budget_SmallerThanAnyFreeze_IsNotEvenFrozen() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1, "c", "--annotation", "evacuator.freeze-budget=50ms");
+        // The agent would die if it came to freeze anything.
+        await scene.Node1.ArmAsync("kill", "source.freezing");
+        Report report = await (await scene.Node1.EvacuateAsync()).EndAsync();
+        await scene.Node1.ShAsync("rm /run/evacuator-agent/fault-point");
+
+        ContainerReport stayed = report.Of(guest.Name);
+        Assert.True(report.State == "failed" && stayed.State is "stayed" or "blocked", $"not refused: {report}");
+        Assert.Null(stayed.FreezeMs);
+        Assert.Contains("is not frozen, because it would stand still for too long", stayed.Detail + string.Join(' ', stayed.Reasons), StringComparison.Ordinal);
+        // What was prepared for it at the peers is gone.
+        foreach (Node peer in new[] { scene.Node2, scene.Node3 })
+            Assert.Empty(await peer.TracesAsync(guest.Name));
+        Assert.Contains("runs", await scene.Node1.TracesAsync(guest.Name));
+        await guest.Client.AssertAliveAsync();
+    });
+
     private static async Task AssertRefusedAsync(Scene scene, Guest guest, string code, params string[] named)
     {
         // The agent would die if it came to freeze anything.
