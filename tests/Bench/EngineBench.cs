@@ -56,6 +56,8 @@ internal static class EngineBench
             await faulter.Input.WriteLineAsync("go");
             await faulter.Input.FlushAsync();
             FillReport report = await session.Filled.WaitAsync(TimeSpan.FromMinutes(2));
+            await faulter.Input.WriteLineAsync("filled");
+            await faulter.Input.FlushAsync();
             // "faults 900 p50 12000 p99 90000 bad 0"
             string[] words = (await faulter.LineAsync()).Split(' ');
             double Of(string name) => double.Parse(words[Array.IndexOf(words, name) + 1], CultureInfo.InvariantCulture);

@@ -6,6 +6,7 @@ return args switch
 {
     ["attach-loop", var pid, .. var rest] => AttachLoop.Run(int.Parse(pid), rest is [var count] ? int.Parse(count) : int.MaxValue),
     ["rounds", var pid, var count] => await Rounds.RunAsync(int.Parse(pid), int.Parse(count)),
+    ["charts", var file] => RackCommand.Draw(file),
     ["wire"] => await EngineBench.PrintAsync("wire", EngineBench.WireAsync),
     ["fill"] => await EngineBench.PrintAsync("fill", EngineBench.FillAsync),
     ["memory", var mebibytes, var rate] => await MemoryBench.RunAsync(int.Parse(mebibytes), int.Parse(rate)),
@@ -15,6 +16,6 @@ return args switch
 
 static int Usage()
 {
-    Console.Error.WriteLine($"usage: {RackCommand.Usage} | Bench memory MIB MIB_PER_SECOND | wire | fill | rounds PID COUNT | attach-loop PID [COUNT]");
+    Console.Error.WriteLine($"usage: {RackCommand.Usage} | Bench memory MIB MIB_PER_SECOND | charts BENCH_JSON | wire | fill | rounds PID COUNT | attach-loop PID [COUNT]");
     return 2;
 }

@@ -17,14 +17,15 @@ internal static class BenchCharts
         ChartRow[] freezes = [.. BenchCase.All
             .Select(item => new ChartRow(item.Title, [BenchTable.Number(root, "freeze_ms", item.Name, "engine"), BenchTable.Number(root, "freeze_ms", item.Name, "plain")]))
             .Where(row => row.Values.Any(value => value is not null))];
-        Save(directory, "bench-freeze.svg", "How long a container stands still", ["this engine", "plain runc checkpoint and restore"], freezes, "ms", logarithmic: true);
+        Save(directory, "bench-freeze.svg", "How long a container stands still", ["this engine", "plain runc checkpoint and restore"], freezes, "milliseconds", logarithmic: true);
         ChartRow[] clients = [.. BenchCase.All
             .Select(item => new ChartRow(item.Title, [BenchTable.Number(root, "client_pause_ms", item.Name), BenchTable.Number(root, "freeze_ms", item.Name, "engine")]))
             .Where(row => row.Values.All(value => value is not null))];
-        Save(directory, "bench-client.svg", "What its TCP client waits, beside the stand-still itself", ["longest wait of the client", "stand-still"], clients, "ms", logarithmic: false);
+        Save(directory, "bench-client.svg", "What its TCP client waits, beside the stand-still itself", ["longest wait of the client", "stand-still"], clients, "milliseconds", logarithmic: false);
         string[] parts = ["freeze", "memory", "dump", "send", "ready", "restore"];
-        ChartRow[] anatomy = [.. parts.Select(part => new ChartRow(part, [Part(root, "64mib", part), Part(root, "4gib", part)])).Where(row => row.Values.Any(value => value is not null))];
-        Save(directory, "bench-parts.svg", "Where the time of a stand-still goes", ["64 MiB", "4 GiB"], anatomy, "ms", logarithmic: false);
+        BenchCase[] sizes = [.. BenchCase.All.Where(item => item.Workload == "memory" && Part(root, item.Name, "dump") is not null)];
+        ChartRow[] anatomy = sizes.Length == 0 ? [] : [.. parts.Select(part => new ChartRow(part, [.. sizes.Select(item => Part(root, item.Name, part))]))];
+        Save(directory, "bench-parts.svg", "Where the time of a stand-still goes", [.. sizes.Select(item => item.Title.Split(',')[0])], anatomy, "milliseconds", logarithmic: false);
     }
 
     /// <summary>Median over the moves of a case.</summary>
@@ -65,7 +66,7 @@ internal static class BenchCharts
             double x = left + At(tick);
             svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{x:0.#}\" y1=\"{top - 8}\" x2=\"{x:0.#}\" y2=\"{height - 34}\" stroke=\"#d0d7de\"/><text x=\"{x:0.#}\" y=\"{height - 16}\" text-anchor=\"middle\" fill=\"#59636e\">{Label(tick)}</text>\n");
         }
-        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{width - 20}\" y=\"{height - 16}\" text-anchor=\"end\" fill=\"#59636e\">{unit}{(logarithmic ? ", log" : "")}</text>\n");
+        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{width - 20}\" y=\"57\" text-anchor=\"end\" fill=\"#59636e\">{unit}{(logarithmic ? ", logarithmic" : "")}</text>\n");
         for (int row = 0; row < rows.Count; row++)
         {
             int y = top + row * group;

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
 
 namespace Evacuator.Bench.Rack;
 
@@ -38,6 +39,15 @@ internal static class RackCommand
         BenchTable.Print(results.Root, Console.Out);
         BenchCharts.Write(results.Root, artifacts);
         return results.HasFailures ? 1 : 0;
+    }
+
+    /// <summary>Table and charts of results that are there already, beside them.</summary>
+    public static int Draw(string file)
+    {
+        JsonObject results = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
+        BenchTable.Print(results, Console.Out);
+        BenchCharts.Write(results, Path.GetDirectoryName(Path.GetFullPath(file))!);
+        return 0;
     }
 
     private static RackBenchOptions? Parse(string[] arguments)
