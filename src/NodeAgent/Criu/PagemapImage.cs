@@ -74,6 +74,20 @@ internal sealed class PagemapImage
         return new PagemapImage(_head, all);
     }
 
+    /// <summary>
+    /// Completes the images of all processes in a directory. Also of those to which nothing comes later: a process that has just been executed has
+    /// only its stack, CRIU marks that as one that may be asked for, and a lazy restore would leave it zero.
+    /// </summary>
+    /// <param name="lazy">what comes later, by pid in the container; processes that are not in it are owed nothing</param>
+    public static void CompleteAll(string directory, Func<int, IEnumerable<(ulong Address, ulong Pages)>> lazy)
+    {
+        const string start = "pagemap-";
+        foreach (string path in Directory.EnumerateFiles(directory, start + "*.img").ToArray())
+            // pagemap-shmem-ID.img are shared memory, which is never lazy.
+            if (int.TryParse(Path.GetFileNameWithoutExtension(path).AsSpan(start.Length), out int pid))
+                File.WriteAllBytes(path, Read(File.ReadAllBytes(path)).WithLazy(lazy(pid)).Write());
+    }
+
     public byte[] Write()
     {
         using MemoryStream image = new();

@@ -48,10 +48,8 @@ internal sealed partial class DestinationMove
     /// <exception cref="IOException">what has arrived is not safe from a restart of this program</exception>
     private void CompleteImages()
     {
-        foreach ((int pid, ProcessPages store) in _stores)
-            // A process that ended in the last moment has no image, and nothing is owed to it.
-            if (File.Exists(PagemapOf(pid)))
-                File.WriteAllBytes(PagemapOf(pid), PagemapImage.Read(File.ReadAllBytes(PagemapOf(pid))).WithLazy(store.Runs()).Write());
+        // A process that ended in the last moment has no image, and nothing is owed to it.
+        PagemapImage.CompleteAll(_tools.Paths.Images(Id), pid => _stores.TryGetValue(pid, out ProcessPages? store) ? store.Runs() : []);
         if (_stores.Count > 0 && !_tools.Systemd.Barrier(KeepingPatience))
             throw new IOException("systemd did not confirm that it keeps the memory that has arrived");
     }

@@ -1,4 +1,5 @@
 using Evacuator.NodeAgent.Criu;
+using Evacuator.Testing;
 
 namespace Evacuator.NodeAgent.Tests.Criu;
 
@@ -46,6 +47,22 @@ public class PagemapImageTests
         PagemapImage image = PagemapImage.Read(Image).WithLazy([(0x402000, 3)]);
 
         Assert.All(image.Entries, entry => Assert.Equal(entry.Address == 0x402000 ? PagemapEntry.Lazy : PagemapEntry.Present, entry.Flags));
+    }
+
+    /// <summary>A process that was executed just before the freeze has nothing in the page store, and its stack is all it begins with.</summary>
+    [Fact]
+    public void CompleteAll_ProcessThatIsOwedNothing_GetsItsStackAtOnce()
+    {
+        using TemporaryFolder folder = new();
+        foreach (string name in (string[])["pagemap-1.img", "pagemap-57.img", "pagemap-shmem-9.img"])
+            File.WriteAllBytes(Path.Combine(folder.Path, name), Image);
+
+        PagemapImage.CompleteAll(folder.Path, pid => pid == 1 ? [(0x402000, 3)] : []);
+
+        PagemapImage Of(string name) => PagemapImage.Read(File.ReadAllBytes(Path.Combine(folder.Path, name)));
+        Assert.Contains(new PagemapEntry(0x402000, 3, PagemapEntry.Lazy), Of("pagemap-1.img").Entries);
+        Assert.All(Of("pagemap-57.img").Entries, entry => Assert.Equal(PagemapEntry.Present, entry.Flags));
+        Assert.Equal(Image, File.ReadAllBytes(Path.Combine(folder.Path, "pagemap-shmem-9.img")));
     }
 
     [Fact]
