@@ -357,7 +357,7 @@ static void step(void) {
         case 4: if (area) protect(area); break;
         case 5: if (area) drop(area); break;
         case 6: change_heap(); break;
-        case 7: if (below(8) == 0) start_child(); break;
+        case 7: if (below(3) == 0) start_child(); break;
         case 8: collect_children(); break;
         case 9: if (below(16) == 0) check_all(false); break;
         default:
