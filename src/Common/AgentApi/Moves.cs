@@ -37,6 +37,9 @@ public enum MoveMode
 
     /// <summary>It is stopped here, its files travel, and it is started there: its processes and connections end.</summary>
     StopAndStart = 2,
+
+    /// <summary>Not at all: everything up to the dump is done as if it went live, and undone. Shows whether it could go, and how long it would stand still.</summary>
+    Rehearsal = 3,
 }
 
 /// <summary>Where a move stands, at the source. The names are part of the JSON interface and of the journal; numbers are never reused.</summary>

@@ -22,6 +22,8 @@ public sealed record EvacuatorOptions
 
     public SignalOptions Signals { get; init; } = new();
 
+    public RehearsalOptions Rehearsal { get; init; } = new();
+
     public PowerOptions Power { get; init; } = new();
 
     public NotifyOptions Notify { get; init; } = new();
@@ -128,6 +130,9 @@ public sealed record MoveOptions
     /// <summary>The same as a number that is not 0.</summary>
     public int MemoryStreamsFor(int processors) => MemoryStreams > 0 ? MemoryStreams : Math.Clamp(processors / 4, 1, 4);
 
+    /// <summary>stop-budget: the longest that a container which is stopped to be moved may be down before it is started again where it was.</summary>
+    public TimeSpan StopBudget { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>avoid-window: a peer whose next maintenance window begins within this time gets nothing.</summary>
     public TimeSpan AvoidWindow { get; init; } = TimeSpan.FromHours(1);
 }
@@ -182,6 +187,13 @@ public sealed record SignalOptions
 
     /// <summary>fleet-share: percent of the fleet's nodes that may be out when a node empties itself; at least one node, unless 0.</summary>
     public int FleetSharePercent { get; init; } = 25;
+}
+
+/// <summary>[rehearsal]</summary>
+public sealed record RehearsalOptions
+{
+    /// <summary>at: time of day, HH:MM in local time, at which all containers are rehearsed; empty: never by itself.</summary>
+    public string At { get; init; } = "";
 }
 
 /// <summary>[power]</summary>

@@ -34,6 +34,9 @@ internal static class SettingTypes
 
     public static SettingType<string> Uuid { get; } = new("a UUID like 4c4c4544-0042-3510-8056-b4c04f4e4d32", ReadUuid, Same);
 
+    public static SettingType<string> TimeOfDay { get; } = new(
+        "a time of day like 03:30", (string text, out string value) => Keep(text, out value, text.Length == 0 || TimeOnly.TryParseExact(text, "HH:mm", out _)), Same);
+
     public static SettingType<IReadOnlyList<string>> Words { get; } = new("words, space separated", ReadWords, value => string.Join(' ', value));
 
     public static SettingType<bool> YesNo { get; } = new("yes or no", ReadYesNo, value => value ? "yes" : "no");

@@ -71,6 +71,9 @@ internal static class Settings
             + "A container's annotation evacuator.least-speed overrides it."),
         Make("move", "memory-streams", SettingTypes.Number(0, 8), o => o.Move.MemoryStreams, (o, v) => o with { Move = o.Move with { MemoryStreams = v } },
             "Connections that the memory of one container travels on, side by side; one takes what one processor core can encrypt. 0: one for each four processors, at most 4."),
+        Make("move", "stop-budget", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
+            o => o.Move.StopBudget, (o, v) => o with { Move = o.Move with { StopBudget = v } },
+            "The longest that a container which is stopped to be moved (annotation evacuator.policy=cold or stop) may be down before it is started again where it was."),
         Make("move", "avoid-window", SettingTypes.DurationBetween(TimeSpan.Zero, TimeSpan.FromDays(7)),
             o => o.Move.AvoidWindow, (o, v) => o with { Move = o.Move with { AvoidWindow = v } },
             "A peer whose next maintenance window begins within this time gets no container: it would have to send it on."),
@@ -102,6 +105,9 @@ internal static class Settings
         Make("signals", "fleet-share", SettingTypes.Number(0, 100), o => o.Signals.FleetSharePercent, (o, v) => o with { Signals = o.Signals with { FleetSharePercent = v } },
             "Percent of the fleet's nodes that may be out (being emptied, closed, off or silent) when a node empties itself, itself included. Rounded down, but at least one node; "
             + "0: no node empties itself. Beyond it a person is asked."),
+
+        Make("rehearsal", "at", SettingTypes.TimeOfDay, o => o.Rehearsal.At, (o, v) => o with { Rehearsal = o.Rehearsal with { At = v } },
+            "Time of day, in local time, at which every container is rehearsed: frozen for a moment, dumped, and left running, so that it is known whether it could move. Empty: only on demand."),
 
         Make("power", "verify-timeout", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             o => o.Power.VerifyTimeout, (o, v) => o with { Power = o.Power with { VerifyTimeout = v } },

@@ -31,6 +31,9 @@ internal static class ApiEndpoints
         routes.MapGet(ApiRoutes.Evacuations + "/{id:guid}", Report);
         routes.MapPost(ApiRoutes.Cancel, Cancel);
         routes.MapPost(ApiRoutes.Settle, SettleAsync);
+        routes.MapPost(ApiRoutes.Retry, Retry);
+        routes.MapPost(ApiRoutes.Rehearsals, RehearseAsync);
+        routes.MapGet(ApiRoutes.Rehearsals, async (RehearsalService rehearsals, CancellationToken token) => Json(await rehearsals.ResultsAsync(token).ConfigureAwait(false)));
         routes.MapPost(ApiRoutes.Reopen, ReopenAsync);
         routes.MapGet(ApiRoutes.Config, Config);
         routes.MapGet(ApiRoutes.Signals, (BmcHealth health) => Json(health.Signals));
@@ -79,6 +82,7 @@ internal static class ApiEndpoints
             RequestedBy = CallerName(context),
             PowerOff = request.PowerOff,
             Partial = request.Partial ?? (request.OnShutdown ? true : null),
+            Deadline = request.DeadlineSeconds is { } limit ? time.GetUtcNow() + TimeSpan.FromSeconds(limit) : null,
             ForceAfter = request.ForceAfterSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         });
         return result.Id is { } id
@@ -100,6 +104,8 @@ internal static class ApiEndpoints
             return "the host goes down by itself: no power-off besides";
         if (request.ForceAfterSeconds is not null && !request.PowerOff)
             return "--force-after makes sense with --power-off only";
+        if (request.DeadlineSeconds is < 1 or > 7 * 86_400)
+            return "--deadline must be from one second to a week";
         return request.ForceAfterSeconds is < 0 or > 86_400 ? "--force-after must be at most one day" : null;
     }
 
@@ -113,7 +119,27 @@ internal static class ApiEndpoints
         ? Json(report)
         : Error(StatusCodes.Status404NotFound, $"this node knows no evacuation {id:D}");
 
-    private static IResult Cancel(HttpContext context, EvacuationService evacuations) => evacuations.Cancel(CallerName(context)) is { } why
+    private static IResult Cancel(HttpContext context, EvacuationService evacuations, bool? @return) => evacuations.Cancel(CallerName(context), @return ?? false) is { } why
+        ? Error(StatusCodes.Status409Conflict, why)
+        : Results.Json(evacuations.LastOwn(), ApiJson.Options, statusCode: StatusCodes.Status202Accepted);
+
+    private static async Task<IResult> RehearseAsync(RehearsalService rehearsals, string? container, CancellationToken token)
+    {
+        try
+        {
+            return Json(await rehearsals.RehearseAsync(container, token).ConfigureAwait(false));
+        }
+        catch (InvalidOperationException e)
+        {
+            return Error(StatusCodes.Status409Conflict, e.Message);
+        }
+        catch (AgentException e)
+        {
+            return Error(StatusCodes.Status503ServiceUnavailable, e.Message);
+        }
+    }
+
+    private static IResult Retry(HttpContext context, RetryRequest request, EvacuationService evacuations) => evacuations.Retry(request.Container, CallerName(context)) is { } why
         ? Error(StatusCodes.Status409Conflict, why)
         : Results.Json(evacuations.LastOwn(), ApiJson.Options, statusCode: StatusCodes.Status202Accepted);
 

@@ -15,7 +15,10 @@ namespace Evacuator.Api;
 /// POST   /v1/evacuations                  StartRequest → 202 StartReply; the same operation id again → 200 with the same evacuation
 /// GET    /v1/evacuations?limit=N          EvacuationReport[], newest first
 /// GET    /v1/evacuations/{id|last}        EvacuationReport
-/// POST   /v1/evacuations/current/cancel   → 202 EvacuationReport; 409 when there is none or it is too late
+/// POST   /v1/evacuations/current/cancel?return=true|false   → 202 EvacuationReport; 409 when there is none or it is too late
+/// POST   /v1/evacuations/current/retry    RetryRequest → 202; 409 with the reason when there is nothing to retry
+/// POST   /v1/rehearsals?container=NAME    → RehearsalState[] of that container or of all, after it has been done; 409 with the reason when it cannot be
+/// GET    /v1/rehearsals                   RehearsalState[]: the last result of each container
 /// POST   /v1/moves/settle                 SettleRequest → 200 SettleReply; 409 while the destination answers or its BMC says other than Off
 /// POST   /v1/reopen                       → 200 ReopenReply; 409 while an evacuation is under way
 /// GET    /v1/homecomings/plan?only=A&skip=B   HomecomingPlan: who would come home now; nothing is done
@@ -42,6 +45,8 @@ internal static class ApiRoutes
     public const string Evacuations = "/v1/evacuations";
     public const string Cancel = "/v1/evacuations/current/cancel";
     public const string Settle = "/v1/moves/settle";
+    public const string Retry = "/v1/evacuations/current/retry";
+    public const string Rehearsals = "/v1/rehearsals";
     public const string Reopen = "/v1/reopen";
     public const string Homecomings = "/v1/homecomings";
     public const string Windows = "/v1/windows";
@@ -62,6 +67,9 @@ internal sealed record StartRequest
     public string? Ticket { get; init; }
 
     public bool PowerOff { get; init; }
+
+    /// <summary>For the whole; null: it may take as long as it takes.</summary>
+    public int? DeadlineSeconds { get; init; }
 
     /// <summary>Move what fits although not all does; null: as the settings say.</summary>
     public bool? Partial { get; init; }
@@ -84,6 +92,8 @@ internal sealed record ReturnRequest
     /// <summary>All but these.</summary>
     public IReadOnlyList<string> Skip { get; init; } = [];
 }
+
+internal sealed record RetryRequest(string Container);
 
 internal sealed record StartReply(Guid Id, bool Existing, string Text);
 

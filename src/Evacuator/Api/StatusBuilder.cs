@@ -73,7 +73,7 @@ internal sealed class StatusBuilder(
         IReadOnlyList<ContainerReport> containers = await agent.GetContainersAsync(token).ConfigureAwait(false);
         IReadOnlyList<PeerView> views = await peers.SurveyAsync(token).ConfigureAwait(false);
         Plan plan = Planner.Make(containers, views, await services.PlacementAsync(token).ConfigureAwait(false));
-        IReadOnlyList<Experience> past = ExperienceReader.Read(journal);
+        IReadOnlyList<Experience> past = ExperienceReader.Read(journal, containers.Select(container => container.Name));
         plan = plan with
         {
             Containers = [.. plan.Containers.Select(planned => planned.Destination is null ? planned : planned with { Prediction = Predictor.Predict(planned.Container, planned.Mode, past) })],

@@ -16,6 +16,8 @@ internal static class EvacuatorCommand
         PlanVerb.Create(),
         SignalsVerb.Create(),
         CancelVerb.Create(),
+        RetryVerb.Create(),
+        RehearseVerb.Create(),
         SettleVerb.Create(),
         ReopenVerb.Create(),
         ReturnVerb.Create(),

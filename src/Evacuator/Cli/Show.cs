@@ -93,6 +93,10 @@ internal static class Show
             output.WriteLine($"  next: {report.Next}");
         output.WriteLine($"  why: {report.Reason}{(report.Ticket is { } ticket ? $" [{ticket}]" : "")}, asked by {report.RequestedBy}{(report.CancelledBy is { } by ? $", cancelled by {by}" : "")}");
         output.WriteLine($"  from {Time(report.Started)}{(report.Ended is { } ended ? $" to {Time(ended)}" : "")}, {Seconds(report.TotalSeconds)}");
+        if (report.EtaSeconds is { } eta)
+            output.WriteLine($"  the moves will take about {Seconds(eta)} more, as those so far tell");
+        if (report.Deadline is { } deadline && !report.State.IsEnd())
+            output.WriteLine($"  at {Time(deadline)} containers that may be stopped are, and the others stay");
         if (report.Waiting is { } waiting)
             output.WriteLine($"  {Wait(waiting)}");
         if (report.Containers.Count > 0)
@@ -210,7 +214,10 @@ internal static class Show
     {
         if (move.Waiting is { } waiting)
             return Wait(waiting);
-        return move.State is MovePhase.Moved ? "" : move.Detail;
+        string tried = move.Rungs.Count == 0 ? "" : $"tried before: {string.Join("; ", move.Rungs.Select(rung => $"{(rung.Mode == MoveMode.Live ? "live" : "stopped")} to {rung.Peer}: {rung.Detail}"))}";
+        if (move.State is MovePhase.Moved)
+            return move.Mode == MoveMode.Live ? tried : $"STOPPED here and started there{(tried.Length > 0 ? $"; {tried}" : "")}";
+        return tried.Length == 0 ? move.Detail : $"{move.Detail} ({tried})";
     }
 
     /// <summary>Times of day in UTC, as the journal has them; with the date unless it is today's report that is read anyway.</summary>

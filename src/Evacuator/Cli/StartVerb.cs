@@ -13,6 +13,8 @@ internal static class StartVerb
         Option<bool> powerOff = new("--power-off") { Description = "Power the host off when it is proven empty; a peer checks that on the BMC." };
         Option<TimeSpan?> forceAfter = CliOptions.DurationOption("--force-after", "With --power-off: let the peer force the power off if the host is still on after this time.");
         forceAfter.HelpName = "DURATION";
+        Option<TimeSpan?> deadline = CliOptions.DurationOption("--deadline", "Time for the whole: then containers that may be stopped are, and the others stay.");
+        deadline.HelpName = "DURATION";
         Option<bool> partial = new("--partial") { Description = "Move what fits even if there is no room for all; without, such a plan is refused whole." };
         Option<bool> wait = new("--wait") { Description = "Show the progress and wait for the end." };
         Option<Guid?> operation = new("--operation-id") { Description = "Id of this request: asking again with the same one changes nothing.", HelpName = "UUID", CustomParser = CliOptions.ParseUuid };
@@ -28,6 +30,7 @@ internal static class StartVerb
                 Reason = context.Get(reason)!,
                 Ticket = context.Get(ticket),
                 PowerOff = context.Get(powerOff),
+                DeadlineSeconds = context.Get(deadline) is { } limit ? (int)Math.Ceiling(limit.TotalSeconds) : null,
                 Partial = context.Get(partial) ? true : null,
                 ForceAfterSeconds = force is { } span ? (int)Math.Ceiling(span.TotalSeconds) : null,
             }, token).ConfigureAwait(false);
@@ -45,6 +48,6 @@ internal static class StartVerb
             if (!asJson && reply.Existing)
                 context.Out.WriteLine(reply.Text);
             return await Follow.RunAsync(client, reply.Id, context, asJson, TimeProvider.System, token).ConfigureAwait(false);
-        }, reason, ticket, powerOff, forceAfter, partial, wait, operation, json);
+        }, reason, ticket, powerOff, forceAfter, deadline, partial, wait, operation, json);
     }
 }

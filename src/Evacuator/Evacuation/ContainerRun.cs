@@ -17,13 +17,14 @@ namespace Evacuator.Evacuation;
 /// Moving     tell the own agent (same id = same move), watch it to its end
 /// </code>
 /// </summary>
-internal sealed partial class ContainerRun(RunServices services, IMoveLedger ledger, CancellationToken cancelRequested)
+internal sealed partial class ContainerRun(RunServices services, IMoveLedger ledger, CancellationToken cancelRequested, CancellationToken deadline = default)
 {
     private readonly ILogger _log = services.Logs.CreateLogger<ContainerRun>();
 
     /// <param name="container">its name</param>
     /// <param name="stop">the service stops: leave everything as it is, the next start continues</param>
-    public async Task RunAsync(string container, CancellationToken stop)
+    /// <param name="together">where the members of its group that left before it have gone: there or nowhere; null: anywhere</param>
+    public async Task RunAsync(string container, CancellationToken stop, string? together = null)
     {
         ledger.WaitMove(container, null);
         bool resumed = true;
@@ -35,8 +36,11 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
                 case MovePhase.Planned when cancelRequested.IsCancellationRequested:
                     ledger.Apply(container, new MoveInput.Cancel());
                     break;
+                case MovePhase.Planned when deadline.IsCancellationRequested && move.Mode == MoveMode.Live:
+                    ledger.Apply(container, new MoveInput.DeadlinePassed());
+                    break;
                 case MovePhase.Planned:
-                    await ChooseAsync(move, stop).ConfigureAwait(false);
+                    await ChooseAsync(move, together, stop).ConfigureAwait(false);
                     break;
                 case MovePhase.Reserving when cancelRequested.IsCancellationRequested:
                     await ForgetAsync(move, stop).ConfigureAwait(false);
@@ -59,10 +63,11 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
         }
     }
 
-    private async Task ChooseAsync(MoveState move, CancellationToken stop)
+    private async Task ChooseAsync(MoveState move, string? together, CancellationToken stop)
     {
         HashSet<string> tried = [.. move.Attempts.Select(attempt => attempt.Peer)];
-        string? peer = move.Destination is { } planned && !tried.Contains(planned) ? planned : null;
+        string? wanted = together ?? move.Destination;
+        string? peer = wanted is not null && !tried.Contains(wanted) ? wanted : null;
         if (peer is null && IsWorthAnotherTry(move))
         {
             // A service that is being restarted is away for a moment, and there is no other destination.
@@ -70,7 +75,7 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
             peer = cancelRequested.IsCancellationRequested ? null : move.Destination;
         }
 
-        if (peer is null && !move.Bound)
+        if (peer is null && !move.Bound && together is null)
             peer = Planner.Candidates(move.Container, await services.Peers.SurveyAsync(stop).ConfigureAwait(false), await services.PlacementAsync(stop).ConfigureAwait(false), tried)
             .Cast<string?>().FirstOrDefault();
         if (peer is null && cancelRequested.IsCancellationRequested)
@@ -166,7 +171,10 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
                 return;
             }
 
-            if (cancelRequested.IsCancellationRequested && !abortAsked)
+            bool late = deadline.IsCancellationRequested && after.Mode == MoveMode.Live;
+            if (late && !after.Late)
+                ledger.Apply(move.Name, new MoveInput.DeadlinePassed());
+            if ((cancelRequested.IsCancellationRequested || late) && !abortAsked)
             {
                 abortAsked = true;
                 await AgentAsync(move, t => services.Agent.AbortMoveAsync(move.MoveId, t), stop).ConfigureAwait(false);
@@ -228,7 +236,7 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
 
     private MoveRequest RequestFor(MoveState move)
     {
-        TimeSpan budget = ContainerPolicy.Of(move.Container).FreezeBudget ?? services.Options.Move.FreezeBudget;
+        TimeSpan budget = move.Mode == MoveMode.StopAndStart ? services.Options.Move.StopBudget : ContainerPolicy.Of(move.Container).FreezeBudget ?? services.Options.Move.FreezeBudget;
         string address = services.Peers.Find(move.Destination!)?.Peer.Address ?? move.Destination!;
         return new MoveRequest
         {
@@ -239,6 +247,7 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
             DestinationAddress = HostAndPort(address, services.Options.Fleet.AgentPort),
             Token = move.Token!,
             FreezeBudgetMs = (int)budget.TotalMilliseconds,
+            Mode = move.Mode,
         };
     }
 

@@ -93,7 +93,7 @@ internal sealed class EvacuationLedger : IMoveLedger
                 throw new InvalidOperationException($"move of {container}: {step.Error}");
             after = step.Next;
             // Bytes and rounds change several times a second and can be asked for again; only what decides something is worth an fsync.
-            if (before.Phase != after.Phase || before.MoveId != after.MoveId || before.Last?.Phase != after.Last?.Phase || before.Last?.Detail != after.Last?.Detail)
+            if (before.Phase != after.Phase || before.MoveId != after.MoveId || before.Late != after.Late || before.Last?.Phase != after.Last?.Phase || before.Last?.Detail != after.Last?.Detail)
                 _journal.Write(null, [after]);
             _snapshot = _snapshot with
             {

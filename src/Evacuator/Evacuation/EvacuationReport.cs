@@ -38,6 +38,12 @@ internal sealed record EvacuationReport
     /// <summary>From trigger to end, or to now.</summary>
     public required double TotalSeconds { get; init; }
 
+    /// <summary>When the moves will be over, as far as this evacuation's own moves tell; null: cannot be told, or none is left.</summary>
+    public double? EtaSeconds { get; init; }
+
+    /// <summary>When containers that may be stopped are, and the others stay; null: never.</summary>
+    public DateTimeOffset? Deadline { get; init; }
+
     /// <summary>What it waits for at this moment; null when it does not wait, or has ended.</summary>
     public Waiting? Waiting { get; init; }
 
@@ -71,6 +77,12 @@ internal sealed record ContainerMove
     public string? To { get; init; }
 
     public required MovePhase State { get; init; }
+
+    /// <summary>How it goes, or went.</summary>
+    public MoveMode Mode { get; init; } = MoveMode.Live;
+
+    /// <summary>Tries that ended here again, oldest first.</summary>
+    public IReadOnlyList<Rung> Rungs { get; init; } = [];
 
     /// <summary>The source agent's phase while it moves.</summary>
     public SourcePhase? Step { get; init; }

@@ -40,7 +40,7 @@ internal sealed partial class EvacuationRun
     public EvacuationLedger Ledger => _ledger;
 
     /// <summary>Asks the run to stop where it can. False, with the reason, when it is too late. The journal has it when this returns.</summary>
-    public bool TryCancel(string by, out string? error)
+    public bool TryCancel(string by, bool comeBack, out string? error)
     {
         if (_ledger.State.Phase == EvacuationPhase.PoweringOff)
         {
@@ -48,7 +48,7 @@ internal sealed partial class EvacuationRun
             return false;
         }
 
-        if (!_ledger.TryApply(new EvacuationInput.CancelRequested(by), out error))
+        if (!_ledger.TryApply(new EvacuationInput.CancelRequested(by, comeBack), out error))
         {
             error = $"it has ended already as {Words.Of(_ledger.State.Phase)}";
             return false;
@@ -116,6 +116,7 @@ internal sealed partial class EvacuationRun
     private async Task PlanAsync(CancellationToken token)
     {
         // What is on its way home goes on or is called off; it must not be moved by two at once.
+        await _services.Rehearsals.StandDownAsync(token).ConfigureAwait(false);
         await _services.Departures.StandDownAsync(waiting => _ledger.Wait(waiting), token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport> containers = await AgentAsync(_services.Agent.GetContainersAsync, "a plan is made", token).ConfigureAwait(false);
         EvacuationSnapshot snapshot = _ledger.Snapshot;
@@ -175,12 +176,15 @@ internal sealed partial class EvacuationRun
     // 3
     private async Task MoveAsync(CancellationToken stop)
     {
-        await MoveAllAsync(stop).ConfigureAwait(false);
+        // Again for those that a person has asked to be retried meanwhile.
+        do
+            await MoveAllAsync(stop).ConfigureAwait(false);
+        while (_ledger.Snapshot.Moves.Any(move => !move.Phase.IsEnd()));
         Advance(new EvacuationInput.MovesEnded());
     }
 
     /// <summary>Those already under way first (after a restart), then in the order of departure. A cancellation reaches each by <see cref="_cancel"/>.</summary>
-    private Task MoveAllAsync(CancellationToken stop)
+    private async Task MoveAllAsync(CancellationToken stop)
     {
         List<MoveState> open = [.. _ledger.Snapshot.Moves.Where(move => !move.Phase.IsEnd())
             .OrderByDescending(move => move.Phase).ThenBy(move => move.Order)];
@@ -191,14 +195,52 @@ internal sealed partial class EvacuationRun
                 $"moves to {move.Destination}"));
         }
 
-        ContainerRun runner = new(_services, _ledger, _cancel.Token);
-        return Parallel.ForEachAsync(open, new ParallelOptions { MaxDegreeOfParallelism = parallel, CancellationToken = stop },
-            async (move, token) => await runner.RunAsync(move.Name, token).ConfigureAwait(false));
+        using CancellationTokenSource deadline = DeadlineOf(_ledger.State.Trigger);
+        ContainerRun runner = new(_services, _ledger, _cancel.Token, deadline.Token);
+        List<IReadOnlyList<MoveState>> chains = [.. open.GroupBy(ChainOf).Select(chain => (IReadOnlyList<MoveState>)[.. chain])];
+        await Parallel.ForEachAsync(chains, new ParallelOptions { MaxDegreeOfParallelism = parallel, CancellationToken = stop }, async (chain, token) =>
+        {
+            string? together = null;
+            string? left = null;
+            foreach (MoveState move in chain)
+            {
+                if (left is not null && _ledger.Move(move.Name).Phase == MovePhase.Planned)
+                {
+                    _ledger.Apply(move.Name, new MoveInput.GroupBroken(left));
+                    continue;
+                }
+
+                await runner.RunAsync(move.Name, token, together).ConfigureAwait(false);
+                MoveState after = _ledger.Move(move.Name);
+                if (after.Phase == MovePhase.Moved)
+                    together = after.Destination;
+                else if (after.Phase.IsLeftHere())
+                    left = move.Name;
+            }
+        }).ConfigureAwait(false);
+    }
+
+    /// <summary>Members of a group leave one after the other, in their order; all others each on their own.</summary>
+    private static string ChainOf(MoveState move) => ContainerPolicy.Of(move.Container).Group is { } group ? $"group {group}" : $"container {move.Name}";
+
+    /// <summary>Cancelled when the time for the whole is over; never, if it has none.</summary>
+    private CancellationTokenSource DeadlineOf(Trigger trigger)
+    {
+        if (trigger.Deadline is not { } deadline)
+            return new CancellationTokenSource();
+        TimeSpan left = deadline - _services.Time.GetUtcNow();
+        CancellationTokenSource source = new(left > TimeSpan.Zero ? left : Timeout.InfiniteTimeSpan, _services.Time);
+        if (left <= TimeSpan.Zero)
+            source.Cancel();
+        return source;
     }
 
     // 4
     private async Task ProveAsync(CancellationToken token)
     {
+        // A retry may have come in the moment in which the last move ended.
+        if (_ledger.Snapshot.Moves.Any(move => !move.Phase.IsEnd()))
+            await MoveAllAsync(token).ConfigureAwait(false);
         EvacuationSnapshot snapshot = _ledger.Snapshot;
         await KeepClosedAsync(token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport> containers = await AgentAsync(_services.Agent.GetContainersAsync, "the proof of emptiness", token).ConfigureAwait(false);

@@ -16,4 +16,7 @@ internal sealed partial class EvacuationService
 
     [LoggerMessage(EventId = 263, Level = LogLevel.Critical, Message = "Evacuation {Id} broke by an internal error")]
     private static partial void LogDefect(ILogger logger, Guid id, Exception exception);
+
+    [LoggerMessage(EventId = 265, Level = LogLevel.Information, Message = "Evacuation {Id}: {Container} is tried again, asked by {User}")]
+    private static partial void LogRetried(ILogger logger, Guid id, string container, string user);
 }

@@ -1,7 +1,9 @@
 using System.Threading.Channels;
 using Evacuator.Agent;
+using Evacuator.Common.AgentApi;
 using Evacuator.Common.Hosting;
 using Evacuator.Journal;
+using Evacuator.Placement;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -97,14 +99,58 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
     public bool WasStarted(string triggerKey) => _journal.EvacuationByTrigger(triggerKey) is not null;
 
     /// <summary>Null when it is being cancelled; else why not.</summary>
-    public string? Cancel(string by)
+    /// <param name="comeBack">what has moved is brought back once the cancellation is over</param>
+    public string? Cancel(string by, bool comeBack = false)
     {
         if (_current is not { } run || Active is null)
             return "no evacuation is under way";
-        if (!run.TryCancel(by, out string? error))
+        if (!run.TryCancel(by, comeBack, out string? error))
             return error;
         LogCancelled(_log, run.Ledger.State.Id, by);
         return null;
+    }
+
+    /// <summary>Tries a container again that could not leave: in the evacuation that runs, or in the last one, which then goes on. Null when begun; else why not.</summary>
+    public string? Retry(string container, string by)
+    {
+        lock (_starting)
+        {
+            EvacuationLedger? ledger = Active;
+            if (ledger is null)
+            {
+                if (_journal.Evacuations(1) is not [{ Phase: EvacuationPhase.Failed } last])
+                    return "the last evacuation of this node has not failed, and none is under way: \"evacuator start\" begins one";
+                if (last.BootId != _services.BootId.Value)
+                    return "the host was restarted since that evacuation: \"evacuator start\" begins a new one";
+                ledger = new EvacuationLedger(_journal, _services.Time, last, _journal.Moves(last.Id));
+            }
+
+            if (ledger.Snapshot.Moves.FirstOrDefault(move => move.Name == container) is not { } before)
+                return $"evacuation {ledger.State.Id:D} knows no container {container}";
+            StepResult<MoveState> step = MoveMachine.Step(before, new MoveInput.Retry(), _services.Time.GetUtcNow());
+            if (!step.IsOk)
+                return $"{container} is {Words.Of(before.Phase)}: only what stayed, was blocked or cancelled can be tried again";
+            // How it goes is decided anew: what speaks against it may have gone.
+            (MoveMode mode, _) = Planner.ModeOf(before.Container, ContainerPolicy.Of(before.Container));
+            MoveState again = step.Next with { Mode = mode };
+
+            if (ledger.State.Phase == EvacuationPhase.Moving)
+            {
+                ledger.Apply(new EvacuationInput.Noted($"{by} retries {container}; it had stayed: {before.Detail}"), [again]);
+                LogRetried(_log, ledger.State.Id, container, by);
+                return null;
+            }
+
+            if (ledger.State.Phase != EvacuationPhase.Failed)
+                return $"evacuation {ledger.State.Id:D} is {Words.Of(ledger.State.Phase)}: wait for its end";
+            ledger.Apply(new EvacuationInput.RetryRequested(by, [container]), [again]);
+            EvacuationRun run = new(_services, ledger);
+            _current = run;
+            if (!_start.Writer.TryWrite(run))
+                throw new InvalidOperationException("an evacuation is waiting to be started although none is active");
+            LogRetried(_log, ledger.State.Id, container, by);
+            return null;
+        }
     }
 
     /// <summary>Lets the node take containers again. Null when done; else why not.</summary>
@@ -136,7 +182,7 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
     public EvacuationReport? Report(Guid id)
     {
         if (_current is { } run && run.Ledger.State.Id == id)
-            return ReportBuilder.Build(run.Ledger.Snapshot, _services.Time.GetUtcNow());
+            return ReportBuilder.Build(run.Ledger.Snapshot, _services.Time.GetUtcNow(), _services.Options.Move.Parallel);
         if (_journal.Evacuation(id) is { } state)
             return Build(state);
         return _journal.Witness(id) is { } witness ? ReportBuilder.Complete(witness, _services.Options.Node.Name) : null;

@@ -9,8 +9,10 @@ internal static class ExperienceReader
     /// <summary>Older ones were of another network, kernel or load.</summary>
     private const int LastEvacuations = 20;
 
-    public static IReadOnlyList<Experience> Read(JournalStore journal) =>
+    public static IReadOnlyList<Experience> Read(JournalStore journal, IEnumerable<string> containers) =>
     [
+        .. containers.Select(name => RehearsalService.Read(journal, name)).OfType<RehearsalState>().Where(rehearsal => rehearsal.CanMove)
+            .Select(rehearsal => new Experience(rehearsal.Container, rehearsal.MemoryBytes, 0, 0, 0, rehearsal.FreezeMs, rehearsal.At, Rehearsed: true)),
         .. journal.Evacuations(LastEvacuations).SelectMany(evacuation => journal.Moves(evacuation.Id))
             .Where(move => move is { Phase: MovePhase.Moved, Last: not null, Started: not null, Ended: not null })
             .Select(move => new Experience(move.Name, move.Container.MemoryBytes, move.Last!.BytesSent, (move.Ended!.Value - move.Started!.Value).TotalSeconds,

@@ -6,7 +6,8 @@ namespace Evacuator.Evacuation;
 /// <summary>Makes the report out of the journal's states: a pure function.</summary>
 internal static class ReportBuilder
 {
-    public static EvacuationReport Build(EvacuationSnapshot snapshot, DateTimeOffset now)
+    /// <param name="parallel">moves at once, for the time that is left</param>
+    public static EvacuationReport Build(EvacuationSnapshot snapshot, DateTimeOffset now, int parallel = 1)
     {
         EvacuationState state = snapshot.State;
         bool ended = state.Phase.IsEnd();
@@ -25,6 +26,8 @@ internal static class ReportBuilder
             Started = state.Started,
             Ended = state.Ended,
             TotalSeconds = Math.Round(((state.Ended ?? now) - state.Started).TotalSeconds, 1),
+            EtaSeconds = state.Phase == EvacuationPhase.Moving ? Eta.OfMoves(snapshot.Moves, parallel, now)?.TotalSeconds : null,
+            Deadline = state.Trigger.Deadline,
             Waiting = ended ? null : snapshot.Waiting,
             Problem = state.Problem,
             Next = NextStep(state),
@@ -96,6 +99,8 @@ internal static class ReportBuilder
         From = node,
         To = move.Phase is MovePhase.Blocked or MovePhase.Gone ? null : move.Destination,
         State = move.Phase,
+        Mode = move.Mode,
+        Rungs = move.Rungs,
         Step = move.Last?.Phase,
         MemoryBytes = move.Container.MemoryBytes,
         BytesSent = move.Last?.BytesSent ?? 0,

@@ -3,6 +3,7 @@ using Evacuator.Agent;
 using Evacuator.Common.AgentApi;
 using Evacuator.Evacuation;
 using Evacuator.Journal;
+using Evacuator.Placement;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -63,6 +64,7 @@ internal sealed partial class DepartureService : BackgroundService
                 Phase = MovePhase.Planned,
                 Destination = destination,
                 Bound = true,
+                Mode = Planner.ModeOf(container, ContainerPolicy.Of(container)).Mode,
             },
         };
         OpenDeparture open = new(new DepartureLedger(_journal, _services.Time, departure));

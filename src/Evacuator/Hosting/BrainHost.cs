@@ -96,6 +96,9 @@ internal static class BrainHost
         AddLoop<SignalWatch>(services);
         AddLoop<DepartureService>(services);
         AddLoop<HomecomingService>(services);
+        AddLoop<ReturnAfterCancel>(services);
+        services.AddSingleton<RehearsalBoard>();
+        AddLoop<RehearsalService>(services);
         AddLoop<SoakWatch>(services);
         AddLoop<NoticeService>(services);
         AddLoop<WindowService>(services);

@@ -39,7 +39,10 @@ internal abstract record EvacuationInput
     /// <summary>The witness has seen the host off.</summary>
     internal sealed record PowerVerified(PowerVerification Verification) : EvacuationInput;
 
-    internal sealed record CancelRequested(string By) : EvacuationInput;
+    /// <summary>A person wants a container of an evacuation that has failed tried again; the rest of the evacuation follows once more.</summary>
+    internal sealed record RetryRequested(string By, IReadOnlyList<string> Names) : EvacuationInput;
+
+    internal sealed record CancelRequested(string By, bool Return = false) : EvacuationInput;
 
     /// <summary>Everything that could be undone has been undone, and admission is open again.</summary>
     internal sealed record CancelSettled : EvacuationInput;

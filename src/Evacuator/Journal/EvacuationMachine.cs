@@ -11,6 +11,7 @@ namespace Evacuator.Journal;
 ///              └── new containers ┘  └──→ ArrangingPowerOff → PoweringOff → Done (off, seen by the witness)
 ///                                              └────────────────┴──→ Failed (host stays on)
 /// every phase before the shutdown was asked for: cancel → Cancelling → Cancelled
+/// Failed, on the operator's word: retry → Closing
 /// </code>
 /// </summary>
 internal static class EvacuationMachine
@@ -51,9 +52,22 @@ internal static class EvacuationMachine
             },
             (PoweringOff, PowerVerified seen) => state with { Phase = Done, Power = seen.Verification },
 
+            // The node may have been reopened since, so it begins where every evacuation begins.
+            (Failed, RetryRequested retry) => state with
+            {
+                Phase = Closing,
+                Problem = "",
+                Ended = null,
+                Proof = [],
+                Witness = null,
+                Led = null,
+                Notes = [.. state.Notes, $"{now:u} {retry.By} retries {string.Join(", ", retry.Names)}; it had failed: {state.Problem}"],
+            },
+
             (Closing or Planning or Moving or Proving or ArrangingPowerOff, CancelRequested cancel) =>
-                state with { Phase = Cancelling, CancelledBy = cancel.By },
-            // Asking twice changes nothing.
+                state with { Phase = Cancelling, CancelledBy = cancel.By, ReturnMoved = cancel.Return },
+            // Asking twice changes nothing; only what is to become of those that have moved can still be said.
+            (Cancelling, CancelRequested { Return: true }) => state with { ReturnMoved = true },
             (Cancelling or Cancelled, CancelRequested) => state,
             (Cancelling, CancelSettled) => state with { Phase = Cancelled },
 
@@ -68,6 +82,6 @@ internal static class EvacuationMachine
         bool ends = next.Phase.IsEnd() && !state.Phase.IsEnd();
         // It was over when the witness saw the host off, however long after that the host was switched on again; the witness's own report says the same.
         DateTimeOffset end = input is PowerVerified { Verification.At: var seenAt } && seenAt >= state.Started ? seenAt : now;
-        return StepResult<EvacuationState>.To(next with { Updated = now, Ended = ends ? end : state.Ended });
+        return StepResult<EvacuationState>.To(next with { Updated = now, Ended = ends ? end : next.Ended });
     }
 }

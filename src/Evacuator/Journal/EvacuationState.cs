@@ -45,6 +45,9 @@ internal sealed record EvacuationState
 
     public string? CancelledBy { get; init; }
 
+    /// <summary>What has moved is to come back once the cancellation is over.</summary>
+    public bool ReturnMoved { get; init; }
+
     /// <summary>Things worth knowing that changed nothing, oldest first: a restart of the service, a reboot, a witness that did not answer.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
 }

@@ -28,4 +28,13 @@ internal abstract record MoveInput
 
     /// <summary>The container has ended by itself before its move began.</summary>
     internal sealed record Vanished : MoveInput;
+
+    /// <summary>The time for the whole is over. What has not begun goes as its owner permits, or stays; what is under way is called back.</summary>
+    internal sealed record DeadlinePassed : MoveInput;
+
+    /// <summary>A person wants it tried again.</summary>
+    internal sealed record Retry : MoveInput;
+
+    /// <summary>A member of its group that was to leave before it is still here.</summary>
+    internal sealed record GroupBroken(string Member) : MoveInput;
 }

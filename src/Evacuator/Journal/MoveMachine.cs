@@ -1,4 +1,5 @@
 using Evacuator.Common.AgentApi;
+using Evacuator.Placement;
 using static Evacuator.Journal.MoveInput;
 using static Evacuator.Journal.MovePhase;
 
@@ -10,10 +11,14 @@ namespace Evacuator.Journal;
 /// Planned ⇄ Reserving → Moving → Moved | Stayed | Unknown
 ///    │  refused: next peer │ refused before anything was frozen: next peer
 ///    └→ Blocked, Cancelled, Gone
+/// Moving → Planned, one rung lower, where the container may be stopped; Stayed, Blocked, Cancelled → Planned on the operator's word
 /// </code>
 /// </summary>
 internal static class MoveMachine
 {
+    /// <summary>Live tries of a container that may be stopped, before it is: one failure may be the network's, or that of an agent that was restarted.</summary>
+    private const int LiveTries = 2;
+
     /// <summary>A pure function: no clock, no I/O. <paramref name="now"/> only dates the result.</summary>
     /// <param name="cancelling">whether the evacuation is being cancelled: a move that stays then was cancelled, it did not fail</param>
     public static StepResult<MoveState> Step(MoveState state, MoveInput input, DateTimeOffset now, bool cancelling = false)
@@ -33,10 +38,43 @@ internal static class MoveMachine
             (Reserving, Refused refused) => BackInLine(state, refused.Blockers),
 
             (Planned, NoneLeft) => state with { Phase = Blocked, Blockers = Reasons(state), Detail = Words(Reasons(state)) },
+            (Planned, GroupBroken broken) => state with
+            {
+                Phase = Blocked,
+                Blockers = [new Blocker(BlockerCode.GroupRule, $"{broken.Member} of its group is still here, and the group goes together (evacuator.group)")],
+                Detail = $"{broken.Member} of its group is still here, and the group goes together (evacuator.group)",
+            },
             (Planned, Vanished) => state with { Phase = Gone, Detail = "it had ended before its move began" },
 
             (Moving, Progress progress) when progress.Report.MoveId == state.MoveId => Follow(state, progress.Report, cancelling),
             (Reserving or Moving, Settled settled) when settled.End.IsEnd() => state with { Phase = settled.End, Detail = settled.Detail, Token = null },
+
+            (Planned or Reserving, DeadlinePassed) when state.Mode == MoveMode.Live && MayStop(state) => state with { Phase = Planned, Mode = MoveMode.StopAndStart, Late = true, Token = null },
+            (Planned or Reserving, DeadlinePassed) when state.Mode == MoveMode.Live => state with
+            {
+                Phase = Blocked,
+                Late = true,
+                Token = null,
+                Blockers = [TooLate],
+                Detail = TooLate.Text,
+            },
+            (Moving, DeadlinePassed) => state with { Late = true },
+
+            (Stayed or Blocked or Cancelled, Retry) => state with
+            {
+                Phase = Planned,
+                Destination = null,
+                Token = null,
+                Attempts = [],
+                Blockers = [],
+                Detail = "",
+                Last = null,
+                Late = false,
+                Started = null,
+                Ended = null,
+                // As it was planned: what it takes after that many tries is another question.
+                Rungs = [],
+            },
 
             (Planned or Reserving, Cancel) => state with
             {
@@ -59,6 +97,23 @@ internal static class MoveMachine
         // Known before anything was frozen, and a matter of that destination: another may take it.
         SourcePhase.Stayed when report.Blocker is { } blocker && report.FreezeMs is null && Destinations.IsReasonAgainst(blocker.Code)
             => BackInLine(state with { Last = report }, [blocker]),
+        // The ladder: live, live once more, stopped here and started there; each rung only where its owner permits it.
+        SourcePhase.Stayed when state.Mode == MoveMode.Live && MayStop(state) => state with
+        {
+            Phase = Planned,
+            Token = null,
+            Last = report,
+            Mode = state.Late || state.Rungs.Count + 1 >= LiveTries ? MoveMode.StopAndStart : MoveMode.Live,
+            Rungs = [.. state.Rungs, new Rung(state.Mode, state.Destination ?? "?", report.Detail, report.FreezeMs)],
+        },
+        SourcePhase.Stayed when state.Late && state.Mode == MoveMode.Live => state with
+        {
+            Phase = Stayed,
+            Last = report,
+            Token = null,
+            Detail = TooLate.Text,
+            Blockers = [TooLate],
+        },
         SourcePhase.Stayed => state with
         {
             Phase = Stayed,
@@ -69,6 +124,11 @@ internal static class MoveMachine
         },
         _ => state with { Last = report },
     };
+
+    private static Blocker TooLate { get; } = new(BlockerCode.DeadlineOver,
+        "the time for the whole evacuation (--deadline) was over, and it may not be stopped (annotation evacuator.policy=cold permits that)");
+
+    private static bool MayStop(MoveState state) => ContainerPolicy.Of(state.Container).MayStop;
 
     private static MoveState BackInLine(MoveState state, IReadOnlyList<Blocker> blockers) => state with
     {

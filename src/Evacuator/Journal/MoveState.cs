@@ -27,6 +27,12 @@ internal sealed record MoveState
     /// <summary>True: there or nowhere. False: another peer will do if that one does not take it.</summary>
     public bool Bound { get; init; }
 
+    /// <summary>Earlier tries that ended here again, oldest first: how it was tried, where to, and why it stayed.</summary>
+    public IReadOnlyList<Rung> Rungs { get; init; } = [];
+
+    /// <summary>The time for the whole was over while it was under way: it was called back.</summary>
+    public bool Late { get; init; }
+
     /// <summary>Proof towards the destination's agent that the move was announced; kept until the move ends.</summary>
     public string? Token { get; init; }
 
@@ -51,3 +57,6 @@ internal sealed record MoveState
 
 /// <summary>A destination that did not take a container, and why.</summary>
 internal sealed record Attempt(string Peer, IReadOnlyList<Blocker> Blockers);
+
+/// <summary>A step of the ladder that did not hold.</summary>
+internal sealed record Rung(MoveMode Mode, string Peer, string Detail, double? FreezeMs);

@@ -23,6 +23,9 @@ internal sealed record Trigger
 
     public bool PowerOff { get; init; }
 
+    /// <summary>When containers that may be stopped are, and the others stay; null: it may take as long as it takes.</summary>
+    public DateTimeOffset? Deadline { get; init; }
+
     /// <summary>Whether what fits may move although not all does; null: as the settings say.</summary>
     public bool? Partial { get; init; }
 

@@ -17,10 +17,6 @@ internal static class Planner
     /// <summary>With more peers than this, a container that fits nowhere gets one reason a kind and not one a peer.</summary>
     private const int PeersNamedOneByOne = 8;
 
-    /// <summary>Blockers that speak against moving its processes, and not against starting it elsewhere.</summary>
-    private static readonly HashSet<BlockerCode> OnlyAgainstLive =
-        [BlockerCode.IoUring, BlockerCode.ExternalSocket, BlockerCode.NestedNamespace, BlockerCode.Traced, BlockerCode.FeatureMissing];
-
     public static Plan Make(IEnumerable<ContainerReport> containers, IEnumerable<PeerView> peers, PlacementPolicy policy)
     {
         List<PeerView> known = [.. peers.OrderBy(peer => peer.Name, StringComparer.Ordinal)];
@@ -109,7 +105,7 @@ internal static class Planner
     {
         if (wish.OnlyStop)
             return (MoveMode.StopAndStart, "evacuator.policy=stop");
-        if (wish.MayStop && container.Blockers.Count > 0 && container.Blockers.All(blocker => OnlyAgainstLive.Contains(blocker.Code)))
+        if (wish.MayStop && container.Blockers.Count > 0 && container.Blockers.All(blocker => Blockers.IsOnlyAgainstLive(blocker.Code)))
             return (MoveMode.StopAndStart, $"it cannot move live ({string.Join("; ", container.Blockers.Select(blocker => blocker.Text))}), and evacuator.policy=cold permits to stop it");
         return (MoveMode.Live, "");
     }
@@ -239,7 +235,7 @@ internal static class Planner
         public List<Blocker> OwnBlockers()
         {
             bool stopped = ModeOf(Container, Wish).Mode == MoveMode.StopAndStart;
-            List<Blocker> blockers = [.. Container.Blockers.Where(blocker => !(stopped && OnlyAgainstLive.Contains(blocker.Code)))];
+            List<Blocker> blockers = [.. Container.Blockers.Where(blocker => !(stopped && Blockers.IsOnlyAgainstLive(blocker.Code)))];
             if (Wish.Stay)
             {
                 string text = Wish.Mistakes.FirstOrDefault(mistake => mistake.StartsWith("evacuator.policy", StringComparison.Ordinal))

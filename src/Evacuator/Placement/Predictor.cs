@@ -30,7 +30,7 @@ internal static class Predictor
         if (past.Where(experience => experience.Container == container.Name && experience.FreezeMs is not null && IsAlike(experience, container))
             .MaxBy(experience => experience.At) is { } own)
         {
-            string basis = $"{(own.Rehearsed ? "its rehearsal" : "its last move")} of {own.At.UtcDateTime.ToString("yyyy-MM-dd HH:mm'Z'", CultureInfo.InvariantCulture)}";
+            string basis = $"{(own.Rehearsed ? "its rehearsal (without the restore at the peer)" : "its last move")} of {own.At.UtcDateTime.ToString("yyyy-MM-dd HH:mm'Z'", CultureInfo.InvariantCulture)}";
             return new Prediction(own.Rounds > 0 ? own.Rounds : null, own is { Rehearsed: false, Seconds: > 0 } ? Math.Round(own.Seconds, 1) : seconds, own.FreezeMs, basis);
         }
 

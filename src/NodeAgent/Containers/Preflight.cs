@@ -51,10 +51,10 @@ internal sealed partial class Preflight(KernelPaths? paths = null)
             blockers.Add(new Blocker(BlockerCode.PolicyStay, "its annotation evacuator.policy=stay forbids moving it"));
         OciConfig config = OciConfig.Parse(container.ConfigJson, $"{container.Bundle}/config.json");
         if (config.Terminal)
-            blockers.Add(new Blocker(BlockerCode.FeatureMissing, "it has a terminal (process.terminal), whose other end is on this host; start it without one"));
+            blockers.Add(new Blocker(BlockerCode.UnsupportedRuntime, "it has a terminal (process.terminal), whose other end is on this host; start it without one"));
         if (!config.Namespaces.TryGetValue("pid", out string? pid) || pid is not null)
             blockers.Add(new Blocker(
-                BlockerCode.FeatureMissing, "it has no pid namespace of its own, and its process numbers may be taken elsewhere; give it one in config.json"));
+                BlockerCode.UnsupportedRuntime, "it has no pid namespace of its own, and its process numbers may be taken elsewhere; give it one in config.json"));
     }
 
     private static void CheckNetwork(ContainerDescription container, List<Blocker> blockers)

@@ -53,9 +53,11 @@ internal sealed class ArmedCommand
     /// <param name="unit">name of the unit, without suffix</param>
     /// <param name="directory">an empty directory of its own</param>
     /// <param name="inside">CRIU holds, which the environment has to tell it: EVACUATOR_GATE</param>
+    /// <param name="inherited">what the command starts inherits the unit's limits and priority: those of a service then, not those of our own tools</param>
     /// <exception cref="CommandException">systemd did not start it, or it ended before it was held</exception>
     public static async Task<ArmedCommand> ArmAsync(
-        string unit, string directory, IReadOnlyList<string> command, IReadOnlyDictionary<string, string> environment, bool inside, TimeProvider time, CancellationToken cancel)
+        string unit, string directory, IReadOnlyList<string> command, IReadOnlyDictionary<string, string> environment, bool inside, TimeProvider time, CancellationToken cancel,
+        bool inherited = false)
     {
         Directory.CreateDirectory(directory);
         await Command.RunCheckedAsync("mkfifo", ["-m", "600", Path.Combine(directory, "go"), Path.Combine(directory, "end")], cancel);
@@ -64,7 +66,8 @@ internal sealed class ArmedCommand
         List<string> arguments =
         [
             "--quiet", "--wait", "--collect", $"--unit={unit}", $"--description=Evacuator: {command[0]} for {Path.GetFileName(Path.GetDirectoryName(directory))}",
-            "--property=Delegate=yes", "--property=LimitNOFILE=524288", "--property=KillMode=process", "--property=OOMScoreAdjust=-900", "--property=Nice=-15",
+            "--property=Delegate=yes", "--property=KillMode=process",
+            .. inherited ? [] : (string[])["--property=LimitNOFILE=524288", "--property=OOMScoreAdjust=-900", "--property=Nice=-15"],
         ];
         foreach ((string name, string value) in environment)
             arguments.Add($"--setenv={name}={value}");

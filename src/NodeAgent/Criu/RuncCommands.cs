@@ -18,6 +18,18 @@ internal static class RuncCommands
         "--image-path", images, "--work-path", work, container.Name,
     ];
 
+    /// <summary>
+    /// Starts it anew. Its output goes nowhere: whoever held it before is on another host, and a file would grow for ever. What runc itself has to say is in the log.
+    /// </summary>
+    public static IReadOnlyList<string> Start(ContainerDescription container, string runcRoot, string log) =>
+    [
+        "/bin/sh", "-c", "exec \"$@\" </dev/null >/dev/null 2>&1", "sh",
+        .. Runc(container, runcRoot), "--log", log, "run", "--detach", "--bundle", container.Bundle, container.Name,
+    ];
+
+    /// <summary>The last line of runc's own log: 'time="…" level=error msg="…"'.</summary>
+    public static string StartProblem(string log) => File.Exists(log) && File.ReadLines(log).LastOrDefault() is { Length: > 0 } line ? line : "runc says nothing";
+
     /// <summary>The lines of a CRIU log that say why it failed; the whole log has tens of thousands.</summary>
     public static string ReasonIn(string work, string log)
     {

@@ -19,6 +19,9 @@ internal sealed record SourceRecord
     /// <summary>Of the description, by itself: asked for often. Null until described.</summary>
     public string? Bundle { get; init; }
 
+    /// <summary>It was stopped by us, or was about to be: undoing the move means to start it again.</summary>
+    public bool Stopped { get; init; }
+
     public string Detail { get; init; } = "";
 
     public Blocker? Blocker { get; init; }
@@ -77,6 +80,9 @@ internal sealed record DestinationRecord
     public string? Description { get; init; }
 
     public string Detail { get; init; } = "";
+
+    /// <summary>Nothing of it runs anywhere when it is released: it is started anew, from its files.</summary>
+    public bool Stopped { get; init; }
 
     /// <summary>Memory arrives ahead of the images and is filled in after the restore.</summary>
     public bool Engine { get; init; }

@@ -46,6 +46,11 @@ internal sealed partial class DestinationMove
         if (_restore is not null)
             return;
         ContainerDescription container = _container!;
+        if (_record.Stopped)
+        {
+            _restore = await ArmStartAsync(container, CancellationToken.None);
+            return;
+        }
         // Single files are put in place at the end, and runc mounts them on the way.
         bool inside = _tools.Preloads.Gate && container.Descriptors.Count > 0 && container.Trees.All(tree => tree.Kind != TreeKind.File);
         string descriptors = Path.Combine(_tools.Paths.Images(Id), DescriptorsFile);

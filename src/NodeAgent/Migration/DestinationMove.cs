@@ -89,7 +89,7 @@ internal sealed partial class DestinationMove : IDisposable
         ContainerDescription container = offer.Container;
         using Gate gate = await EnterAsync(cancel);
         if (_record.Phase == DestinationPhase.Receiving)
-            return new OfferReply(true, [], _record.Engine);
+            return new OfferReply(true, [], _record.Engine, Stopped: _record.Stopped);
         Require(DestinationPhase.Announced);
         List<Blocker> blockers = await WhyNotAsync(container, cancel);
         if (blockers.Count > 0)
@@ -101,7 +101,7 @@ internal sealed partial class DestinationMove : IDisposable
         if (whyNoEngine.Length > 0)
             LogNoEngine(_log, container.Name, whyNoEngine);
         // The description is journaled before anything is made, so that a restarted agent knows what to remove.
-        Advance(DestinationInput.Offered, record => record with { Engine = engine, Description = JsonSerializer.Serialize(container, ApiJson.Options) });
+        Advance(DestinationInput.Offered, record => record with { Engine = engine, Stopped = offer.Stopped, Description = JsonSerializer.Serialize(container, ApiJson.Options) });
         _container = container;
         try
         {
@@ -114,7 +114,7 @@ internal sealed partial class DestinationMove : IDisposable
                 throw;
             return new OfferReply(false, [new Blocker(BlockerCode.Unreadable, $"{Environment.MachineName} could not make room for {container.Name}: {e.Message}")]);
         }
-        return new OfferReply(true, [], engine, whyNoEngine);
+        return new OfferReply(true, [], engine, whyNoEngine, offer.Stopped);
     }
 
     /// <summary>4. Everything is here and has been checked.</summary>
@@ -124,7 +124,7 @@ internal sealed partial class DestinationMove : IDisposable
         if (_record.Phase == DestinationPhase.Ready)
             return Reply();
         Require(DestinationPhase.Receiving);
-        if (_images != (request.ImageFiles, request.ImageBytes) || _images.Files == 0)
+        if (_images != (request.ImageFiles, request.ImageBytes) || (_images.Files == 0) != _record.Stopped)
             throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable,
                 $"the images are not complete: {_images.Files} files with {_images.Bytes} bytes are here, {request.ImageFiles} with {request.ImageBytes} were sent")]);
         ContainerDescription fresh = JsonSerializer.Deserialize<ContainerDescription>(request.Neighbours, ApiJson.Options)
@@ -303,7 +303,7 @@ internal sealed partial class DestinationMove : IDisposable
         {
             CommandResult result = await clock.TimeAsync("restore", () => RestoreAsync(container, clock));
             if (!result.Succeeded)
-                failure = $"runc restore ended with {result.ExitCode}: {RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "restore.log")} ({result.Tail(1)})";
+                failure = _record.Stopped ? StartFailure(result) : $"runc restore ended with {result.ExitCode}: {RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "restore.log")} ({result.Tail(1)})";
             else if (!_tools.Runtime.HasState(container.Name))
                 failure = "runc restore said that it worked, but the container is not there";
         }

@@ -136,7 +136,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     public async Task SendLastAsync(string ownedFile, CancellationToken cancel)
     {
         await SendRoundAsync(_tracker.FrozenRoundAsync(cancel), giveWay: false, cancel);
-        await WriteOwnedAsync(ownedFile, cancel);
+        await WriteOwnedAsync(_tracker, ownedFile, cancel);
     }
 
     /// <summary>Waits until the destination holds all of the last round; then its streams end.</summary>
@@ -209,10 +209,10 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     }
 
     /// <summary>See native/criu-shim.c for the layout.</summary>
-    private async Task WriteOwnedAsync(string file, CancellationToken cancel)
+    internal static async Task WriteOwnedAsync(ContainerTracker tracker, string file, CancellationToken cancel)
     {
         List<(int Pid, MemoryRange Range)> owned =
-            [.. _tracker.Memory.OrderBy(memory => memory.HostPid).SelectMany(memory => memory.Owned.OrderBy(range => range.Start).Select(range => (memory.HostPid, range)))];
+            [.. tracker.Memory.OrderBy(memory => memory.HostPid).SelectMany(memory => memory.Owned.OrderBy(range => range.Start).Select(range => (memory.HostPid, range)))];
         byte[] content = new byte[16 + owned.Count * 24];
         BinaryPrimitives.WriteUInt32LittleEndian(content, 0x524F5645); // "EVOR"
         BinaryPrimitives.WriteUInt32LittleEndian(content.AsSpan(4), 1);

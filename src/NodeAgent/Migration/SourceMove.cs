@@ -75,6 +75,11 @@ internal sealed partial class SourceMove : IDisposable
     /// <param name="shutdown">the agent stops: the move stays as journaled and the next life of the agent goes on with it</param>
     public async Task RunAsync(CancellationToken shutdown)
     {
+        if (Stops || Rehearses)
+        {
+            await (Stops ? RunStoppedAsync(shutdown) : RunRehearsalAsync(shutdown));
+            return;
+        }
         // Linked for the part that may be undone: shutdown, or somebody who changed their mind.
         using CancellationTokenSource undoable = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _abort.Token);
         ContainerDescription? container = null;
@@ -189,7 +194,7 @@ internal sealed partial class SourceMove : IDisposable
     private async Task<ContainerDescription> DescribeAsync(CancellationToken cancel)
     {
         ContainerDescription container = await _tools.Runtime.DescribeAsync(Name, cancel);
-        List<Blocker> blockers = [.. _tools.Preflight.Check(container)];
+        List<Blocker> blockers = [.. _tools.Preflight.Check(container).Where(blocker => !(Stops && Blockers.IsOnlyAgainstLive(blocker.Code)))];
         foreach (RuncContainer other in await _tools.Runtime.ListAsync(cancel))
         {
             if (other.Name == Name || other.State is "stopped" or "unreadable")
@@ -383,7 +388,12 @@ internal sealed partial class SourceMove : IDisposable
         if (Record.Description is { } text)
         {
             ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(text, ApiJson.Options)!;
-            if (Record.BootId == _tools.BootId && await _tools.Runtime.ExistsAsync(Name, shutdown))
+            if (Record.BootId == _tools.BootId && Record.Stopped)
+            {
+                _tools.Network.Reconnect(container);
+                await StartAgainAsync(container, shutdown);
+            }
+            else if (Record.BootId == _tools.BootId && await _tools.Runtime.ExistsAsync(Name, shutdown))
             {
                 ReconnectAndThaw(container);
                 await DeliverBackAsync(_hold, _held);
@@ -401,7 +411,8 @@ internal sealed partial class SourceMove : IDisposable
         {
             using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
             patience.CancelAfter(TimeSpan.FromSeconds(10));
-            await DeliverBackAsync(hold: null, (await ForgetAsync(patience.Token)).Frames ?? []);
+            if (!Rehearses)
+                await DeliverBackAsync(hold: null, (await ForgetAsync(patience.Token)).Frames ?? []);
         }
         catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException
             || (e is OperationCanceledException && !shutdown.IsCancellationRequested))

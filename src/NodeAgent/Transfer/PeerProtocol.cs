@@ -49,13 +49,15 @@ internal static class PeerProtocol
 /// <summary>A container on offer.</summary>
 /// <param name="Container">everything that belongs to it</param>
 /// <param name="Engine">the source can send its memory while it runs; without, its memory is in the images</param>
+/// <param name="Stopped">it is stopped at the source and started anew at the destination: files travel, no memory and no images</param>
 /// <param name="Processes">that it has now: the destination must be able to keep descriptors for each</param>
-internal sealed record Offer(ContainerDescription Container, bool Engine, int Processes = 0);
+internal sealed record Offer(ContainerDescription Container, bool Engine, int Processes = 0, bool Stopped = false);
 
 /// <summary>Whether the destination takes the container; if not, every reason.</summary>
 /// <param name="Engine">it takes the memory ahead of the images, too; only if it was offered</param>
 /// <param name="WhyNoEngine">why it does not, though it was offered</param>
-internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "");
+/// <param name="Stopped">it knows what that means; an agent of an earlier version does not say so</param>
+internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "", bool Stopped = false);
 
 /// <summary>What changed while the container stood still and travels last.</summary>
 /// <param name="Neighbours">the neighbour tables of its interfaces, freshest state (ContainerDescription as JSON)</param>

@@ -52,6 +52,7 @@ public sealed class ConfigurationLoaderTests : IDisposable
             freeze-budget = 300ms
             memory-reserve = 12
             avoid-window = 2h
+            stop-budget = 3min
             [evacuation]
             on-critical-signal = evacuate-and-power-off
             partial = yes
@@ -87,7 +88,7 @@ public sealed class ConfigurationLoaderTests : IDisposable
             },
             options.Bmc);
         Assert.Equal("/run/other", options.Containers.RuncRoot);
-        Assert.Equal(new MoveOptions { Parallel = 7, FreezeBudget = TimeSpan.FromMilliseconds(300), MemoryReservePercent = 12, AvoidWindow = TimeSpan.FromHours(2) }, options.Move);
+        Assert.Equal(new MoveOptions { Parallel = 7, FreezeBudget = TimeSpan.FromMilliseconds(300), MemoryReservePercent = 12, AvoidWindow = TimeSpan.FromHours(2), StopBudget = TimeSpan.FromMinutes(3) }, options.Move);
         Assert.Equal(new EvacuationOptions { OnCriticalSignal = SignalAction.EvacuateAndPowerOff, Partial = true }, options.Evacuation);
         Assert.Equal(
             new SignalOptions { ConfirmAfter = TimeSpan.FromMinutes(1), Settle = TimeSpan.FromMinutes(2), CoolDown = TimeSpan.FromMinutes(3), FleetSharePercent = 40 }, options.Signals);

@@ -222,10 +222,17 @@ internal sealed class FakeAgent : IAsyncDisposable
             }
 
             move.Phase = Path[++move.Steps];
+            if (move is { Request.Mode: MoveMode.Rehearsal, Phase: SourcePhase.Freezing })
+            {
+                // Frozen, dumped, and undone.
+                (move.Phase, move.FrozenBefore) = (SourcePhase.Stayed, true);
+                return Report(move);
+            }
+
             FakeAgent destination = _rack.Agents[move.Request.DestinationNode];
             switch (move.Phase)
             {
-                case SourcePhase.Copying:
+                case SourcePhase.Copying when move.Request.Mode != MoveMode.Rehearsal:
                     if (!destination._inbound.TryGetValue(move.Request.MoveId, out InboundRequest? inbound) || inbound.Token != move.Request.Token || inbound.SourceNode != Node)
                     {
                         move.Phase = SourcePhase.Stayed;

@@ -25,6 +25,7 @@ public sealed class EvacuationMachineTests
         ["cancel"] = new CancelRequested("root"),
         ["settled"] = new CancelSettled(),
         ["broke"] = new Broke("bug"),
+        ["retry"] = new RetryRequested("root", ["c1"]),
         ["noted"] = new Noted("restarted"),
     };
 
@@ -39,7 +40,7 @@ public sealed class EvacuationMachineTests
         { "ArrangingPowerOff", true, "witness→PoweringOff led→ArrangingPowerOff impossible→Failed cancel→Cancelling broke→Failed noted→ArrangingPowerOff" },
         { "PoweringOff", true, "led→PoweringOff impossible→Failed verified→Done broke→Failed noted→PoweringOff" },
         { "Done", false, "noted→Done" },
-        { "Failed", false, "noted→Failed" },
+        { "Failed", false, "retry→Closing noted→Failed" },
         { "Cancelling", false, "cancel→Cancelling settled→Cancelled broke→Failed noted→Cancelling" },
         { "Cancelled", false, "cancel→Cancelled noted→Cancelled" },
     };

@@ -15,6 +15,9 @@ public sealed class FrozenNumbersTests
         "None=0 Planned=1 Reserving=2 Moving=3 Moved=4 Stayed=5 Blocked=6 Cancelled=7 Unknown=8 Gone=9", Numbers<MovePhase>());
 
     [Fact]
+    public void MoveMode_Numbers_AreThoseOfExistingJournals() => Assert.Equal("None=0 Live=1 StopAndStart=2 Rehearsal=3", Numbers<Evacuator.Common.AgentApi.MoveMode>());
+
+    [Fact]
     public void WitnessPhase_Numbers_AreThoseOfExistingJournals() => Assert.Equal(
         "None=0 Watching=1 VerifiedOff=2 NotOff=3 Withdrawn=4 CannotTell=5", Numbers<WitnessPhase>());
 

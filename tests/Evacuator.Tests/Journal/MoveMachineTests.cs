@@ -29,18 +29,21 @@ public sealed class MoveMachineTests
         ["settled-badly"] = new Settled(Planned, "no end"),
         ["cancel"] = new Cancel(),
         ["vanished"] = new Vanished(),
+        ["deadline"] = new DeadlinePassed(),
+        ["retry"] = new Retry(),
+        ["group"] = new GroupBroken("c0"),
     };
 
     public static TheoryData<string, bool, string> Table => new()
     {
-        { "Planned", false, "try→Reserving none-left→Blocked cancel→Cancelled vanished→Gone" },
-        { "Reserving", false, "try→Reserving reserved→Moving refused→Planned settled→Unknown cancel→Cancelled" },
-        { "Moving", false, "copying→Moving released→Moving moved→Moved stayed→Stayed name-taken→Planned io-uring→Stayed too-late-taken→Stayed settled→Unknown" },
-        { "Moving", true, "copying→Moving released→Moving moved→Moved stayed→Cancelled name-taken→Cancelled io-uring→Cancelled too-late-taken→Cancelled settled→Unknown" },
+        { "Planned", false, "try→Reserving none-left→Blocked cancel→Cancelled vanished→Gone deadline→Blocked group→Blocked" },
+        { "Reserving", false, "try→Reserving reserved→Moving refused→Planned settled→Unknown cancel→Cancelled deadline→Blocked" },
+        { "Moving", false, "copying→Moving released→Moving moved→Moved stayed→Stayed name-taken→Planned io-uring→Stayed too-late-taken→Stayed settled→Unknown deadline→Moving" },
+        { "Moving", true, "copying→Moving released→Moving moved→Moved stayed→Cancelled name-taken→Cancelled io-uring→Cancelled too-late-taken→Cancelled settled→Unknown deadline→Moving" },
         { "Moved", false, "" },
-        { "Stayed", false, "" },
-        { "Blocked", false, "" },
-        { "Cancelled", false, "" },
+        { "Stayed", false, "retry→Planned" },
+        { "Blocked", false, "retry→Planned" },
+        { "Cancelled", false, "retry→Planned" },
         { "Unknown", false, "" },
         { "Gone", false, "" },
     };
@@ -86,6 +89,45 @@ public sealed class MoveMachineTests
     [InlineData("settled")]
     public void Step_IntoAnEnd_ForgetsTheToken(string input) =>
         Assert.Null(MoveMachine.Step(State(Moving), Inputs[input], Now).Next!.Token);
+
+    [Fact]
+    public void Step_LiveFailsAndItMayBeStopped_LiveOnceMoreThenStopped()
+    {
+        MoveState state = State(Moving) with { Container = FakeRack.Container("c1", annotations: ("evacuator.policy", "cold")) };
+        MoveInput failed = new Progress(Report(SourcePhase.Stayed) with { Detail = "the freeze budget was over", FreezeMs = 90 });
+
+        state = MoveMachine.Step(state, failed, Now).Next!;
+        Assert.Equal((Planned, MoveMode.Live, "node2"), (state.Phase, state.Mode, state.Destination));
+        state = MoveMachine.Step(state with { Phase = Moving }, failed, Now).Next!;
+        Assert.Equal((Planned, MoveMode.StopAndStart), (state.Phase, state.Mode));
+        state = MoveMachine.Step(state with { Phase = Moving }, failed, Now).Next!;
+        Assert.Equal((Stayed, MoveMode.StopAndStart, 2), (state.Phase, state.Mode, state.Rungs.Count));
+    }
+
+    [Fact]
+    public void Step_DeadlineWhileItMoves_StopsWhatMayBeStoppedAndNamesTheRest()
+    {
+        MoveInput calledBack = new Progress(Report(SourcePhase.Stayed) with { Detail = "cancelled" });
+        MoveState may = State(Moving) with { Container = FakeRack.Container("c1", annotations: ("evacuator.policy", "cold")) };
+        may = MoveMachine.Step(MoveMachine.Step(may, new DeadlinePassed(), Now).Next!, calledBack, Now).Next!;
+        MoveState not = MoveMachine.Step(MoveMachine.Step(State(Moving), new DeadlinePassed(), Now).Next!, calledBack, Now).Next!;
+
+        Assert.Equal((Planned, MoveMode.StopAndStart), (may.Phase, may.Mode));
+        Assert.Equal((Stayed, BlockerCode.DeadlineOver), (not.Phase, Assert.Single(not.Blockers).Code));
+    }
+
+    [Theory]
+    [InlineData("stayed", false)]
+    [InlineData("stayed", true)]
+    public void Step_NotPermitted_IsNeverStopped(string input, bool late)
+    {
+        MoveState state = State(Moving) with { Late = late };
+        for (int i = 0; i < 4; i++)
+        {
+            state = MoveMachine.Step(state with { Phase = Moving }, Inputs[input], Now).Next!;
+            Assert.Equal((Stayed, MoveMode.Live), (state.Phase, state.Mode));
+        }
+    }
 
     private static MoveState State(MovePhase phase) => new()
     {
