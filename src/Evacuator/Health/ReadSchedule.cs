@@ -32,6 +32,7 @@ internal sealed class ReadSchedule
     private readonly List<string> _wanted = [];
     private readonly List<(DateTimeOffset At, string Uri)> _again = [];
     private readonly HashSet<string> _confirmed = [];
+    private TimeSpan _pace;
     private DateTimeOffset _wholeDue;
     private DateTimeOffset? _wholeBegan;
     private bool _wholeWanted;
@@ -42,12 +43,26 @@ internal sealed class ReadSchedule
     {
         _time = time;
         _confirm = ConfirmAfter(interval, confirmAfter);
-        _every = interval - _confirm;
+        _every = _pace = interval - _confirm;
         _wholeDue = time.GetUtcNow();
     }
 
     /// <summary>The time between the two reads that confirm: as configured, but no more than half of the interval.</summary>
     public static TimeSpan ConfirmAfter(TimeSpan interval, TimeSpan configured) => configured < interval / 2 ? configured : interval / 2;
+
+    /// <summary>When everything is read next, if nothing asks for it before.</summary>
+    public DateTimeOffset WholeDue => _wholeDue;
+
+    /// <summary>While events are heard and nothing is open, everything need not be read so often; never more often than the configured interval asks for.</summary>
+    public void Pace(TimeSpan between)
+    {
+        TimeSpan pace = between > _every ? between : _every;
+        if (pace == _pace)
+            return;
+        _pace = pace;
+        if (_wholeBegan is { } began)
+            _wholeDue = began + pace > _restUntil ? began + pace : _restUntil;
+    }
 
     /// <summary>An event named these parts; none: it asks for a read and does not say of what.</summary>
     public void Want(IReadOnlyList<string> uris)
@@ -95,9 +110,9 @@ internal sealed class ReadSchedule
     public ReadRequest Take(TrackerState state)
     {
         DateTimeOffset now = _began = _time.GetUtcNow();
-        if (now >= _wholeDue || _wholeDue - now > _every || _wholeWanted && now >= WholeAllowed())
+        if (now >= _wholeDue || _wholeDue - now > _pace || _wholeWanted && now >= WholeAllowed())
         {
-            (_wholeBegan, _wholeWanted, _wholeDue) = (now, false, now + _every);
+            (_wholeBegan, _wholeWanted, _wholeDue) = (now, false, now + _pace);
             _wanted.Clear();
             _confirmed.Clear();
             return new ReadRequest(true, []);

@@ -29,6 +29,9 @@ internal sealed partial class RedfishSignalSource(
     /// <summary>Between looks at whether the listener still hears; costs the controller nothing.</summary>
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
 
+    /// <summary>A whole read may take its time before what was known counts as old.</summary>
+    private static readonly TimeSpan ReadTime = TimeSpan.FromMinutes(2);
+
     private DateTimeOffset? _knownAt;
     private TrackerState _state = TrackerState.Empty;
 
@@ -104,10 +107,11 @@ internal sealed partial class RedfishSignalSource(
 
                 // 3. What is known. Between reads only a change in the listening itself is told: a thousand events are one reason to read.
                 bool hears = listener.State.Hearing;
+                schedule.Pace(PaceOf(whole, listener.State));
                 if (request.Everything || request.Uris.Count > 0 || hears != hearing)
                 {
                     hearing = hears;
-                    yield return News(whole!, powerReading!, listener);
+                    yield return News(whole!, powerReading!, listener, schedule);
                 }
 
                 if (deaf >= DeafReadsAllowed)
@@ -153,7 +157,11 @@ internal sealed partial class RedfishSignalSource(
             schedule.Want(news.Touched);
     }
 
-    private SignalNews News(HealthReading whole, PowerReading power, BmcListener listener)
+    /// <summary>Where events are heard, nothing is open and nothing is in doubt, an idle controller is asked once a minute at most, all requests counted.</summary>
+    private TimeSpan PaceOf(HealthReading? whole, ListeningState listening) =>
+        whole is { KnowsEssentials: true } && _state.Signals.IsEmpty ? ReadPace.Between(whole.Requests, listening, TimeSpan.Zero) : TimeSpan.Zero;
+
+    private SignalNews News(HealthReading whole, PowerReading power, BmcListener listener, ReadSchedule schedule)
     {
         ListeningState listening = listener.State;
         string problem = whole switch
@@ -166,6 +174,7 @@ internal sealed partial class RedfishSignalSource(
         {
             Parts = whole.Components,
             Listening = listening,
+            FreshUntil = schedule.WholeDue + options.Bmc.PollInterval + ReadTime,
             Warnings = [.. listener.Warnings.Concat(whole.Warnings).Take(20)],
         };
     }

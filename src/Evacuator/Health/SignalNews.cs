@@ -22,6 +22,9 @@ internal sealed record SignalNews(HealthKnowledge Knowledge, string? PowerState,
     /// <summary>How events come in; null when nothing listens.</summary>
     public ListeningState? Listening { get; init; }
 
+    /// <summary>Until when this counts as known if nothing else comes: the source may hang in a controller that answers a byte a minute.</summary>
+    public DateTimeOffset FreshUntil { get; init; } = DateTimeOffset.MaxValue;
+
     /// <summary>What was odd, for a person.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
 }

@@ -89,13 +89,10 @@ internal sealed partial class SignalWatch(
     }
 
     /// <summary>What was known long ago is not known now: the source may hang in a controller that answers a byte a minute.</summary>
-    private SignalNews Aged(SignalNews news, DateTimeOffset now)
-    {
-        TimeSpan limit = (options.Bmc.PollInterval * 2) + TimeSpan.FromMinutes(2);
-        return news.Knowledge is { CanTell: true, KnownAt: { } at } && now - at > limit
+    private static SignalNews Aged(SignalNews news, DateTimeOffset now) =>
+        news.Knowledge is { CanTell: true, KnownAt: { } at } && now > news.FreshUntil
             ? news with { Knowledge = news.Knowledge with { CanTell = false, Problem = $"the last read of everything was at {at:u}" } }
             : news;
-    }
 
     private async Task<(string Does, string? AsksPerson)> ActAsync(HealthJudgement judgement, CancellationToken token)
     {

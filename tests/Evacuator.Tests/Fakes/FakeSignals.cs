@@ -18,11 +18,16 @@ internal sealed class FakeSignals : ISignalSource
     /// <summary>Confirmed: by one read and one event.</summary>
     public void Say(bool canTell, params Signal[] open) => Tell(canTell, [.. open.Select(signal => new TrackedSignal(signal, 1, 1, signal.LastSeen, 0, false))]);
 
-    public void Tell(bool canTell, params TrackedSignal[] open)
+    public void Tell(bool canTell, params TrackedSignal[] open) => Tell(News(canTell, open));
+
+    /// <summary>All is well, and that is known until then only.</summary>
+    public void SayWellUntil(DateTimeOffset freshUntil) => Tell(News(true, []) with { FreshUntil = freshUntil });
+
+    private void Tell(SignalNews news)
     {
         lock (_lock)
         {
-            _last = News(canTell, open);
+            _last = news;
             _version++;
             _changed.SetResult();
             _changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -20,6 +20,22 @@ public sealed class ReadScheduleTests
     }
 
     [Fact]
+    public void Pace_WhileEventsAreHeard_WaitsLonger_AndNoLongerOnceTheyAreNot()
+    {
+        ReadSchedule schedule = New();
+        Whole(schedule);
+        schedule.Pace(TimeSpan.FromHours(2));
+        _clock.Advance(TimeSpan.FromMinutes(90));
+        Assert.True(schedule.Take(TrackerState.Empty) is { Everything: false, Uris.Count: 0 });
+        // What an event names is read at once all the same.
+        schedule.Want(["/redfish/v1/Systems/1/Memory/A1"]);
+        Assert.Single(schedule.Take(TrackerState.Empty).Uris);
+        schedule.Pace(TimeSpan.Zero);
+        Assert.True(schedule.Wait(TrackerState.Empty) <= TimeSpan.Zero);
+        Assert.True(schedule.Take(TrackerState.Empty).Everything);
+    }
+
+    [Fact]
     public void ReadOnce_IsReadAgainByItselfWhenItCanConfirm()
     {
         ReadSchedule schedule = New();

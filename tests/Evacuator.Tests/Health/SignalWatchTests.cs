@@ -132,6 +132,16 @@ public sealed class SignalWatchTests
         Assert.NotNull(status.Bmc.Since);
     }
 
+    /// <summary>A source that hangs says nothing any more, and silence is not health.</summary>
+    [Fact]
+    public async Task Knowledge_ThatGotOld_IsUnknownAndNotHealth()
+    {
+        await using TestFleet fleet = await StartAsync(SignalAction.Notify);
+        fleet["node1"].Signals.SayWellUntil(TimeProvider.System.GetUtcNow() - TimeSpan.FromSeconds(1));
+        NodeStatus status = await UntilAsync(() => StatusAsync(fleet["node1"]), status => status.Health?.Verdict == Verdict.Unknown);
+        Assert.Contains("the last read of everything was at", status.Bmc.Detail, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(3, 25, 1)]
     [InlineData(3, 70, 2)]
