@@ -202,13 +202,15 @@ internal sealed class HealthFindings
             Doubt(part.Area, $"{part.Uri}: {part.Name} does not say whether it is there, but reports {part.Health}");
         foreach (Part part in group.Where(part => part is { Presence: Presence.Present, IsRollup: false, UnknownHealth: not null }))
             Doubt(part.Area, $"{part.Uri}: {part.Name} reports the health \"{part.UnknownHealth}\", which means nothing known");
+        foreach (Part part in group.Where(part => part.Contradiction is not null))
+            Doubt(part.Area, $"{part.Uri}: {part.Name} was sent with two different values of {part.Contradiction}");
         foreach (Part part in group.Where(part => part.Presence == Presence.Transient && part.Health >= SignalSeverity.Warning))
             Warn($"{part.Uri}: {part.Name} reports {part.Health} while {part.State}: not counted");
         if (group.SelectMany(part => part.Counting.Select(finding => (part, finding))).ToList() is not { Count: > 0 } found)
             yield break;
         ComponentLocation location = group.Skip(1).Aggregate(found[0].part.Location, (known, part) => known.FilledFrom(part.Location));
-        // Dell's ids (Disk.Bay.3:Enclosure.Internal.0-1) are what the label says; a bare number is not.
-        if (location.Place is null && group.Select(part => part.Id).FirstOrDefault(id => id is not null && id.Any(char.IsAsciiLetter) && id.Any(char.IsAsciiDigit)) is { } id)
+        // Dell's ids (Disk.Bay.3:Enclosure.Internal.0-1) are what the label says; a bare number is not, nor is a sensor's id, where the name says what is measured.
+        if (location.Place is null && group[0].Kind is not (ComponentKind.Temperature or ComponentKind.Sensor or ComponentKind.Power or ComponentKind.Fan) && group.Select(part => part.Id).FirstOrDefault(id => id is not null && id.Any(char.IsAsciiLetter) && id.Any(char.IsAsciiDigit)) is { } id)
             location = location with { Place = id };
         foreach (IGrouping<SignalKind, (Part part, Finding finding)> same in found.GroupBy(each => each.finding.Kind))
         {

@@ -219,6 +219,9 @@ public sealed partial class HealthWalk
         {
             if (part.Presence == Presence.Present)
                 _findings.Warn($"{sensor.Uri}: {part.Name} reports {part.Health} with a reading of {reading?.ToString() ?? "nothing"}: not counted");
+            // Garbage is the sensor's own fault. Without any reading nobody knows whether it is too hot.
+            if (part is { Presence: Presence.Present, Health: SignalSeverity.Critical } && reading is null)
+                _findings.Doubt(area, $"{sensor.Uri}: {part.Name} reports Critical and shows no reading");
             return;
         }
         if (part.Health >= SignalSeverity.Warning)

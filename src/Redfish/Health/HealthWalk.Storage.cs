@@ -60,8 +60,12 @@ public sealed partial class HealthWalk
             return;
         _enclosures.UnionWith(drive.Links("Links", "Chassis"));
         // An empty bay can claim anything: Enabled, Critical and a predicted failure were all seen.
-        if (part.Location is { SerialNumber: null, Model: null })
+        if (part.Location is { SerialNumber: null, Model: null } && drive.Number("CapacityBytes") is not > 0)
+        {
+            if (part is { Presence: Presence.Present, Health: >= SignalSeverity.Warning } || drive.Flag("FailurePredicted") == true)
+                _findings.Warn($"{drive.Uri}: {part.Name} has neither model nor serial number nor capacity, as an empty bay: what it says against itself is not counted");
             part.Presence = Presence.NotCounted;
+        }
         Status(part, drive);
         SignalSeverity severity = part.Health == SignalSeverity.Critical ? SignalSeverity.Critical : SignalSeverity.Warning;
         if (drive.Flag("FailurePredicted") == true)

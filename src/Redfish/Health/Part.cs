@@ -14,7 +14,7 @@ internal sealed class Part
         Area = area;
         Kind = kind;
         Uri = resource.Uri;
-        Name = resource.Name ?? resource.Id ?? resource.Text("MemberId") ?? RedfishUri.LastSegment(resource.Uri);
+        Name = resource.Name ?? NameOf(resource.Uri, resource.Id ?? resource.Text("MemberId"));
         Location = location;
         Id = resource.Id;
         State = StatusWords.State(resource);
@@ -22,6 +22,23 @@ internal sealed class Part
         string? health = StatusWords.Health(resource);
         Health = SignalSeverities.Parse(health);
         UnknownHealth = Health == SignalSeverity.None ? Locator.Meaningful(health) : null;
+        Contradiction = Contradictory(resource, "Status", "FailurePredicted") ?? (resource.Child("Status") is { } status ? Contradictory(status, "Health", "State") : null);
+    }
+
+    private static string? Contradictory(RedfishResource resource, params ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+            if (resource.IsContradictory(name))
+                return name;
+        return null;
+    }
+
+    // A bare number says nothing to a technician: "PowerSupplyRedundancy 0" does.
+    private static string NameOf(string uri, string? id)
+    {
+        string[] segments = uri.TrimEnd('/').Split('/', '#');
+        string own = id ?? segments[^1];
+        return own.All(char.IsAsciiDigit) && segments.Length > 1 && segments[^2].Length > 0 ? $"{segments[^2]} {own}" : own;
     }
 
     /// <summary>Something without a resource of its own: a part that only a message names.</summary>
@@ -56,6 +73,9 @@ internal sealed class Part
 
     /// <summary>A word for its health that means nothing known: neither well nor unwell, so it leaves a doubt.</summary>
     public string? UnknownHealth { get; }
+
+    /// <summary>A property that was sent twice with different values, and so leaves a doubt whatever was made of it; null for none.</summary>
+    public string? Contradiction { get; }
 
     public List<Finding> Findings { get; } = [];
 

@@ -78,6 +78,23 @@ public sealed partial class RedfishResource
         return false;
     }
 
+    /// <summary>Whether the property was sent more than once, with different values: which one is meant, nobody can tell.</summary>
+    public bool IsContradictory(string name)
+    {
+        if (_element.ValueKind != JsonValueKind.Object)
+            return false;
+        JsonElement? first = null;
+        foreach (JsonProperty property in _element.EnumerateObject())
+        {
+            if (NameOf(property) is not { } sent || !sent.Equals(name, StringComparison.Ordinal))
+                continue;
+            if (first is { } known && known.GetRawText() != property.Value.GetRawText())
+                return true;
+            first ??= property.Value;
+        }
+        return false;
+    }
+
     /// <summary>A string, trimmed; a number or boolean as its text; null when it is missing, blank, an object or an array.</summary>
     public string? Text(params ReadOnlySpan<string> path) => TextOf(Find(path));
 

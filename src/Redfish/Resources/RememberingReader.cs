@@ -8,6 +8,9 @@ public sealed class RememberingReader(IResourceReader inner) : IResourceReader
 {
     private readonly Dictionary<string, ReadResult> _known = [];
 
+    /// <summary>Takes note of a resource that was read already, on the way to this reader.</summary>
+    public void Remember(string uri, RedfishResource resource) => _known[RedfishUri.Key(uri)] = ReadResult.Found(resource);
+
     public async Task<ReadResult> ReadAsync(string uri, CancellationToken cancel)
     {
         string key = RedfishUri.Key(uri);

@@ -80,6 +80,13 @@ internal sealed class ModelTree
         return this;
     }
 
+    /// <summary>What is answered byte by byte, for what no JSON writer makes.</summary>
+    public ModelTree Raw(string uri, string json)
+    {
+        _faults.Add(reader => reader.Put(uri, json));
+        return this;
+    }
+
     /// <summary>Sets one property, by its path with slashes, to a JSON value.</summary>
     public ModelTree Set(string uri, string path, string json)
     {

@@ -24,12 +24,16 @@ internal sealed class BmcProbe(BmcTarget target, TimeSpan limit, TimeProvider ti
         await using (client.ConfigureAwait(false))
         {
             RememberingReader reader = new(client);
+            if (target.Options.User is null || ShowsAll(root))
+                reader.Remember(HealthWalk.ServiceRoot, root);
             // 2.
             SystemMatch match = await SystemMatch.FindAsync(reader, new HostIdentity(target.Options.SystemUuid, null), target.Options.SystemId, token).ConfigureAwait(false);
             if (match.Outcome == MatchOutcome.None && root.Link("Systems") is { } link && (await reader.ReadAsync(link, token).ConfigureAwait(false)).Outcome == ReadOutcome.Unauthorized)
                 throw new CliException(CliExit.Failed, $"{match.Reason}{(target.Options.User is null ? "; it wants a login: give --user and --password-file" : "")}{Hints()}");
             if (match.Outcome != MatchOutcome.Unique)
                 _warnings.Add($"which machine this is cannot be told: {match.Reason}");
+            else if (target.Options.SystemUuid is { } uuid && match.System?.Text("UUID") is { } own && !SystemMatch.SameUuid(own, uuid))
+                _warnings.Add($"{match.System.Uri} is taken because it is named, but its UUID is {own} and not {uuid}");
             // 3.
             HealthReading? health = match.Scope is { } scope
                 ? await HealthWalk.RunAsync(reader, scope, HealthWalkOptions.Default with { MaxDuration = limit }, time, token).ConfigureAwait(false)
@@ -61,6 +65,10 @@ internal sealed class BmcProbe(BmcTarget target, TimeSpan limit, TimeProvider ti
             };
         }
     }
+
+    // Read before the login; some services show strangers less of their root.
+    private static bool ShowsAll(RedfishResource root) =>
+        root.Link("Systems") is not null && root.Link("Chassis") is not null && root.Link("Managers") is not null && root.Link("EventService") is not null;
 
     private string Hints() => target.Warnings.Count > 0 ? $" ({string.Join("; ", target.Warnings)})" : "";
 
