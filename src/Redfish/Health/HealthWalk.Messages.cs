@@ -73,6 +73,8 @@ public sealed partial class HealthWalk
                 _claims.Add(new Claim(meaning, id, origin, carrier.Uri, condition.Texts("MessageArgs").FirstOrDefault(), message ?? meaning.Key.ToString()));
             else if (meaning.Effect == MessageEffect.Raises)
                 part.Raise(KindOn(part, meaning), meaning.Severity, message ?? meaning.Key.ToString(), meaning.Predicted, messageId: id);
+            else if (meaning.Effect == MessageEffect.Unknown && part.Presence == Presence.Present && SignalSeverities.Parse(condition.Text("Severity")) > part.Health)
+                _findings.Warn($"{part.Uri}: the condition {id} \"{message}\" is not in the table: judged by the health of {part.Name} alone");
         }
     }
 

@@ -122,6 +122,8 @@ public sealed partial class HealthWalk
             part.Raise(SignalKind.Degraded, SignalSeverity.Warning, "Health is Warning");
         else if (part.Health == SignalSeverity.Critical)
             part.Raise(SignalKind.Failed, SignalSeverity.Critical, "Health is Critical");
+        else if (part is { Health: SignalSeverity.None, Presence: Presence.Present } && SignalSeverities.Parse(resource.Text("Status", "HealthRollup")) == SignalSeverity.Critical)
+            _findings.Doubt(part.Area, $"{part.Uri}: {part.Name} says nothing of its own health, and Critical of what is below it");
         Conditions(resource, part);
     }
 

@@ -51,4 +51,21 @@ public sealed class HealthWalkOddityTests
             return (found.Name, found.Location.Place);
         }
     }
+
+    [Fact]
+    public async Task Walk_LeafWithCriticalRollupAndNoHealth_IsNeitherSignalNorHealth()
+    {
+        HealthReading reading = await ModelTree.Healthy().Set(ModelTree.Drive, "Status", """{"State":"Enabled","HealthRollup":"Critical"}""").WalkAsync();
+        Assert.Empty(reading.Signals);
+        Assert.Equal(AreaState.CannotTell, reading[HealthArea.Storage].State);
+    }
+
+    [Fact]
+    public async Task Walk_UnknownCriticalConditionOnHealthyPart_IsTold()
+    {
+        HealthReading reading = await ModelTree.Healthy()
+            .Set(ModelTree.Dimm, "Status/Conditions", """[{"Severity":"Critical","MessageId":"Foo.1.0.Bar","Message":"odd"}]""").WalkAsync();
+        Assert.Empty(reading.Signals);
+        Assert.Contains("Foo.1.0.Bar", Assert.Single(reading.Warnings), StringComparison.Ordinal);
+    }
 }
