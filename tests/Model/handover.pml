@@ -5,7 +5,7 @@
  * those of src/NodeAgent/Migration/SourceTransitions.cs and DestinationTransitions.cs, under the same names:
  *
  *   source       Accepted -CopyBegins-> Copying -FreezeBegins-> Freezing -Release-> Released -PeerRuns-> Removing -Removed-> Moved
- *                Released -PeerFailed-> Reverting; Accepted, Copying, Freezing -Abort-> Reverting -Reverted-> Stayed
+ *                Released -PeerFailed or PeerGone-> Reverting; Accepted, Copying, Freezing -Abort-> Reverting -Reverted-> Stayed
  *   destination  Announced -Offered-> Receiving -Complete-> Ready -Release-> Resuming -Restored-> Running
  *                Resuming -RestoreFailed-> Failed; Announced, Receiving, Ready -Forget-> Failed; Ready, Resuming, Running -LostByReboot-> Failed
  *
@@ -13,7 +13,7 @@
  *
  * What the world may do: lose, duplicate and reorder every message; kill and restart either agent at any point (what is journaled stays, what is not is forgotten);
  * reboot either host (its tasks end, its journal stays, but a source's last record while the container stands still may be lost: the agent does not wait for the disk
- * then). Crashes and reboots are limited in number, since each multiplies the states; losses are not.
+ * then); take a destination's power for good, after which a person says so to the source (evacuator settle). Crashes and reboots are limited in number, since each multiplies the states; losses are not.
  *
  * What is proven: never two running (assert in each state); nothing is removed at the source before it ran at the destination; and, as long as no host is rebooted
  * and messages arrive in the end, exactly one is running in the end, from every state, and both sides end.
@@ -37,6 +37,7 @@
  * Freezing Release Released
  * Released PeerRuns Removing
  * Released PeerFailed Reverting
+ * Released PeerGone Reverting
  * Removing Removed Moved
  * Accepted Abort Reverting
  * Copying Abort Reverting
@@ -86,6 +87,7 @@ bool offerSent = false, completeSent = false, readySent = false, releaseSent = f
 
 bool everRan = false;
 bool sourceRebooted = false, rebooted = false;
+bool gone = false;                  /* the destination's host is off for good and says nothing any more */
 byte crashes = 0;
 
 #define sourceEnded (s == Moved || s == Stayed)
@@ -111,6 +113,8 @@ active proctype Source() {
     :: atomic { s == Released && !releaseSent -> releaseSent = true; check() }
     :: atomic { s == Released && runningSent -> s = Removing; check() }
     :: atomic { s == Released && failedSent -> s = Reverting; check() }
+       /* a person has seen that it is off */
+    :: atomic { s == Released && gone -> s = Reverting; check() }
 #ifdef BREAK_1
     :: atomic { s == Released -> s = Reverting; check() }
 #endif
@@ -139,7 +143,7 @@ active proctype Destination() {
 #endif
     :: atomic { d == Running && releaseSent && !runningSent -> runningSent = true; check() }
 #ifndef BREAK_8
-    :: atomic { d == Failed && (releaseSent || forgetSent) && !failedSent -> failedSent = true; check() }
+    :: atomic { d == Failed && !gone && (releaseSent || forgetSent) && !failedSent -> failedSent = true; check() }
 #endif
     :: atomic { d == Running && knownSent && !known -> known = true; check() }
        /* a lease, the own brain, a restart while it arrives, the source's request */
@@ -200,7 +204,8 @@ active proctype Reboots() {
         :: else
         fi;
         check() }
-    :: atomic { !rebooted || d != Failed ->
+    :: atomic { !gone -> gone = true; rebooted = true; there = None; d = Failed; check() }
+    :: atomic { !gone && (!rebooted || d != Failed) ->
         rebooted = true;
         there = None;
         if
