@@ -29,7 +29,15 @@ fi
 
 # One rack for all lab tests, of its own name so that it meets no rack that somebody works with.
 export EVACUATOR_LAB=test
+lab_tests=
+# With all that it started: a job in the background does not hear of Ctrl-C.
+end_tree() {
+    local child
+    for child in $(ps -o pid= --ppid "$1" 2>/dev/null || true); do end_tree "$child"; done
+    kill "$1" 2>/dev/null || true
+}
 cleanup() {
+    [ -z "$lab_tests" ] || end_tree "$lab_tests"
     if [ -z "$EVACUATOR_NO_LAB" ] && [ "$(id -u)" = 0 ]; then
         lab/lab down >/dev/null 2>&1 || true
     fi
@@ -42,11 +50,22 @@ if [ -z "$EVACUATOR_NO_LAB" ] && [ "$(id -u)" = 0 ]; then
     packaging/deb/build.sh
 fi
 
-for project in tests/*.Tests; do
-    name=$(basename "$project")
+run() {
+    local name
+    name=$(basename "$1")
     echo "== $name"
-    dotnet test "$project" --no-build -nologo -v quiet --logger "trx;LogFileName=$name.trx" --results-directory "$results" || true
+    dotnet test "$1" --no-build -nologo -v quiet --logger "trx;LogFileName=$name.trx" --results-directory "$results" </dev/null || true
+}
+
+# The lab tests mostly wait for nodes, and are by far the longest: all others run beside them.
+run tests/Lab.Tests >"$results/Lab.Tests.log" 2>&1 &
+lab_tests=$!
+for project in tests/*.Tests; do
+    [ "$project" = tests/Lab.Tests ] || run "$project"
 done
+wait "$lab_tests"
+lab_tests=
+cat "$results/Lab.Tests.log"
 
 # A test that fails beside others on a crowded machine may only have been late. It gets one more try, alone; what passes then is named, so that
 # it is seen and mended, and what fails twice has failed.
