@@ -10,7 +10,7 @@ internal sealed class Urgency(TimeProvider time)
     /// Counted from its own beginning, a freeze holds others no longer than this: whoever stands still that long waits for something else than
     /// our bandwidth, and must not slow down every batch of everybody else for as long as it hangs.
     /// </summary>
-    public static readonly TimeSpan LongestHold = TimeSpan.FromSeconds(5);
+    public static readonly TimeSpan LongestHold = TimeSpan.FromSeconds(1);
 
     private readonly Lock _lock = new();
     private readonly HashSet<Stay> _inside = [];
