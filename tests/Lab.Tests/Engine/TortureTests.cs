@@ -11,7 +11,7 @@ namespace Evacuator.Lab.Tests.Engine;
 public sealed class TortureTests(ProductRack rack)
 {
     /// <summary>EVACUATOR_TORTURE_MOVES: how many; 200 take a quarter of an hour.</summary>
-    private static readonly int s_moves = int.TryParse(Environment.GetEnvironmentVariable("EVACUATOR_TORTURE_MOVES"), CultureInfo.InvariantCulture, out int moves) ? moves : 12;
+    private static readonly int s_moves = int.TryParse(Environment.GetEnvironmentVariable("EVACUATOR_TORTURE_MOVES"), CultureInfo.InvariantCulture, out int moves) ? moves : 8;
 
     [LabFact]
     public Task Memory_OfAProgramThatTorturesIt_IsWholeAfterEveryMove() => rack.RunAsync(async scene =>
