@@ -65,7 +65,7 @@ internal static class EngineBench
                 throw new InvalidOperationException($"{Of("bad")} pages were filled wrong");
             return new Dictionary<string, double>
             {
-                ["mb_s"] = report.Pages * (double)PageBytes / 1e6 / (report.Milliseconds / 1e3),
+                ["mb_s"] = Mebibytes * 1048.576 / report.Milliseconds,
                 ["fault_p50_us"] = Of("p50") / 1e3, ["fault_p99_us"] = Of("p99") / 1e3, ["faults"] = Of("faults"),
             };
         }

@@ -94,6 +94,14 @@ internal static unsafe partial class Interop
     [LibraryImport(LibC, EntryPoint = "poll", SetLastError = true)]
     public static partial int Poll(PollEntry* entries, ulong count, int timeoutMilliseconds);
 
+    /// <summary>Sets the niceness of the calling thread: -20 goes first, 19 last. A refusal changes nothing.</summary>
+    /// <returns>0, or -1</returns>
+    public static int SetOwnNiceness(int niceness) => SetPriority(0, 0, niceness);
+
+    /// <summary>PRIO_PROCESS with id 0: on Linux the calling thread alone.</summary>
+    [LibraryImport(LibC, EntryPoint = "setpriority", SetLastError = true)]
+    private static partial int SetPriority(int which, uint who, int priority);
+
     /// <summary>Receives one byte and, with it, one file descriptor. Blocks.</summary>
     /// <returns>the descriptor, close-on-exec, owned by the caller; null if the other side sent none or closed</returns>
     public static SafeFileHandle? ReceiveDescriptor(SafeHandle socket)

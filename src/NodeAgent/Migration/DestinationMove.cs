@@ -327,6 +327,7 @@ internal sealed partial class DestinationMove : IDisposable
                 // The images remember a frozen cgroup, since it was frozen when they were made.
                 _tools.Freezer.Thaw(container.CgroupPath);
             });
+            _lazy?.BeginFill();
             if (!clock.Parts.ContainsKey("total"))
                 clock.Add("total", _tools.Time.GetElapsedTime(start).TotalMilliseconds);
             await DeliverHeldAsync(container);

@@ -37,7 +37,12 @@ internal sealed partial class SourceMove
                 throw new MoveRefusedException([new Blocker(BlockerCode.FeatureMissing, "the memory engine is not available on this host, and a dump of the whole memory is no test: see \"evacuator status\"")]);
 
             Directory.CreateDirectory(_tools.Paths.Move(Id), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            using ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), _tools.Memory, _tools.Time);
+            ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), _tools.Memory, _tools.Time);
+            _endTracking = () =>
+            {
+                tracker.Dispose();
+                return ValueTask.CompletedTask;
+            };
             if (tracker.Processes.FirstOrDefault(process => process.WhyUntracked is not null) is { } untracked)
                 throw new ContainerException(BlockerCode.None, $"its process {untracked.HostPid} cannot be tracked ({untracked.WhyUntracked}): it would move, with its memory sent while it stands still");
             ArmedCommand dump = await ArmDumpAsync(container, withShim: true, undoable.Token);

@@ -39,6 +39,11 @@ internal sealed partial class SourceMove : IDisposable
     private bool _wasMapped;
     private FreezeShape? _shape;
 
+    /// <summary>
+    /// Lets go of the tracked memory, once: when the container is gone here, or runs again. It takes the kernel 20 ms for each GiB, and the container would stand still meanwhile.
+    /// </summary>
+    private Func<ValueTask>? _endTracking;
+
     public SourceMove(SourceRecord record, MoveTools tools, PeerClient peer, ILogger log)
     {
         (_record, _tools, _peer, _log) = (record, tools, peer, log);
@@ -75,15 +80,23 @@ internal sealed partial class SourceMove : IDisposable
     /// <param name="shutdown">the agent stops: the move stays as journaled and the next life of the agent goes on with it</param>
     public async Task RunAsync(CancellationToken shutdown)
     {
-        if (Stops || Rehearses)
+        try
         {
-            await (Stops ? RunStoppedAsync(shutdown) : RunRehearsalAsync(shutdown));
-            return;
+            await (Stops ? RunStoppedAsync(shutdown) : Rehearses ? RunRehearsalAsync(shutdown) : RunLiveAsync(shutdown));
         }
+        finally
+        {
+            await EndTrackingAsync();
+        }
+    }
+
+    private async Task RunLiveAsync(CancellationToken shutdown)
+    {
         // Linked for the part that may be undone: shutdown, or somebody who changed their mind.
         using CancellationTokenSource undoable = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _abort.Token);
         ContainerDescription? container = null;
         FreezeClock? freeze = null;
+        MemoryAhead? memory = null;
         try
         {
             // 1. Describe. One that has only just arrived first gets the rest of its memory: a page that is still owed would be sent on as zeroes.
@@ -105,7 +118,8 @@ internal sealed partial class SourceMove : IDisposable
             // 3. Files and memory while it runs.
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent);
             await CopyTreesAsync(container, trees, undoable.Token);
-            await using MemoryAhead? memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, _tools, _log, undoable.Token) : null;
+            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, _tools, _log, undoable.Token) : null;
+            _endTracking = memory is null ? null : memory.DisposeAsync;
             ArmedCommand dump = await ArmDumpAsync(container, memory is not null, undoable.Token);
             await RehearseAsync(container, undoable.Token);
             await _peer.ArmAsync(undoable.Token);
@@ -173,6 +187,7 @@ internal sealed partial class SourceMove : IDisposable
         {
             if (e is ArgumentException or InvalidOperationException or NullReferenceException or IndexOutOfRangeException)
                 LogUnexpected(_log, e, Name);
+            memory?.EndThrottle();
             await RevertAsync(Reason(e), (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker, freeze, shutdown);
             // At least as long as it was allowed to be. Learned only now: the container stood still, and the disk may be slow.
             if (e is TimeoutException && _shape is not null)
@@ -379,6 +394,12 @@ internal sealed partial class SourceMove : IDisposable
         await FinishRevertAsync(shutdown);
     }
 
+    private async ValueTask EndTrackingAsync()
+    {
+        if (Interlocked.Exchange(ref _endTracking, null) is { } end)
+            await end();
+    }
+
     /// <summary>Lets the container run here again. Idempotent; also the way back after a crash of the agent.</summary>
     private async Task FinishRevertAsync(CancellationToken shutdown)
     {
@@ -421,6 +442,8 @@ internal sealed partial class SourceMove : IDisposable
             LogForgetFailed(_log, e, Record.Request.DestinationNode);
         }
         await ArmedCommand.CallOffAsync(_tools.Paths.Armed(Id), AgentPaths.DumpUnit(Id), _tools.Time);
+        // Before it may be moved again: memory is tracked by one at a time.
+        await EndTrackingAsync();
         DeleteWork();
         Advance(SourceInput.Reverted, record => record);
         LogStayed(_log, Name, Record.Detail);

@@ -37,6 +37,15 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>64 KiB a batch: the lock is held for about 25 µs, which is what a fault may have to wait.</summary>
     private const int BatchPages = 16;
 
+    /// <summary>Nobody is known to have said that the container runs: faults alone would fill it too slowly.</summary>
+    private static readonly TimeSpan LongestRestoreEnd = TimeSpan.FromSeconds(5);
+
+    /// <summary>A process stands still until its fault is answered.</summary>
+    private const int UrgentNiceness = -19;
+
+    /// <summary>Nobody waits for the background: the container it fills goes first.</summary>
+    private const int BackgroundNiceness = 10;
+
     private readonly IReadOnlyDictionary<int, ProcessPages> _pages;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
@@ -57,7 +66,11 @@ internal sealed partial class LazySession : IDisposable
 
     private readonly Socket _listener;
     private readonly string _socketPath;
+    private readonly ManualResetEventSlim _running = new(initialState: false);
     private Thread? _filler;
+
+    /// <summary>The fault thread has something to do: the background keeps off the locks meanwhile.</summary>
+    private volatile bool _answering;
     private volatile bool _stopping;
     private volatile bool _broken;
     private long _faults;
@@ -83,6 +96,9 @@ internal sealed partial class LazySession : IDisposable
 
     /// <summary>Pages that are away and that a process stands still for, each once as long as it waits. Ends with the fill.</summary>
     public ChannelReader<WantedPage> Wanted => _wanted.Reader;
+
+    /// <summary>The container runs: the background may begin. Faults are answered from the first on.</summary>
+    public void BeginFill() => _running.Set();
 
     /// <summary>Pages that are still at the source.</summary>
     public long PagesAway => Snapshot().Sum(process => process.PagesAway);
@@ -119,6 +135,7 @@ internal sealed partial class LazySession : IDisposable
         foreach (LazyProcess process in processes)
             process.OnWanted = session.Want;
         session._restored.SetResult();
+        session._running.Set();
         session._filler = new Thread(session.Fill) { Name = "lazy fill", IsBackground = true };
         session._filler.Start();
         new Thread(session.AnswerFaults) { Name = "lazy faults", IsBackground = true, Priority = ThreadPriority.AboveNormal }.Start();
@@ -215,6 +232,8 @@ internal sealed partial class LazySession : IDisposable
         {
             _listener.Dispose();
         }
+        // The last steps of the restore need the processors more than pages that nobody has asked for yet.
+        _ = _running.Wait(LongestRestoreEnd);
         Fill();
     }
 
@@ -253,6 +272,7 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>Copies what nobody has asked for yet, until nothing is owed; the last thing it does is to let go of the processes.</summary>
     private void Fill()
     {
+        _ = Interop.SetOwnNiceness(BackgroundNiceness);
         long start = _time.GetTimestamp(), pages = 0;
         try
         {
@@ -297,6 +317,8 @@ internal sealed partial class LazySession : IDisposable
         {
             while (!_stopping)
             {
+                while (_answering)
+                    Thread.Yield();
                 (FillResult result, bool done, int copied) = process.FillSome(region, BatchPages);
                 pages += copied;
                 if (done || result == FillResult.Gone)
@@ -315,6 +337,7 @@ internal sealed partial class LazySession : IDisposable
 
     private unsafe void AnswerFaults()
     {
+        _ = Interop.SetOwnNiceness(UrgentNiceness);
         const short PollIn = 1;
         Interop.PollEntry[] entries = [];
         LazyProcess[] processes = [];
@@ -338,6 +361,7 @@ internal sealed partial class LazySession : IDisposable
                     throw Interop.Failure($"poll of {entries.Length} userfaultfds", error);
                 if (ready <= 0)
                     continue;
+                _answering = true;
                 for (int i = 0; i < processes.Length; i++)
                     if (entries[i].Returned != 0)
                         lock (_forking)
@@ -345,12 +369,15 @@ internal sealed partial class LazySession : IDisposable
                                 if (!Add(child))
                                     // It is alive and being filled; ending anything for it would lose what this only risks.
                                     LogChildNotKept(_log, child.VirtualPid);
+                _answering = false;
             }
         }
         catch (Exception e)
         {
             Break(e);
         }
+        _answering = false;
+        _running.Set();
         // Closed here, where nobody polls or fills them any more.
         _filler!.Join();
         if (!_broken)
