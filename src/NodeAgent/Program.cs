@@ -75,6 +75,7 @@ builder.Services
             RuncRoot = options.Containers.RuncRoot,
             Memory = MemoryFeatures.Probe(),
             LeastSpeedPercent = options.Move.LeastSpeedPercent,
+            Bandwidth = new Bandwidth((long)options.Move.BandwidthMebibytes << 20, provider.GetRequiredService<TimeProvider>()),
             MemoryStreams = options.Move.MemoryStreamsFor(Environment.ProcessorCount),
             Preloads = preloads,
             Experience = new FreezeExperience(Path.Combine(paths.State, "freeze-model.json")),
@@ -111,6 +112,7 @@ app.MapPeerEndpoints(options.Fleet.AgentPort);
 // 5.
 if (journal.Degraded is { } degraded)
     app.Logger.LogWarning("{Degraded}", degraded);
+journal.OnDegraded = text => app.Logger.LogError("{Degraded}", text);
 if (!preloads.Gate || !preloads.Quick)
     app.Logger.LogWarning("CRIU cannot be held below runc ({Gate}) or spared its children ({Quick}): freezes are longer than they need be", preloads.Gate, preloads.Quick);
 CriuConfiguration.Write(paths.CriuHome, canSkipNetworkLock: await CriuVersion.IsAtLeastAsync(4, 2));

@@ -115,6 +115,12 @@ public sealed record MoveOptions
     /// <summary>parallel: moves at once.</summary>
     public int Parallel { get; init; } = 3;
 
+    /// <summary>per-peer: moves to one peer at once; 0: as many as parallel says.</summary>
+    public int PerPeer { get; init; }
+
+    /// <summary>bandwidth: MiB a second that all copying of this host may send together; 0: no limit.</summary>
+    public int BandwidthMebibytes { get; init; }
+
     /// <summary>freeze-budget: the longest a container may stand still unless its annotation evacuator.freeze-budget says otherwise.</summary>
     public TimeSpan FreezeBudget { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -192,8 +198,8 @@ public sealed record SignalOptions
 /// <summary>[rehearsal]</summary>
 public sealed record RehearsalOptions
 {
-    /// <summary>at: time of day, HH:MM in local time, at which all containers are rehearsed; empty: never by itself.</summary>
-    public string At { get; init; } = "";
+    /// <summary>schedule: cron expression, in local time, of when all containers are rehearsed; empty: never by itself.</summary>
+    public string Schedule { get; init; } = "";
 }
 
 /// <summary>[power]</summary>

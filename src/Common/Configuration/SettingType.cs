@@ -34,8 +34,10 @@ internal static class SettingTypes
 
     public static SettingType<string> Uuid { get; } = new("a UUID like 4c4c4544-0042-3510-8056-b4c04f4e4d32", ReadUuid, Same);
 
-    public static SettingType<string> TimeOfDay { get; } = new(
-        "a time of day like 03:30", (string text, out string value) => Keep(text, out value, text.Length == 0 || TimeOnly.TryParseExact(text, "HH:mm", out _)), Same);
+    /// <summary>By its form only; what the words mean is known to the brain, which reads them again.</summary>
+    public static SettingType<string> Cron { get; } = new(
+        "a cron expression like 0 30 3 * * ?", (string text, out string value) => Keep(text, out value, text.Length == 0
+            || text.Split(' ', StringSplitOptions.RemoveEmptyEntries).Length is 6 or 7 && text.All(c => char.IsAsciiLetterOrDigit(c) || c is ' ' or '*' or '?' or '/' or ',' or '-' or '#')), Same);
 
     public static SettingType<IReadOnlyList<string>> Words { get; } = new("words, space separated", ReadWords, value => string.Join(' ', value));
 

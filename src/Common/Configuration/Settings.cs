@@ -61,6 +61,11 @@ internal static class Settings
 
         Make("move", "parallel", SettingTypes.Number(1, 64), o => o.Move.Parallel, (o, v) => o with { Move = o.Move with { Parallel = v } },
             "Containers that move at once."),
+        Make("move", "per-peer", SettingTypes.Number(0, 64), o => o.Move.PerPeer, (o, v) => o with { Move = o.Move with { PerPeer = v } },
+            "Containers that move to one peer at once; others go meanwhile, if they go elsewhere. 0: as many as parallel."),
+        Make("move", "bandwidth", SettingTypes.Number(0, 1_000_000), o => o.Move.BandwidthMebibytes, (o, v) => o with { Move = o.Move with { BandwidthMebibytes = v } },
+            "MiB a second that all moves from this node may send together while their containers run, in equal parts. A container that stands still does not wait for it; what it sends is "
+            + "taken off the others' part afterwards. 0: no limit."),
         Make("move", "freeze-budget", SettingTypes.DurationBetween(TimeSpan.FromMilliseconds(10), TimeSpan.FromHours(1)),
             o => o.Move.FreezeBudget, (o, v) => o with { Move = o.Move with { FreezeBudget = v } },
             "The longest that a container may stand still. A container's annotation evacuator.freeze-budget overrides it."),
@@ -106,8 +111,9 @@ internal static class Settings
             "Percent of the fleet's nodes that may be out (being emptied, closed, off or silent) when a node empties itself, itself included. Rounded down, but at least one node; "
             + "0: no node empties itself. Beyond it a person is asked."),
 
-        Make("rehearsal", "at", SettingTypes.TimeOfDay, o => o.Rehearsal.At, (o, v) => o with { Rehearsal = o.Rehearsal with { At = v } },
-            "Time of day, in local time, at which every container is rehearsed: frozen for a moment, dumped, and left running, so that it is known whether it could move. Empty: only on demand."),
+        Make("rehearsal", "schedule", SettingTypes.Cron, o => o.Rehearsal.Schedule, (o, v) => o with { Rehearsal = o.Rehearsal with { Schedule = v } },
+            "When every container is rehearsed, one after the other, in local time: frozen for a moment, dumped, and left running, so that it is known whether it could move. One that no longer can "
+            + "raises a notice. Seconds, minutes, hours, day of month, month, day of week: 0 30 3 * * ? is each night at half past three. Empty: only on demand, since each container stands still for it."),
 
         Make("power", "verify-timeout", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             o => o.Power.VerifyTimeout, (o, v) => o with { Power = o.Power with { VerifyTimeout = v } },

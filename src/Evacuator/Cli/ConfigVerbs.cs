@@ -2,6 +2,7 @@ using System.CommandLine;
 using Evacuator.Api;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
+using Evacuator.Evacuation;
 using Evacuator.Health;
 using Evacuator.Power;
 
@@ -33,7 +34,7 @@ internal static class ConfigVerbs
                 }
             }
 
-            return Task.FromResult(Report(context, [.. result.Mistakes, .. SignalRulesReader.Read(result.Rules).Mistakes]));
+            return Task.FromResult(Report(context, [.. result.Mistakes, .. SignalRulesReader.Read(result.Rules).Mistakes, .. RehearsalSchedule.Mistakes(result, context.ConfigurationFile, TimeProvider.System.GetUtcNow())]));
         }, json);
     }
 
@@ -47,6 +48,7 @@ internal static class ConfigVerbs
         ConfigurationResult result = ConfigurationLoader.Load(context.ConfigurationFile);
         mistakes.AddRange(result.Mistakes);
         mistakes.AddRange(SignalRulesReader.Read(result.Rules).Mistakes);
+        mistakes.AddRange(RehearsalSchedule.Mistakes(result, context.ConfigurationFile, TimeProvider.System.GetUtcNow()));
         if (result.Options is { } options)
         {
             bmc = options.Bmc.Url.Length > 0;

@@ -21,6 +21,9 @@ internal sealed record BrainTimings
     /// <summary>Between looks at a peer for "evacuator status".</summary>
     public TimeSpan PeerPoll { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>How long a peer may take to say what room it has: one that is slower is left out.</summary>
+    public TimeSpan PeerAnswer { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Between looks at the own agent, to keep admission closed where it has to be.</summary>
     public TimeSpan AgentPoll { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -47,6 +50,9 @@ internal sealed record BrainTimings
 
     /// <summary>How old a list of containers may be that is told to peers: short, since a name that has just left counts as taken as long as it is in the list.</summary>
     public TimeSpan RecentContainers { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>After how long a released container that stands still, because its destination does not answer, is a matter for a person.</summary>
+    public TimeSpan StandsStill { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>Between looks at what should be told, and at hooks that have not taken it.</summary>
     public TimeSpan NoticePoll { get; init; } = TimeSpan.FromSeconds(1);

@@ -22,12 +22,13 @@ internal static class Eta
         List<MoveState> open = [.. moves.Where(move => !move.Phase.IsEnd()).OrderByDescending(move => move.Phase).ThenBy(move => move.Order)];
         List<(double Bytes, double Seconds)> finished =
         [
-            .. moves.Where(move => move is { Phase: MovePhase.Moved, Started: not null, Ended: not null })
+            // A clock that was set in between says nothing of a move's pace.
+            .. moves.Where(move => move is { Phase: MovePhase.Moved, Started: not null, Ended: not null } && move.Ended > move.Started)
                 .Select(move => (Bytes: (double)Math.Max(Size(move), move.Last?.BytesSent ?? 0), (move.Ended!.Value - move.Started!.Value).TotalSeconds)),
         ];
         List<(double Bytes, double Seconds)> running =
         [
-            .. open.Where(move => move is { Phase: MovePhase.Moving, Started: not null, Last.BytesSent: > 0 })
+            .. open.Where(move => move is { Phase: MovePhase.Moving, Started: not null, Last.BytesSent: > 0 } && now > move.Started)
                 .Select(move => (Bytes: (double)move.Last!.BytesSent, (now - move.Started!.Value).TotalSeconds)),
         ];
         if (open.Count == 0 || finished.Count == 0 && running.All(move => move.Seconds < Least.TotalSeconds))

@@ -122,7 +122,8 @@ internal sealed partial class EvacuationRun
         EvacuationSnapshot snapshot = _ledger.Snapshot;
         HashSet<string> planned = [.. snapshot.Moves.Select(move => move.Name)];
         IReadOnlyList<PeerView> peers = await _services.Peers.SurveyAsync(token).ConfigureAwait(false);
-        Plan plan = Planner.Make(containers.Where(container => !planned.Contains(container.Name)), peers, await _services.PlacementAsync(token).ConfigureAwait(false));
+        PlacementPolicy policy = await _services.PlacementAsync(token).ConfigureAwait(false) with { Failing = snapshot.State.Trigger.Fault };
+        Plan plan = Planner.Make(containers.Where(container => !planned.Contains(container.Name)), peers, policy);
 
         // Later passes are for containers that appeared meanwhile: the others have left already, and whole is no longer to be had.
         bool refused = snapshot.State.Passes == 0 && plan.Missing is not null && !PartialIsFine(snapshot.State.Trigger);
@@ -191,14 +192,15 @@ internal sealed partial class EvacuationRun
         int parallel = Math.Max(1, _services.Options.Move.Parallel);
         foreach (MoveState move in open.Skip(parallel))
         {
-            _ledger.WaitMove(move.Name, new Waiting($"its turn: {parallel} move at once ([move] parallel)", _services.Time.GetUtcNow(), null,
+            _ledger.WaitMove(move.Name, new Waiting($"its turn: {parallel} move at once ([move] parallel{(_services.Options.Move.PerPeer > 0 ? $", {_services.Options.Move.PerPeer} of them to one peer" : "")})", _services.Time.GetUtcNow(), null,
                 $"moves to {move.Destination}"));
         }
 
         using CancellationTokenSource deadline = DeadlineOf(_ledger.State.Trigger);
         ContainerRun runner = new(_services, _ledger, _cancel.Token, deadline.Token);
         List<IReadOnlyList<MoveState>> chains = [.. open.GroupBy(ChainOf).Select(chain => (IReadOnlyList<MoveState>)[.. chain])];
-        await Parallel.ForEachAsync(chains, new ParallelOptions { MaxDegreeOfParallelism = parallel, CancellationToken = stop }, async (chain, token) =>
+        Departures<IReadOnlyList<MoveState>> departures = new(chains, DestinationOf, parallel, _services.Options.Move.PerPeer);
+        await departures.RunAsync(async (chain, token) =>
         {
             string? together = null;
             string? left = null;
@@ -217,7 +219,11 @@ internal sealed partial class EvacuationRun
                 else if (after.Phase.IsLeftHere())
                     left = move.Name;
             }
-        }).ConfigureAwait(false);
+        }, stop).ConfigureAwait(false);
+
+        // Where it goes now: a refusal may have sent it elsewhere than the plan did.
+        string? DestinationOf(IReadOnlyList<MoveState> chain) =>
+            chain.Select(move => _ledger.Move(move.Name)).FirstOrDefault(move => !move.Phase.IsEnd())?.Destination;
     }
 
     /// <summary>Members of a group leave one after the other, in their order; all others each on their own.</summary>
@@ -327,10 +333,10 @@ internal sealed partial class EvacuationRun
 
         // The shutdown ends this process. If it does not, the journal must not say "powering off" for ever.
         TimeSpan patience = _services.Options.Power.VerifyTimeout + (state.Trigger.ForceAfter ?? TimeSpan.Zero);
-        DateTimeOffset until = _services.Time.GetUtcNow() + patience;
-        while (_services.Time.GetUtcNow() < until)
+        Patience goingDown = new(patience, _services.Time);
+        while (!goingDown.IsOver)
         {
-            _ledger.Wait(new Waiting("the host to go down", _services.Time.GetUtcNow(), until, state.Trigger.ForceAfter is { } force
+            _ledger.Wait(new Waiting("the host to go down", _services.Time.GetUtcNow(), goingDown.Until, state.Trigger.ForceAfter is { } force
                 ? $"{state.Witness} forces the power off {Common.Configuration.Duration.Format(force)} after the start"
                 : "if it is still up then, the evacuation ends as failed"));
             await Task.Delay(_services.Timings.Retry, _services.Time, stop).ConfigureAwait(false);
@@ -350,7 +356,7 @@ internal sealed partial class EvacuationRun
     /// <summary>The host is up again after the shutdown: only the witness knows whether it was off.</summary>
     private async Task HearWitnessAsync(EvacuationState state, CancellationToken stop)
     {
-        DateTimeOffset until = _services.Time.GetUtcNow() + _services.Timings.WitnessPatience;
+        Patience patience = new(_services.Timings.WitnessPatience, _services.Time);
         while (true)
         {
             WitnessAnswer answer = await _services.Power.HearAsync(state.Witness ?? "", state.Id, stop).ConfigureAwait(false);
@@ -360,13 +366,13 @@ internal sealed partial class EvacuationRun
                 return;
             }
 
-            if (!answer.MayChange || _services.Time.GetUtcNow() >= until)
+            if (!answer.MayChange || patience.IsOver)
             {
                 Advance(new EvacuationInput.PowerOffImpossible($"the host has been restarted, and it is not verified that it was off: {answer.Problem}"));
                 return;
             }
 
-            _ledger.Wait(new Waiting($"the witness: {answer.Problem}", _services.Time.GetUtcNow(), until, "without its word the evacuation ends as failed"));
+            _ledger.Wait(new Waiting($"the witness: {answer.Problem}", _services.Time.GetUtcNow(), patience.Until, "without its word the evacuation ends as failed"));
             await Task.Delay(_services.Timings.Retry, _services.Time, stop).ConfigureAwait(false);
         }
     }

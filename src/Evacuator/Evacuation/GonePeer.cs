@@ -105,9 +105,9 @@ internal sealed partial class GonePeer(
 
     private async Task<MoveReport> WaitForEndAsync(MoveReport move, CancellationToken token)
     {
-        DateTimeOffset until = time.GetUtcNow() + EndTime;
+        Patience patience = new(EndTime, time);
         MoveReport last = move;
-        while (!last.Ended && time.GetUtcNow() < until)
+        while (!last.Ended && !patience.IsOver)
         {
             await Task.Delay(timings.MovePoll, time, token).ConfigureAwait(false);
             last = await agent.GetMoveAsync(move.MoveId, token).ConfigureAwait(false) ?? last;

@@ -12,7 +12,7 @@ internal static class ProofOfEmptiness
     public static async Task<EvacuationInput> TakeAsync(
         Func<Task<EmptinessReport>> look, Action<Waiting> say, BrainTimings timings, TimeProvider time, CancellationToken token)
     {
-        DateTimeOffset until = time.GetUtcNow() + timings.ProofPatience;
+        Patience patience = new(timings.ProofPatience, time);
         EmptinessReport? first = null;
         while (true)
         {
@@ -21,12 +21,12 @@ internal static class ProofOfEmptiness
                 return new EvacuationInput.EmptyProven([first, report]);
             first = report.Empty ? report : null;
             string left = Left(report);
-            if (!report.Empty && time.GetUtcNow() >= until)
+            if (!report.Empty && patience.IsOver)
                 return new EvacuationInput.NotEmpty(report, $"not proven empty: {left}");
 
             say(report.Empty
                 ? new Waiting("the second look that must find nothing", time.GetUtcNow(), time.GetUtcNow() + timings.ProofGap, "the node counts as empty")
-                : new Waiting($"what is left to go away ({left})", time.GetUtcNow(), until, "if it is still there then, the evacuation ends as failed"));
+                : new Waiting($"what is left to go away ({left})", time.GetUtcNow(), patience.Until, "if it is still there then, the evacuation ends as failed"));
             await Task.Delay(timings.ProofGap, time, token).ConfigureAwait(false);
         }
     }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Evacuator.Agent;
 using Evacuator.Common.AgentApi;
 using Evacuator.Journal;
+using Evacuator.Notices;
 using Evacuator.Placement;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -10,12 +11,16 @@ namespace Evacuator.Evacuation;
 
 /// <summary>
 /// Rehearses containers, one after the other: each goes through a move up to the dump, and everything is undone. So it is known before the hardware fails whether a
-/// container can leave and how long it would stand still. On demand, and once a night where [rehearsal] at says so. An evacuation ends it at once.
+/// container can leave and how long it would stand still. On demand, and when [rehearsal] schedule says so. An evacuation ends it at once. One that could move and can no longer
+/// is told as a notice.
 /// </summary>
 internal sealed partial class RehearsalService(
-    JournalStore journal, RunServices services, RehearsalBoard board, EvacuationService evacuations, ILogger<RehearsalService> log) : BackgroundService
+    JournalStore journal, RunServices services, RehearsalBoard board, EvacuationService evacuations, NoticeBook notices, ILogger<RehearsalService> log) : BackgroundService
 {
     private const string Fact = "rehearsal:";
+
+    /// <summary>Waited in parts, so that a clock that is set meanwhile is heeded.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
 
     private readonly SemaphoreSlim _one = new(1);
 
@@ -59,36 +64,20 @@ internal sealed partial class RehearsalService(
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        while (true)
+        while (RehearsalSchedule.Next(services.Options.Rehearsal.Schedule, services.Time.GetUtcNow(), services.Time.LocalTimeZone) is { } next)
         {
-            DateTimeOffset now = services.Time.GetUtcNow();
-            TimeSpan? wait = UntilNext(services.Options.Rehearsal.At, now, services.Time.LocalTimeZone);
-            await Task.Delay(wait ?? Timeout.InfiniteTimeSpan, services.Time, stoppingToken).ConfigureAwait(false);
+            while (next - services.Time.GetUtcNow() is var wait && wait > TimeSpan.Zero)
+                await Task.Delay(wait < LongestWait ? wait : LongestWait, services.Time, stoppingToken).ConfigureAwait(false);
             try
             {
                 IReadOnlyList<RehearsalState> results = await RehearseAsync(null, stoppingToken).ConfigureAwait(false);
-                LogNightly(log, results.Count, results.Count(result => !result.CanMove));
+                LogScheduled(log, results.Count, results.Count(result => !result.CanMove));
             }
             catch (Exception e) when (e is AgentException or InvalidOperationException)
             {
                 LogNotRehearsed(log, e.Message);
             }
         }
-    }
-
-    /// <summary>Until that time of day comes next, in local time; null: never.</summary>
-    internal static TimeSpan? UntilNext(string at, DateTimeOffset now, TimeZoneInfo zone)
-    {
-        if (!TimeOnly.TryParseExact(at, "HH:mm", out TimeOnly time))
-            return null;
-        DateTime local = TimeZoneInfo.ConvertTime(now, zone).DateTime;
-        DateTime next = local.Date + time.ToTimeSpan();
-        if (next <= local)
-            next = next.AddDays(1);
-        // In the hour that a change of clocks leaves out there is no such time: an hour later there is.
-        while (zone.IsInvalidTime(next))
-            next = next.AddHours(1);
-        return new DateTimeOffset(next, zone.GetUtcOffset(next)) - now;
     }
 
     private async Task<RehearsalState> OneAsync(ContainerReport container, CancellationToken called, CancellationToken stop)
@@ -144,12 +133,18 @@ internal sealed partial class RehearsalService(
             MemoryBytes = container.MemoryBytes,
             LastAble = able ? now : before?.LastAble,
         };
+        // Told before it is noted: a restart in between finds the same again, and the key knows that it was told.
+        if (!able && before is { CanMove: true })
+        {
+            LogLost(log, container.Name, before.At, reason);
+            notices.Raise(notices.Make(NoticeKind.CannotMove, $"rehearsal/{container.Name}/{before.At.ToUnixTimeMilliseconds()}",
+                $"{container.Name} on {services.Options.Node.Name} can no longer be moved (it could at {before.At:u}): {reason}") with { Container = container.Name });
+        }
+
         journal.SetFact(Fact + container.Name, JsonSerializer.Serialize(result, ApiJson.Options));
         if (able)
             LogAble(log, container.Name, result.FreezeMs ?? 0);
-        else if (before is { CanMove: true })
-            LogLost(log, container.Name, before.At, reason);
-        else
+        else if (before is not { CanMove: true })
             LogUnable(log, container.Name, reason);
         return result;
     }
@@ -176,9 +171,9 @@ internal sealed partial class RehearsalService(
     [LoggerMessage(EventId = 372, Level = LogLevel.Information, Message = "{Container} can move: rehearsed, it stood still for {Milliseconds:0} ms")]
     private static partial void LogAble(ILogger logger, string container, double milliseconds);
 
-    [LoggerMessage(EventId = 373, Level = LogLevel.Information, Message = "Nightly rehearsal: {Count} containers, {Unable} of them cannot move")]
-    private static partial void LogNightly(ILogger logger, int count, int unable);
+    [LoggerMessage(EventId = 373, Level = LogLevel.Information, Message = "Rehearsal by schedule: {Count} containers, {Unable} of them cannot move")]
+    private static partial void LogScheduled(ILogger logger, int count, int unable);
 
-    [LoggerMessage(EventId = 374, Level = LogLevel.Warning, Message = "The nightly rehearsal did not take place: {Reason}")]
+    [LoggerMessage(EventId = 374, Level = LogLevel.Warning, Message = "The rehearsal by schedule did not take place: {Reason}")]
     private static partial void LogNotRehearsed(ILogger logger, string reason);
 }

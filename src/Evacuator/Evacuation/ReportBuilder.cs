@@ -25,7 +25,8 @@ internal static class ReportBuilder
             CancelledBy = state.CancelledBy,
             Started = state.Started,
             Ended = state.Ended,
-            TotalSeconds = Math.Round(((state.Ended ?? now) - state.Started).TotalSeconds, 1),
+            // By the wall clock, which may have been set in between: never negative.
+            TotalSeconds = Math.Max(0, Math.Round(((state.Ended ?? now) - state.Started).TotalSeconds, 1)),
             EtaSeconds = state.Phase == EvacuationPhase.Moving ? Eta.OfMoves(snapshot.Moves, parallel, now)?.TotalSeconds : null,
             Deadline = state.Trigger.Deadline,
             Waiting = ended ? null : snapshot.Waiting,

@@ -4,6 +4,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
+using Evacuator.Evacuation;
 using Evacuator.Fleet.Locks;
 using Evacuator.Homecoming;
 
@@ -16,11 +17,14 @@ internal sealed class PeerClient : IDisposable
     private const int MaxReplyBytes = 4 << 20;
 
     private readonly HttpClient _http;
+    private readonly TimeSpan _answer;
 
     /// <param name="handler">makes the connection, with the fleet's certificates; owned from now on</param>
-    public PeerClient(Peer peer, int port, HttpMessageHandler handler)
+    /// <param name="answer">how long it may take to tell its capacity</param>
+    public PeerClient(Peer peer, int port, HttpMessageHandler handler, TimeSpan? answer = null)
     {
         Peer = peer;
+        _answer = answer ?? new BrainTimings().PeerAnswer;
         _http = new HttpClient(handler)
         {
             BaseAddress = new UriBuilder("https", peer.Address, port).Uri,
@@ -33,7 +37,7 @@ internal sealed class PeerClient : IDisposable
     public Peer Peer { get; }
 
     public Task<PeerCapacity> GetCapacityAsync(CancellationToken token) =>
-        CallAsync<PeerCapacity>(HttpMethod.Get, PeerRoutes.Capacity, null, TimeSpan.FromSeconds(10), token);
+        CallAsync<PeerCapacity>(HttpMethod.Get, PeerRoutes.Capacity, null, _answer, token);
 
     /// <summary>The destination looks at its disk, names and network before it answers, hence the long limit.</summary>
     public Task<ReservationReply> ReserveAsync(ReservationRequest request, CancellationToken token) =>
@@ -133,7 +137,7 @@ internal sealed class PeerClient : IDisposable
         }
         catch (OperationCanceledException e) when (!token.IsCancellationRequested)
         {
-            throw new PeerException($"{Peer.Name} ({Peer.Address}) did not answer {method} {path} within {limit.TotalSeconds:0} s", BlockerCode.PeerUnreachable, null, e);
+            throw new PeerException($"{Peer.Name} ({Peer.Address}) did not answer {method} {path} within {limit.TotalSeconds:0.#} s", BlockerCode.PeerUnreachable, null, e);
         }
         catch (Exception e) when (e is JsonException or NotSupportedException)
         {

@@ -3,6 +3,7 @@ using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
 using Evacuator.Health;
 using Evacuator.Journal;
+using Evacuator.Power;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -13,7 +14,7 @@ namespace Evacuator.Homecoming;
 /// that cannot be read, a finding, or a restart of this service begins the time anew. Brings nothing home: that is the operator's wish.
 /// </summary>
 internal sealed partial class SoakWatch(
-    EvacuatorOptions options, Admission admission, EvacuationService evacuations, BmcHealth health, BootId boot, GuestBook guests, BrainTimings timings, TimeProvider time,
+    EvacuatorOptions options, Admission admission, EvacuationService evacuations, BmcHealth health, BootId boot, GuestBook guests, PowerHandover power, BrainTimings timings, TimeProvider time,
     ILogger<SoakWatch> log) : BackgroundService
 {
     private volatile Waiting? _waiting;
@@ -73,9 +74,15 @@ internal sealed partial class SoakWatch(
         }
 
         if (await evacuations.ReopenAsync($"soak time ({Duration.Format(soak)} without any finding)", token).ConfigureAwait(false) is { } why)
+        {
             LogNotReopened(log, why);
-        else
-            (_clearSince, _waiting) = (null, null);
+            return;
+        }
+
+        (_clearSince, _waiting) = (null, null);
+        // The service is over: whoever walks by is not to look for this host any more. "evacuator status" goes on saying that it is lit if this fails.
+        if (power.LedLitSince is not null && await power.DarkenLedAsync(token).ConfigureAwait(false) is var outcome && outcome != "off")
+            LogLed(log, outcome);
     }
 
     private void Say(string what, DateTimeOffset? until, string next)
@@ -87,4 +94,7 @@ internal sealed partial class SoakWatch(
 
     [LoggerMessage(EventId = 340, Level = LogLevel.Warning, Message = "The soak time is over, but this node could not be reopened: {Reason}")]
     private static partial void LogNotReopened(ILogger logger, string reason);
+
+    [LoggerMessage(EventId = 341, Level = LogLevel.Warning, Message = "This node has reopened, but its locator LED is still lit: {Outcome}")]
+    private static partial void LogLed(ILogger logger, string outcome);
 }

@@ -37,6 +37,8 @@ internal static class BrainHost
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.AddServiceHosting(setup.Options);
         setup.Logging?.Invoke(builder.Logging);
+        if (setup.Clock is { } clock)
+            builder.Services.AddSingleton(clock);
         AddParts(builder.Services, setup);
         Listen(builder.WebHost, setup);
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.RespectRequiredConstructorParameters = true);
@@ -61,7 +63,7 @@ internal static class BrainHost
         services.AddSingleton(_ => new AgentClient(setup.AgentSocketPath));
         services.AddSingleton(provider => new PeerDirectory(
             setup.Peers.Where(peer => peer.Name != setup.Options.Node.Name)
-                .Select(peer => new PeerClient(peer, setup.Options.Fleet.BrainPort, setup.Tls.HttpHandlerFor(peer.Name))),
+                .Select(peer => new PeerClient(peer, setup.Options.Fleet.BrainPort, setup.Tls.HttpHandlerFor(peer.Name), setup.Timings.PeerAnswer)),
             provider.GetRequiredService<TimeProvider>(), setup.Options.Move.AvoidWindow));
         services.AddSingleton(new OwnBmc(setup.Options.Bmc, setup.BmcPassword ?? (() => Secrets.BmcPassword(setup.Options))));
         services.AddSingleton(provider => setup.Bmcs(provider.GetRequiredService<TimeProvider>()));

@@ -49,6 +49,9 @@ internal sealed record BrainSetup
 
     public BrainTimings Timings { get; init; } = new();
 
+    /// <summary>Instead of the system's; null in the service.</summary>
+    public TimeProvider? Clock { get; init; }
+
     public Notices.SystemJournal SystemJournal { get; init; } = new();
 
     public Func<Checked<string>>? BmcPassword { get; init; }

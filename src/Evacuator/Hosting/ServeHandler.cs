@@ -37,6 +37,7 @@ internal static class ServeHandler
 
         Checked<SignalRules> rules = SignalRulesReader.Read(configuration.Rules);
         mistakes.AddRange(rules.Mistakes);
+        mistakes.AddRange(RehearsalSchedule.Mistakes(configuration, configurationFile, TimeProvider.System.GetUtcNow()));
         Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
         mistakes.AddRange(peers.Mistakes);
         // Without peers the certificates are looked at all the same, with this node alone: both reports come at once.

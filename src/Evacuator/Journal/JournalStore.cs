@@ -106,7 +106,9 @@ internal sealed partial class JournalStore : IDisposable
         {
             connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false }.ToString());
             connection.Open();
-            Execute(connection, "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON");
+            // Exclusive, before anything else: the index of the log is then in our own memory. In a mapped file, as by default, a disk that becomes read-only would kill the
+            // process with SIGBUS, just when it is needed.
+            Execute(connection, "PRAGMA busy_timeout=5000; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON");
             int version = Convert.ToInt32(Scalar(connection, "PRAGMA user_version"), System.Globalization.CultureInfo.InvariantCulture);
             if (version > SchemaVersion)
                 throw new JournalException($"{path} was written by a newer version of Evacuator (schema {version}, this one knows {SchemaVersion}): upgrade the package");

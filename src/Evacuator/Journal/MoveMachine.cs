@@ -46,7 +46,10 @@ internal static class MoveMachine
             },
             (Planned, Vanished) => state with { Phase = Gone, Detail = "it had ended before its move began" },
 
-            (Moving, Progress progress) when progress.Report.MoveId == state.MoveId => Follow(state, progress.Report, cancelling),
+            (Moving, Progress progress) when progress.Report.MoveId == state.MoveId => Follow(state, progress.Report, cancelling) with
+            {
+                Released = progress.Report.Phase == SourcePhase.Released ? state.Released ?? now : null,
+            },
             (Reserving or Moving, Settled settled) when settled.End.IsEnd() => state with { Phase = settled.End, Detail = settled.Detail, Token = null },
 
             (Planned or Reserving, DeadlinePassed) when state.Mode == MoveMode.Live && MayStop(state) => state with { Phase = Planned, Mode = MoveMode.StopAndStart, Late = true, Token = null },

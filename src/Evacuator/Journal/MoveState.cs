@@ -33,6 +33,9 @@ internal sealed record MoveState
     /// <summary>The time for the whole was over while it was under way: it was called back.</summary>
     public bool Late { get; init; }
 
+    /// <summary>Since when the container stands still and waits for its destination's answer; null: it does not. Absent in journals of older versions.</summary>
+    public DateTimeOffset? Released { get; init; }
+
     /// <summary>Proof towards the destination's agent that the move was announced; kept until the move ends.</summary>
     public string? Token { get; init; }
 

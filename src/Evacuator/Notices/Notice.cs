@@ -38,6 +38,9 @@ internal enum NoticeKind
 
     /// <summary>Asked for with "evacuator notices --test".</summary>
     Test = 10,
+
+    /// <summary>A rehearsal has shown that a container which could move no longer can.</summary>
+    CannotMove = 11,
 }
 
 /// <summary>One thing that somebody wants to be told. The same key is told once, over any number of restarts.</summary>

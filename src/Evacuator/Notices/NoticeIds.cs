@@ -18,6 +18,7 @@ internal static class NoticeIds
         NoticeKind.Cancelled => "2f0d7a5e3c4b4a5fb1f0c8a1d94e6b08",
         NoticeKind.Window => "2f0d7a5e3c4b4a5fb1f0c8a1d94e6b09",
         NoticeKind.Test => "2f0d7a5e3c4b4a5fb1f0c8a1d94e6b0a",
+        NoticeKind.CannotMove => "2f0d7a5e3c4b4a5fb1f0c8a1d94e6b0b",
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, null),
     };
 
@@ -25,7 +26,7 @@ internal static class NoticeIds
     public static int Priority(NoticeKind kind) => kind switch
     {
         NoticeKind.NeedsPerson => 2,
-        NoticeKind.Blocked or NoticeKind.Failed or NoticeKind.Window => 4,
+        NoticeKind.Blocked or NoticeKind.Failed or NoticeKind.Window or NoticeKind.CannotMove => 4,
         _ => 5,
     };
 }

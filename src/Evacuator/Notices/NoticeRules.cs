@@ -9,7 +9,8 @@ namespace Evacuator.Notices;
 /// </summary>
 internal static class NoticeRules
 {
-    public static IEnumerable<Notice> Of(EvacuationState state, IReadOnlyList<MoveState> moves)
+    /// <param name="standsStill">for how long a released container may wait for its destination before a person is told</param>
+    public static IEnumerable<Notice> Of(EvacuationState state, IReadOnlyList<MoveState> moves, DateTimeOffset now, TimeSpan standsStill)
     {
         string id = $"evacuation/{state.Id:D}";
         Notice Make(string what, NoticeKind kind, DateTimeOffset at, string text, string? container = null) => new()
@@ -36,6 +37,11 @@ internal static class NoticeRules
                     break;
                 case MovePhase.Stayed:
                     yield return Make($"failed/{move.Name}", NoticeKind.Failed, at, $"{move.Name} did not move from {state.Node} and runs on: {move.Detail}", move.Name);
+                    break;
+                case MovePhase.Moving when move.Released is { } released && now - released > standsStill:
+                    yield return Make($"released/{move.Name}/{move.MoveId:D}", NoticeKind.NeedsPerson, released + standsStill,
+                        $"{move.Name} of {state.Node} STANDS STILL since {released:u}: it was released to {move.Destination}, which does not answer ({move.Last?.Detail}). It goes on by itself when that "
+                        + $"node answers; if {move.Destination} is gone for good, see \"evacuator settle\"", move.Name);
                     break;
                 case MovePhase.Unknown:
                     yield return Make($"unknown/{move.Name}", NoticeKind.NeedsPerson, at, $"nobody can say where {move.Name} of {state.Node} runs: {move.Detail}", move.Name);

@@ -46,12 +46,14 @@ internal sealed partial class NoticeService(
             journal.SetFact(Since, time.GetUtcNow().ToString("O", CultureInfo.InvariantCulture));
         DateTimeOffset since = DateTimeOffset.Parse(journal.Fact(Since)!, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind);
         long seen = -1;
+        long looked = time.GetTimestamp();
         while (true)
         {
             long version = journal.Writes;
-            if (version != seen)
+            // Some follow from nothing but time that has passed.
+            if (version != seen || time.GetElapsedTime(looked) > timings.StandsStill / 2)
             {
-                seen = version;
+                (seen, looked) = (version, time.GetTimestamp());
                 try
                 {
                     foreach (Notice notice in Known().Where(notice => notice.At >= since))
@@ -73,7 +75,7 @@ internal sealed partial class NoticeService(
         DateTimeOffset oldest = time.GetUtcNow() - Keep / 2;
         foreach (EvacuationState state in journal.Evacuations(Recent).Where(state => (state.Ended ?? state.Updated) > oldest))
         {
-            foreach (Notice notice in NoticeRules.Of(state, journal.Moves(state.Id)))
+            foreach (Notice notice in NoticeRules.Of(state, journal.Moves(state.Id), time.GetUtcNow(), timings.StandsStill))
                 yield return notice;
         }
 

@@ -9,6 +9,7 @@ using Evacuator.Health;
 using Evacuator.Hosting;
 using Evacuator.Placement;
 using Evacuator.Power;
+using Evacuator.Windows;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -58,7 +59,7 @@ internal static class PeerEndpoints
     private static string Caller(HttpContext context) => FleetTls.IdentityOf(context).Node;
 
     private static async Task<IResult> CapacityAsync(
-        EvacuatorOptions options, NodeWatch watch, Reservations reservations, BmcHealth health, CircuitBreaker breaker, CancellationToken token)
+        EvacuatorOptions options, NodeWatch watch, Reservations reservations, BmcHealth health, CircuitBreaker breaker, WindowService windows, CancellationToken token)
     {
         // Before the agent is asked, which takes a while: an intention shown to nobody would be worthless.
         bool intends = breaker.Intends;
@@ -78,6 +79,7 @@ internal static class PeerEndpoints
             ContainerNames = [.. (containers ?? []).Select(container => container.Name)],
             ContainerAddresses = [.. (containers ?? []).SelectMany(container => container.Addresses).Select(UnitMember.WithoutPrefix).Distinct()],
             Degraded = health.Degraded,
+            NextWindow = windows.NextStart(),
         });
     }
 

@@ -51,7 +51,7 @@ internal sealed class Reservations(AgentClient agent, EvacuationService evacuati
             if (!reply.Accepted)
                 return new ReservationReply(false, null, reply.Blockers);
             guests.Announced(request.Container.Name, NodeName.IsValid(request.Home ?? "") ? request.Home! : node, node, request.MoveId);
-            _open[(node, request.MoveId)] = new Entry(secret, request.Container.Name, time.GetUtcNow() + timings.ReservationLease);
+            _open[(node, request.MoveId)] = new Entry(secret, request.Container.Name, new Patience(timings.ReservationLease, time));
             return new ReservationReply(true, secret, []);
         }
         catch (AgentException e)
@@ -115,13 +115,12 @@ internal sealed class Reservations(AgentClient agent, EvacuationService evacuati
 
     private void DropExpired()
     {
-        DateTimeOffset now = time.GetUtcNow();
         foreach (KeyValuePair<(string, Guid), Entry> entry in _open)
         {
-            if (entry.Value.Until < now)
+            if (entry.Value.Lease.IsOver)
                 _open.TryRemove(entry);
         }
     }
 
-    private sealed record Entry(string Token, string ContainerName, DateTimeOffset Until);
+    private sealed record Entry(string Token, string ContainerName, Patience Lease);
 }

@@ -39,8 +39,18 @@ internal sealed record ContainerPolicy
     /// <summary>evacuator.zone: it may only be in these; empty: anywhere.</summary>
     public IReadOnlyList<string> Zones { get; private init; } = [];
 
+    /// <summary>evacuator.parts: what of the hardware it depends on, by names, places or serial numbers as "evacuator signals" shows them; empty: not told.</summary>
+    public IReadOnlyList<string> Parts { get; private init; } = [];
+
     /// <summary>Annotations that could not be understood, in words.</summary>
     public IReadOnlyList<string> Mistakes { get; private init; } = [];
+
+    /// <summary>Whether it depends on this part: one of its names is the part's, its place's, or its serial number.</summary>
+    public bool Uses(Journal.Fault failing)
+    {
+        string[] names = [.. failing.Part.Split(',', StringSplitOptions.TrimEntries).Append(failing.Location ?? "").Where(name => name.Length > 0)];
+        return Parts.Any(part => names.Any(name => name.Equals(part, StringComparison.OrdinalIgnoreCase) || name.Equals($"serial {part}", StringComparison.OrdinalIgnoreCase)));
+    }
 
     public static ContainerPolicy Of(ContainerReport container)
     {
@@ -81,6 +91,7 @@ internal sealed record ContainerPolicy
             Group = Get("evacuator.group"),
             Order = Number("evacuator.order", 9999, 0),
             Zones = Get("evacuator.zone")?.Split((char[])[' ', ','], StringSplitOptions.RemoveEmptyEntries) ?? [],
+            Parts = Get("evacuator.parts")?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [],
             Mistakes = mistakes,
         };
 

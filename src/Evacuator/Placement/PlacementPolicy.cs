@@ -9,6 +9,9 @@ internal sealed record PlacementPolicy(int MemoryReservePercent, TimeSpan Defaul
 {
     /// <summary>This node, which the containers leave.</summary>
     public Origin From { get; init; } = new("this node");
+
+    /// <summary>What is failing on it, where that is why it is emptied; null otherwise.</summary>
+    public Journal.Fault? Failing { get; init; }
 }
 
 /// <summary>The node that is left: where it stands, and what containers that run on it may rely on.</summary>

@@ -10,7 +10,7 @@ namespace Evacuator.Placement;
 /// tightly: balance is worth less than a place for all.</item>
 /// <item>If even that is not enough for all, those with the highest priority come first.</item>
 /// </list>
-/// The order of departure is another matter: priority, then size (what is large takes longest).
+/// The order of departure is another matter: priority, then whoever uses the part that is failing, then size (what is large takes longest).
 /// </summary>
 internal static class Planner
 {
@@ -70,7 +70,7 @@ internal static class Planner
 
         return new Plan
         {
-            Containers = [.. InOrderOfDeparture(going), .. InOrderOfDeparture(staying)],
+            Containers = [.. InOrderOfDeparture(going, policy.Failing), .. InOrderOfDeparture(staying, policy.Failing)],
             ExcludedPeers = excluded,
             Peers = [.. rooms.Select(room => new PeerAfterwards(room.Name, room.FreeBefore, room.Free, room.Taken))],
             Missing = ShortfallFinder.Find(over, rooms, known, assignment.Spread, policy),
@@ -110,10 +110,11 @@ internal static class Planner
         return (MoveMode.Live, "");
     }
 
-    private static IEnumerable<PlannedContainer> InOrderOfDeparture(IEnumerable<PlannedContainer> containers) => containers
+    private static IEnumerable<PlannedContainer> InOrderOfDeparture(IEnumerable<PlannedContainer> containers, Journal.Fault? failing) => containers
         .Select(planned => (Planned: planned, Wish: ContainerPolicy.Of(planned.Container)))
         .GroupBy(entry => entry.Wish.Group is { } group ? $"group {group}" : $"container {entry.Planned.Container.Name}")
         .OrderByDescending(group => group.Max(entry => entry.Planned.Priority))
+        .ThenByDescending(group => failing is not null && group.Any(entry => entry.Wish.Uses(failing)))
         .ThenByDescending(group => group.Sum(entry => entry.Planned.Container.MemoryBytes))
         .ThenBy(group => group.Min(entry => entry.Planned.Container.Name), StringComparer.Ordinal)
         .SelectMany(group => group.OrderBy(entry => entry.Wish.Order).ThenBy(entry => entry.Planned.Container.Name, StringComparer.Ordinal))

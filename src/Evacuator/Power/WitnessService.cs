@@ -138,13 +138,16 @@ internal sealed partial class WitnessService(
             return;
         }
 
+        // A clock that is set meanwhile must not end the watch, and least of all force a host off early.
+        WatchTimes times = new(
+            Patience.Of(watch.State.Started, watch.State.Until, time), watch.State.ForceFrom is { } from ? Patience.Of(watch.State.Started, from, time) : null);
         while (!watch.State.Phase.IsEnd())
         {
             BmcOpening opening = await bmcs.OpenAsync(access, token).ConfigureAwait(false);
             if (opening.Bmc is { } bmc)
             {
                 await using (bmc.ConfigureAwait(false))
-                    await LookAsync(watch, bmc, interval, token).ConfigureAwait(false);
+                    await LookAsync(watch, times, bmc, interval, token).ConfigureAwait(false);
             }
             else
             {
@@ -153,7 +156,7 @@ internal sealed partial class WitnessService(
 
             if (watch.State.Phase.IsEnd())
                 return;
-            if (time.GetUtcNow() >= watch.State.Until)
+            if (times.End.IsOver)
             {
                 End(watch, new WitnessInput.Expired());
                 return;
@@ -164,9 +167,9 @@ internal sealed partial class WitnessService(
     }
 
     /// <summary>Looks in slices: between them the journal learns the state, and force is used when its time has come.</summary>
-    private async Task LookAsync(Watch watch, IBmc bmc, TimeSpan interval, CancellationToken token)
+    private async Task LookAsync(Watch watch, WatchTimes times, IBmc bmc, TimeSpan interval, CancellationToken token)
     {
-        while (time.GetUtcNow() < watch.State.Until)
+        while (!times.End.IsOver)
         {
             OffLook look = await bmc.VerifyOffAsync(interval, interval * 4, token).ConfigureAwait(false);
             if (look.IsOff)
@@ -182,7 +185,7 @@ internal sealed partial class WitnessService(
             if (look.Last == PowerLook.Unknown)
                 return; // a new connection may help
 
-            if (watch.State is { ForceFrom: { } from, Forced: null } && time.GetUtcNow() >= from && TryStep(watch, new WitnessInput.Forcing()))
+            if (watch.State.Forced is null && times.Force is { IsOver: true } && TryStep(watch, new WitnessInput.Forcing()))
             {
                 string outcome = await bmc.ForceOffAsync(token).ConfigureAwait(false);
                 LogForced(log, watch.State.Node, outcome);
@@ -221,4 +224,7 @@ internal sealed partial class WitnessService(
 
         public WitnessState State { get; set; } = state;
     }
+
+    /// <param name="Force">after which the power may be forced off; null: never</param>
+    private sealed record WatchTimes(Patience End, Patience? Force);
 }

@@ -36,6 +36,26 @@ internal sealed partial class WindowService(
         }
     }
 
+    /// <summary>
+    /// When a window next empties this node, for peers that would send something here: the beginning of one that is open counts as long as it may still act. Null if
+    /// there is none.
+    /// </summary>
+    public DateTimeOffset? NextStart()
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        DateTimeOffset? first = null;
+        foreach (MaintenanceWindow window in windows.All)
+        {
+            Occurrence? next = WindowSchedule.Current(window, now) is { } current && current.Deadline > now && !evacuations.WasStarted(Key(current))
+                ? current
+                : WindowSchedule.Next(window, now);
+            if (next is not null && (first is null || next.Start < first))
+                first = next.Start;
+        }
+
+        return first;
+    }
+
     internal async Task LookAsync(CancellationToken token)
     {
         await EndWhatIsLateAsync(token).ConfigureAwait(false);

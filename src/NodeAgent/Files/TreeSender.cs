@@ -9,9 +9,11 @@ namespace Evacuator.NodeAgent.Files;
 /// socket of ours (RSYNC_CONNECT_PROG, socat), we join it to the peer. Can be repeated; each pass sends what changed since.
 /// </summary>
 /// <param name="urgent">a freeze elsewhere on this host, which passes over running containers give way to</param>
-internal sealed class TreeSender(PeerClient peer, string workDirectory, Urgency urgent)
+/// <param name="bandwidth">what such passes wait for, and others are charged to</param>
+internal sealed class TreeSender(PeerClient peer, string workDirectory, Urgency urgent, Bandwidth bandwidth)
 {
     private long _sent;
+    private int _untaken;
 
     /// <summary>Bytes put on the wire so far, all passes.</summary>
     public long BytesSent => Interlocked.Read(ref _sent);
@@ -74,8 +76,18 @@ internal sealed class TreeSender(PeerClient peer, string workDirectory, Urgency 
             async bytes =>
             {
                 Interlocked.Add(ref _sent, bytes);
-                if (giveWay)
-                    await urgent.GiveWayAsync(cancel);
+                if (!giveWay)
+                {
+                    bandwidth.Charge(bytes);
+                    return;
+                }
+                // In pieces as large as those of memory, so that files get as much as that does.
+                if ((_untaken += bytes) >= Bandwidth.Piece)
+                {
+                    await bandwidth.TakeAsync(_untaken, cancel);
+                    _untaken = 0;
+                }
+                await urgent.GiveWayAsync(cancel);
             }, cancel);
     }
 }

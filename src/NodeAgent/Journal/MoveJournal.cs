@@ -23,17 +23,21 @@ internal sealed class MoveJournal : IDisposable
     /// <summary>The description, the bulk of a record, is of no use a week after the end.</summary>
     internal static readonly TimeSpan DescriptionMemory = TimeSpan.FromDays(7);
 
-    private readonly SqliteConnection _connection;
     private readonly Lock _lock = new();
+    private readonly string? _fallback;
+    private SqliteConnection _connection;
     private bool _urgent;
 
-    private MoveJournal(SqliteConnection connection, string path, string? degraded) =>
-        (_connection, Path, Degraded) = (connection, path, degraded);
+    private MoveJournal(SqliteConnection connection, string path, string? degraded, string? fallback = null) =>
+        (_connection, Path, Degraded, _fallback) = (connection, path, degraded, fallback);
 
-    public string Path { get; }
+    public string Path { get; private set; }
 
     /// <summary>Why the journal is not on the disk; null when it is.</summary>
-    public string? Degraded { get; }
+    public string? Degraded { get; private set; }
+
+    /// <summary>Called, inside of a write, when the disk fails while the agent runs, with what a person has to know.</summary>
+    public Action<string>? OnDegraded { get; set; }
 
     /// <param name="directory">on the disk</param>
     /// <param name="fallback">on tmpfs, used if the first cannot be written</param>
@@ -42,7 +46,7 @@ internal sealed class MoveJournal : IDisposable
         MoveJournal? journal = null;
         try
         {
-            journal = OpenAt(directory, degraded: null);
+            journal = OpenAt(directory, degraded: null, directory != fallback ? fallback : null);
             if (directory != fallback)
                 journal.TakeBack(fallback);
             return journal;
@@ -100,7 +104,7 @@ internal sealed class MoveJournal : IDisposable
         }
     }
 
-    private static MoveJournal OpenAt(string directory, string? degraded)
+    private static MoveJournal OpenAt(string directory, string? degraded, string? fallback = null)
     {
         Directory.CreateDirectory(directory);
         string path = System.IO.Path.Combine(directory, FileName);
@@ -108,7 +112,9 @@ internal sealed class MoveJournal : IDisposable
         try
         {
             connection.Open();
-            Execute(connection, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000;");
+            // Exclusive, before anything else: the index of the log is then in our own memory. In a mapped file, as by default, a disk that becomes read-only would kill the
+            // process with SIGBUS, just when it is needed.
+            Execute(connection, "PRAGMA busy_timeout=2000; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
             long version = (long)Scalar(connection, "PRAGMA user_version")!;
             if (version > SchemaVersion)
                 throw new NewerSchemaException($"{path} was written by a newer version (schema {version}, this program knows {SchemaVersion}): upgrade evacuator");
@@ -119,7 +125,7 @@ internal sealed class MoveJournal : IDisposable
                 """);
             // CREATE … IF NOT EXISTS does not write when the tables exist: prove now, not in the middle of a move, that the disk takes writes.
             Execute(connection, "CREATE TABLE IF NOT EXISTS probe(n INTEGER); DELETE FROM probe; INSERT INTO probe VALUES(1);");
-            return new MoveJournal(connection, path, degraded);
+            return new MoveJournal(connection, path, degraded, fallback);
         }
         catch
         {
@@ -172,7 +178,14 @@ internal sealed class MoveJournal : IDisposable
             using SqliteCommand command = _connection.CreateCommand();
             command.CommandText = "DELETE FROM source WHERE id=$id; DELETE FROM destination WHERE id=$id";
             command.Parameters.AddWithValue("$id", id.ToString());
-            command.ExecuteNonQuery();
+            try
+            {
+                command.ExecuteNonQuery();
+            }
+            catch (SqliteException e) when (IsOfTheDisk(e))
+            {
+                // Another time: what is remembered too long does no harm.
+            }
         }
     }
 
@@ -188,17 +201,45 @@ internal sealed class MoveJournal : IDisposable
     {
         lock (_lock)
         {
-            // In WAL mode NORMAL does not wait for the disk at a commit; the log's order, and so the database, stays whole in any case.
-            if (urgent != _urgent)
-                Execute(_connection, urgent ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL");
-            _urgent = urgent;
-            using SqliteCommand command = _connection.CreateCommand();
-            command.CommandText = $"INSERT INTO {table}(id, phase, record) VALUES($id, $phase, $record) ON CONFLICT(id) DO UPDATE SET phase=$phase, record=$record";
-            command.Parameters.AddWithValue("$id", id.ToString());
-            command.Parameters.AddWithValue("$phase", phase);
-            command.Parameters.AddWithValue("$record", json);
-            command.ExecuteNonQuery();
+            try
+            {
+                WriteRow(table, id, phase, json, urgent);
+            }
+            catch (SqliteException e) when (_fallback is not null && Degraded is null && IsOfTheDisk(e))
+            {
+                // Now, in the middle of a move: it goes on in memory with everything, and this record with it.
+                GoToMemory(e);
+                WriteRow(table, id, phase, json, urgent);
+            }
         }
+    }
+
+    private void GoToMemory(SqliteException cause)
+    {
+        MoveJournal memory = OpenAt(_fallback!, degraded: null);
+        foreach (SourceRecord record in ReadSources())
+            memory.Write(record);
+        foreach (DestinationRecord record in ReadDestinations())
+            memory.Write(record);
+        _connection.Dispose();
+        (_connection, _urgent) = (memory._connection, false);
+        Degraded = $"{Path} cannot be written any more ({cause.Message}); the journal is in {memory.Path} and does not survive a reboot";
+        Path = memory.Path;
+        OnDegraded?.Invoke(Degraded);
+    }
+
+    private void WriteRow(string table, Guid id, int phase, string json, bool urgent)
+    {
+        // In WAL mode NORMAL does not wait for the disk at a commit; the log's order, and so the database, stays whole in any case.
+        if (urgent != _urgent)
+            Execute(_connection, urgent ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL");
+        _urgent = urgent;
+        using SqliteCommand command = _connection.CreateCommand();
+        command.CommandText = $"INSERT INTO {table}(id, phase, record) VALUES($id, $phase, $record) ON CONFLICT(id) DO UPDATE SET phase=$phase, record=$record";
+        command.Parameters.AddWithValue("$id", id.ToString());
+        command.Parameters.AddWithValue("$phase", phase);
+        command.Parameters.AddWithValue("$record", json);
+        command.ExecuteNonQuery();
     }
 
     private List<T> Read<T>(string table)
@@ -221,6 +262,9 @@ internal sealed class MoveJournal : IDisposable
         command.CommandText = sql;
         command.ExecuteNonQuery();
     }
+
+    /// <summary>https://www.sqlite.org/rescode.html: READONLY, IOERR, FULL, CANTOPEN.</summary>
+    private static bool IsOfTheDisk(SqliteException e) => e.SqliteErrorCode is 8 or 10 or 13 or 14;
 
     private static object? Scalar(SqliteConnection connection, string sql)
     {

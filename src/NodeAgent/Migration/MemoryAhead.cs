@@ -28,6 +28,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly string _container;
     private readonly ILogger _log;
     private readonly Urgency _urgent;
+    private readonly Bandwidth _bandwidth;
     private readonly List<DamagedPages> _damaged = [];
     private readonly List<RoundResult> _rounds = [];
     private readonly FreezeExperience _experience;
@@ -38,6 +39,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     /// <summary>Of the last round that was long enough to tell; a guess on the low side before.</summary>
     private double _bytesPerSecond = 100e6;
+    private TimeSpan _waited;
     private bool _closed;
 
     private MemoryAhead(ContainerTracker tracker, PageSender sender, ContainerDescription container, MoveTools tools, ILogger log)
@@ -45,7 +47,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         (_tracker, _sender, _container, _log) = (tracker, sender, container.Name, log);
         _throttle = new CgroupThrottle(container.CgroupPath, tools.Paths.Throttled, tools.Time);
         _leastSpeed = LeastSpeed(container.Annotations, tools.LeastSpeedPercent) / 100.0;
-        (_urgent, _experience, _time, _start) = (tools.Urgent, tools.Experience, tools.Time, tools.Time.GetTimestamp());
+        (_urgent, _bandwidth, _experience, _time, _start) = (tools.Urgent, tools.Bandwidth, tools.Experience, tools.Time, tools.Time.GetTimestamp());
     }
 
     public long BytesSent => _sender.BytesSent;
@@ -94,8 +96,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             // What was written while a round was sent is what the next finds: its length is the best guess of the rest.
             double residue = Math.Max(round.Duration.TotalSeconds, 1e-6);
             LogRound(_log, _container, Rounds, (long)(round.DataBytes >> 10), round.Duration.TotalMilliseconds, (long)(round.TrackedBytes >> 10));
+            // What the wire takes, without the turns that were waited for: a container that stands still waits for none.
             if (round.DataBytes >= LeastMeasured)
-                _bytesPerSecond = round.DataBytes / residue;
+                _bytesPerSecond = round.DataBytes / Math.Max(residue - _waited.TotalSeconds, 1e-6);
             _rounds.Add(new RoundResult(round, _throttle.Share));
             Decision decision = ConvergencePolicy.Next(
                 new RoundHistory(_rounds, _time.GetElapsedTime(_start)), new Measurements(_bytesPerSecond, _experience.Model), budget);
@@ -174,10 +177,18 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     private async Task SendRoundAsync(IAsyncEnumerable<PageBatch> batches, bool giveWay, CancellationToken cancel)
     {
+        _waited = TimeSpan.Zero;
         await foreach (PageBatch batch in batches)
         {
             if (giveWay)
+            {
+                _waited += await _bandwidth.TakeAsync(batch.Data.Length, cancel);
                 await _urgent.GiveWayAsync(cancel);
+            }
+            else
+            {
+                _bandwidth.Charge(batch.Data.Length);
+            }
             await _sender.SendAsync(batch, cancel);
         }
     }

@@ -55,6 +55,9 @@ internal sealed record MoveTools(
     /// <summary>What everything else gives way to.</summary>
     public Urgency Urgent { get; } = new(Time);
 
+    /// <summary>What all copying of this host may send together.</summary>
+    public Bandwidth Bandwidth { get; init; } = new(0, Time);
+
     /// <summary>By name, the containers that have arrived and are still owed memory. Such memory looks like none: nothing may copy it before it is here.</summary>
     public ConcurrentDictionary<string, Task<FillReport>> Fills { get; } = new();
 

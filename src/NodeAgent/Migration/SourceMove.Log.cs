@@ -35,6 +35,9 @@ internal sealed partial class SourceMove
     [LoggerMessage(1113, LogLevel.Warning, "{Container}: {Destination} was declared gone for good ({Word}); it is this host's again")]
     private static partial void LogPeerGone(ILogger log, string container, string destination, string word);
 
+    [LoggerMessage(1115, LogLevel.Warning, "{Container} has moved, and {Path} could not be set aside: start nothing from there")]
+    private static partial void LogNotSetAside(ILogger log, Exception e, string container, string path);
+
     [LoggerMessage(1121, LogLevel.Critical, "{Container} was stopped to be moved, the move was undone, and it cannot be started again here: {Reason}")]
     private static partial void LogNotStarted(ILogger log, string container, string reason);
 }

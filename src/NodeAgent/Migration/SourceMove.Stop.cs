@@ -41,7 +41,7 @@ internal sealed partial class SourceMove
                     $"{Record.Request.DestinationNode} has a version of Evacuator that cannot start a container anew: upgrade it")]);
 
             // 3. Files while it runs: what is left for the time in which it is down is what changes meanwhile.
-            TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent);
+            TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
             await _peer.AskAsync(undoable.Token);
             await _tools.Faults.ReachAsync("source.copied");

@@ -116,7 +116,7 @@ internal sealed partial class SourceMove : IDisposable
             }
 
             // 3. Files and memory while it runs.
-            TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent);
+            TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
             memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, _tools, _log, undoable.Token) : null;
             _endTracking = memory is null ? null : memory.DisposeAsync;
@@ -159,6 +159,7 @@ internal sealed partial class SourceMove : IDisposable
                 frozen.Token.ThrowIfCancellationRequested();
                 await _tools.Faults.ReachAsync("source.dumped");
                 (int files, long bytes) = await freeze.TimeAsync("send", () => _peer.SendImagesAsync(_tools.Paths.Images(Id), frozen.Token));
+                _tools.Bandwidth.Charge(bytes);
 
                 // 6. Ready.
                 container = await _tools.Network.RefreshNeighboursAsync(container, frozen.Token);
@@ -371,8 +372,6 @@ internal sealed partial class SourceMove : IDisposable
             {
                 await _tools.Runtime.KillAndDeleteAsync(Name, container.CgroupPath, shutdown);
                 await _tools.Network.RemoveAsync(container, shutdown);
-                foreach (TreeDescription tree in container.Trees.Where(tree => tree.Kind is TreeKind.Bundle or TreeKind.Rootfs || !tree.ReadOnly))
-                    TreePlace.PutAside(tree.Path);
                 break;
             }
             catch (Exception e) when (e is not OperationCanceledException)
@@ -382,8 +381,22 @@ internal sealed partial class SourceMove : IDisposable
                 await Task.Delay(TimeSpan.FromSeconds(2), _tools.Time, shutdown);
             }
         }
+        // A disk that fails becomes read-only, and may be the reason for leaving: what cannot be set aside stays, and the move ends.
+        string left = "";
+        foreach (TreeDescription tree in container.Trees.Where(tree => tree.Kind is TreeKind.Bundle or TreeKind.Rootfs || !tree.ReadOnly))
+        {
+            try
+            {
+                TreePlace.PutAside(tree.Path);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                LogNotSetAside(_log, e, Name, tree.Path);
+                left = $"its files are still in {tree.Path}, which could not be set aside ({e.Message}): start nothing from there, it runs at {Record.Request.DestinationNode}";
+            }
+        }
         DeleteWork();
-        Advance(SourceInput.Removed, record => record with { Detail = "" });
+        Advance(SourceInput.Removed, record => record with { Detail = left });
         LogMoved(_log, Name, Record.Request.DestinationNode, Record.FreezeMs ?? 0, Record.BytesSent >> 20);
     }
 

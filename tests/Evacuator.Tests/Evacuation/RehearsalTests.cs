@@ -1,8 +1,10 @@
 using Evacuator.Api;
 using Evacuator.Cli;
 using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
 using Evacuator.Journal;
+using Evacuator.Notices;
 using Evacuator.Tests.Fakes;
 
 namespace Evacuator.Tests.Evacuation;
@@ -52,12 +54,69 @@ public sealed class RehearsalTests
     }
 
     [Theory]
-    [InlineData("03:30", "2026-03-28T22:00:00Z", 5.5)]
-    [InlineData("23:00", "2026-03-28T22:00:00Z", 1)]
-    [InlineData("22:00", "2026-03-28T22:00:00Z", 24)]
-    [InlineData("", "2026-03-28T22:00:00Z", -1)]
-    public void UntilNext_TimeOfDay_IsTheNextOne(string at, string now, double hours) => Assert.Equal(
-        hours < 0 ? null : TimeSpan.FromHours(hours), RehearsalService.UntilNext(at, DateTimeOffset.Parse(now, null), TimeZoneInfo.Utc));
+    [InlineData("0 30 3 * * ?", "2026-03-28T22:00:00Z", 5.5)]
+    [InlineData("0 0 22 * * ?", "2026-03-28T22:00:00Z", 24)]
+    // In Berlin: an hour before midnight there.
+    [InlineData("0 0 0 * * ?", "2026-03-27T22:00:00Z", 1, "Europe/Berlin")]
+    // The night in which the clocks go forward: 02:30 does not exist there, and it comes when they have gone.
+    [InlineData("0 30 2 * * ?", "2026-03-29T00:30:00Z", 0.5, "Europe/Berlin")]
+    public void Schedule_Cron_IsTheNextTime(string schedule, string now, double hours, string zone = "UTC") => Assert.Equal(
+        TimeSpan.FromHours(hours),
+        RehearsalSchedule.Next(schedule, DateTimeOffset.Parse(now, null), TimeZoneInfo.FindSystemTimeZoneById(zone)) - DateTimeOffset.Parse(now, null));
+
+    [Fact]
+    public void Schedule_None_NeverComes() => Assert.Null(RehearsalSchedule.Next("", DateTimeOffset.UnixEpoch, TimeZoneInfo.Utc));
+
+    [Theory]
+    [InlineData("0 30 3 * *", "no cron expression")]
+    [InlineData("0 30 25 * * ?", "no cron expression")]
+    [InlineData("0 30 3 1 1 ? 2020", "never come")]
+    [InlineData("0 30 3 * * ?", null)]
+    public void Schedule_Mistakes_AreToldWithFileAndLine(string schedule, string? says)
+    {
+        ConfigurationResult configuration = new()
+        {
+            Options = new EvacuatorOptions { Rehearsal = new RehearsalOptions { Schedule = schedule } },
+            Mistakes = [],
+            Values = [new ConfigurationValue("rehearsal", "schedule", schedule, "/etc/x.conf:7")],
+        };
+        IReadOnlyList<ConfigurationMistake> mistakes = RehearsalSchedule.Mistakes(configuration, "/etc/evacuator.conf", new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        if (says is null)
+        {
+            Assert.Empty(mistakes);
+            return;
+        }
+
+        ConfigurationMistake mistake = Assert.Single(mistakes);
+        Assert.Equal(("/etc/x.conf", 7), (mistake.File, mistake.Line));
+        Assert.Contains(says, mistake.Text, StringComparison.Ordinal);
+    }
+
+    /// <summary>Each second, so that it comes soon: what is rehearsed by itself is told, and only what was lost is a notice, once.</summary>
+    [Fact]
+    public async Task Schedule_ContainerLosesItsAbility_IsANoticeOnce()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(1, options => options with { Rehearsal = new RehearsalOptions { Schedule = "* * * * * ?" } });
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["c1"] = FakeRack.Container("c1");
+        node.Agent.Containers["never"] = FakeRack.Container("never") with { Blockers = [new Blocker(BlockerCode.IoUring, "pid 7 holds an io_uring")] };
+        await UntilAsync(() => RehearsalService.Read(node.Journal!, "c1") is { CanMove: true });
+        node.Agent.Fails = _ => (null, "a debugger is attached");
+        await UntilAsync(() => RehearsalService.Read(node.Journal!, "c1") is { CanMove: false } first && node.Journal!.RecentNotices(10).Count > 0);
+        DateTimeOffset lost = RehearsalService.Read(node.Journal!, "c1")!.At;
+        await UntilAsync(() => RehearsalService.Read(node.Journal!, "c1")!.At > lost);
+
+        Notice notice = Assert.Single(node.Journal!.RecentNotices(10)).Notice;
+        Assert.Equal((NoticeKind.CannotMove, "c1"), (notice.Kind, notice.Container));
+        Assert.Contains("a debugger is attached", notice.Text, StringComparison.Ordinal);
+    }
+
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        using CancellationTokenSource limit = new(TestLimits.Hang);
+        while (!condition())
+            await Task.Delay(5, limit.Token);
+    }
 
     private static async Task<List<RehearsalState>> RehearseAsync(TestNode node, string? container = null)
     {

@@ -45,6 +45,8 @@ internal sealed class FakeAgent : IAsyncDisposable
 
     public long MemoryAvailable { get; set; } = 8L << 30;
 
+    public long MemoryTotal { get; set; } = 16L << 30;
+
     public string BootId { get; set; } = "boot-1";
 
     public IReadOnlyList<Requirement> Requirements { get; set; } = [];
@@ -108,7 +110,7 @@ internal sealed class FakeAgent : IAsyncDisposable
             AgentVersion = "test",
             ProtocolVersion = 1,
             Kernel = "6.12",
-            MemoryTotal = 16L << 30,
+            MemoryTotal = MemoryTotal,
             MemoryAvailable = MemoryAvailable,
             MemoryReserved = 0,
             DiskAvailable = 100L << 30,

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using Evacuator.Api;
 using Evacuator.Cli;
 using Evacuator.Common.AgentApi;
@@ -136,10 +137,24 @@ internal sealed class TestNode
 
     public BrainTimings Timings { get; set; } = Fast;
 
+    /// <summary>From the next start on; null: the system's.</summary>
+    public TimeProvider? Clock { get; set; }
+
+    /// <summary>Where its journal is, on the disk.</summary>
+    public string StateDirectory => Path.Combine(_folder, "state");
+
     /// <summary>Called before (false) and after (true) each write to the journal; what it throws is a crash.</summary>
     public Action<bool>? FaultPoint { get; set; }
 
     public FleetTls Tls => _tls ?? throw new InvalidOperationException($"{Name} is not running");
+
+    /// <summary>With its key; owned by the caller.</summary>
+    public X509Certificate2 BrainCertificate()
+    {
+        string tls = Path.Combine(_folder, "tls");
+        using X509Certificate2 ephemeral = X509Certificate2.CreateFromPemFile(Path.Combine(tls, "brain.crt"), Path.Combine(tls, "brain.key"));
+        return X509CertificateLoader.LoadPkcs12(ephemeral.Export(X509ContentType.Pkcs12), null);
+    }
 
     public async Task StartAsync()
     {
@@ -164,6 +179,7 @@ internal sealed class TestNode
             ListenAddress = IPAddress.Parse(_peer.Address),
             BootId = BootId.Find(Path.Combine(_folder, "run"), _bootIdFile),
             Timings = Timings,
+            Clock = Clock,
             SystemJournal = new SystemJournal(Path.Combine(_folder, "no-journal")),
             BmcPassword = () => new Checked<string>("secret"),
             Logging = logging => logging.ClearProviders(),

@@ -7,6 +7,8 @@ using Evacuator.Evacuation;
 using Evacuator.Fleet;
 using Evacuator.Health;
 using Evacuator.Homecoming;
+using Evacuator.Journal;
+using Evacuator.Power;
 using Evacuator.Tests.Fakes;
 
 namespace Evacuator.Tests.Homecoming;
@@ -258,6 +260,39 @@ public sealed class HomecomingFlowTests
         Assert.True(steps > 6, $"only {steps} steps were journaled");
     }
 
+    /// <summary>"evacuator cancel --return": what had moved by then comes back, over a restart; what was moving never left.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Cancel_WithReturn_BringsBackWhatHadMoved(bool restart)
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync();
+        TestNode node = fleet["node1"];
+        // c1 leaves first, c2 is under way when the operator changes their mind.
+        node.Agent.Containers["c1"] = FakeRack.Container("c1", annotations: ("evacuator.priority", "90"));
+        node.Agent.Containers["c2"] = FakeRack.Container("c2");
+        node.Agent.Hold = move => move.Request.Container == "c2" && move.Phase == SourcePhase.Copying;
+        Guid id = (await node.EvacuateAsync()).Id;
+        await node.WaitAsync(id, report => report.Containers.Any(move => move is { Name: "c1", State: MovePhase.Moved }) && report.Containers.Any(move => move is { Name: "c2", Step: SourcePhase.Copying }));
+        using (BrainClient client = node.Client())
+            await client.PostAsync($"{ApiRoutes.Cancel}?return=true", default);
+        if (restart)
+            await node.RestartAsync();
+        EvacuationReport report = await node.WaitForEndAsync(id);
+        Assert.Equal(EvacuationPhase.Cancelled, report.State);
+        Assert.Equal([MovePhase.Moved, MovePhase.Cancelled], report.Containers.Select(move => move.State));
+
+        using CancellationTokenSource limit = new(TestLimits.Hang);
+        while (node.Journal!.Homecoming(id) is not { Phase: HomecomingPhase.Done })
+            await Task.Delay(5, limit.Token);
+        Assert.Equal(["node1"], fleet.Rack.WhereIs("c1"));
+        Assert.Equal(["node1"], fleet.Rack.WhereIs("c2"));
+        Assert.True(node.Agent.InboundOpen);
+        // Asked for once: nothing comes a second time.
+        await node.RestartAsync();
+        Assert.Single(node.Journal!.Homecomings());
+    }
+
     [Fact]
     public async Task Soak_AfterAReboot_ReopensWhenClearAndNotBefore()
     {
@@ -269,6 +304,7 @@ public sealed class HomecomingFlowTests
         NodeStatus status = await StatusAsync(node, now => now.Reopens is not null);
         Assert.Contains("memory A1", status.Reopens!.For, StringComparison.Ordinal);
         Assert.NotNull(status.Closed);
+        Assert.Equal("on", await node.Service<PowerHandover>().LightLedAsync(default));
 
         node.Signals.Say(canTell: false);
         status = await StatusAsync(node, now => now.Reopens?.For.Contains("does not tell", StringComparison.Ordinal) == true);
@@ -277,6 +313,9 @@ public sealed class HomecomingFlowTests
         node.Signals.Say(canTell: true);
         await StatusAsync(node, now => now.Closed is null);
         Assert.True(node.Agent.InboundOpen);
+        // Whoever walks by is not to look for it any more.
+        await StatusAsync(node, now => now.LedLitSince is null);
+        Assert.False(fleet.Bmc("node1").Lit);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using Evacuator.Journal;
+using Evacuator.Testing;
 using Evacuator.Tests.Fakes;
 using Microsoft.Data.Sqlite;
 
@@ -74,35 +75,31 @@ public sealed class JournalStoreTests : IDisposable
         Assert.StartsWith(_memory, store.Path, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void Write_DiskFailsMeanwhile_GoesOnInMemoryWithEverythingAndComesHomeLater()
+    [RootTheory]
+    [InlineData("full")]
+    [InlineData("read-only")]
+    public void Write_DiskFailsMeanwhile_GoesOnInMemoryWithEverythingAndComesHomeLater(string how)
     {
+        using SmallDisk disk = new(Path.Combine(_disk, "small"));
         EvacuationState before = State();
-        EvacuationState after = State() with { Trigger = before.Trigger with { Key = "k2" } };
-        using (JournalStore store = JournalLocation.Open(_disk, _memory))
+        EvacuationState after = State() with { Trigger = before.Trigger with { Key = "k2" }, Problem = new string('x', 1 << 20) };
+        using (JournalStore store = JournalLocation.Open(disk.Path, _memory))
         {
             store.Write(before, [Move(before, "a", 0)]);
-            // What a disk full or read-only gives: every write fails, reads go on.
-            using SqliteConnection lockOut = new($"Data Source={store.Path};Pooling=False");
-            lockOut.Open();
-            using (SqliteCommand command = lockOut.CreateCommand())
-            {
-                command.CommandText = "CREATE TRIGGER full BEFORE INSERT ON evacuations BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
-                command.ExecuteNonQuery();
-            }
-
+            if (how == "full")
+                disk.Fill();
+            else
+                disk.MakeReadOnly();
             store.Write(after, []);
             Assert.StartsWith(_memory, store.Path, StringComparison.Ordinal);
-            Assert.Contains("disk is full", Assert.Single(store.Notices), StringComparison.Ordinal);
+            Assert.Contains("survives a restart of the service, not of the host", Assert.Single(store.Notices), StringComparison.Ordinal);
             Assert.Equal(2, store.Evacuations().Count);
             Assert.Single(store.Moves(before.Id));
-            using SqliteCommand repair = lockOut.CreateCommand();
-            repair.CommandText = "DROP TRIGGER full";
-            repair.ExecuteNonQuery();
         }
 
-        using JournalStore home = JournalLocation.Open(_disk, _memory);
-        Assert.StartsWith(_disk, home.Path, StringComparison.Ordinal);
+        disk.Repair();
+        using JournalStore home = JournalLocation.Open(disk.Path, _memory);
+        Assert.StartsWith(disk.Path, home.Path, StringComparison.Ordinal);
         Assert.Equal(2, home.Evacuations().Count);
         Assert.Empty(home.Notices);
         Assert.False(File.Exists(Path.Combine(_memory, JournalLocation.FileName)));

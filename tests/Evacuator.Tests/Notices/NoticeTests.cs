@@ -55,6 +55,28 @@ public sealed class NoticeTests
         Assert.Contains("PROC 1 DIMM 4", notice.Text, StringComparison.Ordinal);
     }
 
+    /// <summary>Frozen, released, and nobody there to run it: it waits for a person who knows what became of the other host.</summary>
+    [Fact]
+    public async Task Container_ReleasedAndStandingStill_IsToldOnceAsAMatterForAPerson()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(timings: same => same with { StandsStill = TimeSpan.FromMilliseconds(100) });
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["c1"] = FakeRack.Container("c1");
+        node.Agent.Hold = move => move.Phase == SourcePhase.Released;
+        Guid id = (await node.EvacuateAsync()).Id;
+        Notice notice = await FindAsync(node, NoticeKind.NeedsPerson);
+        Assert.Equal("c1", notice.Container);
+        Assert.Contains("STANDS STILL", notice.Text, StringComparison.Ordinal);
+        Assert.Contains("evacuator settle", notice.Text, StringComparison.Ordinal);
+
+        // A restart, which begins to count anew, tells it no second time.
+        await node.RestartAsync();
+        await Task.Delay(node.Timings.StandsStill * 2);
+        node.Agent.Hold = _ => false;
+        Assert.Equal(EvacuationPhase.Done, (await node.WaitForEndAsync(id)).State);
+        Assert.Single(node.Journal!.RecentNotices(50), entry => entry.Notice.Kind == NoticeKind.NeedsPerson);
+    }
+
     [Fact]
     public async Task Hook_ThatHangs_ChangesNothingAndIsKilled()
     {
@@ -115,9 +137,9 @@ public sealed class NoticeTests
     [Fact]
     public void Ids_AreThoseOfEarlierVersions()
     {
-        Assert.Equal("None=0 Started=1 Blocked=2 Failed=3 Done=4 SafeToPull=5 BackHome=6 NeedsPerson=7 Cancelled=8 Window=9 Test=10",
+        Assert.Equal("None=0 Started=1 Blocked=2 Failed=3 Done=4 SafeToPull=5 BackHome=6 NeedsPerson=7 Cancelled=8 Window=9 Test=10 CannotMove=11",
             string.Join(' ', Enum.GetValues<NoticeKind>().Select(kind => $"{kind}={(int)kind}")));
-        Assert.Equal(Enumerable.Range(1, 10).Select(number => $"2f0d7a5e3c4b4a5fb1f0c8a1d94e6b{number:x2}"), Enum.GetValues<NoticeKind>().Skip(1).Select(NoticeIds.Of));
+        Assert.Equal(Enumerable.Range(1, 11).Select(number => $"2f0d7a5e3c4b4a5fb1f0c8a1d94e6b{number:x2}"), Enum.GetValues<NoticeKind>().Skip(1).Select(NoticeIds.Of));
     }
 
     /// <summary>https://systemd.io/JOURNAL_NATIVE_PROTOCOL: a value with its length, so that no text can add a field.</summary>

@@ -42,6 +42,82 @@ public sealed class PlannerTests(ITestOutputHelper output)
         Assert.Equal(["urgent", "also-large", "large", "small", "later"], plan.Containers.Select(container => container.Container.Name));
     }
 
+    /// <summary>Priority decides first; then whoever uses what is failing, by any of its names; then size.</summary>
+    [Theory]
+    [InlineData("DIMM A1")]
+    [InlineData("proc 1 dimm 4")]
+    [InlineData("S4X")]
+    [InlineData("Fan 3, serial S4X")]
+    public void Make_PartFails_WhoUsesItLeavesFirstOfItsPriority(string parts)
+    {
+        List<ContainerReport> containers =
+        [
+            FakeRack.Container("large", 2 * GiB), FakeRack.Container("owner", GiB, annotations: ("evacuator.parts", parts)),
+            FakeRack.Container("other-part", 3 * GiB, annotations: ("evacuator.parts", "DIMM A2, DIMM A11")), FakeRack.Container("urgent", 1, annotations: ("evacuator.priority", "90")),
+        ];
+        PlacementPolicy policy = Policy with { Failing = new Evacuator.Journal.Fault("DIMM A1, M393A4K40, part 815100-B21, serial S4X", "PROC 1 DIMM 4") };
+        Assert.Equal(["urgent", "owner", "other-part", "large"], Planner.Make(containers, [Peer("a", 100, total: 128)], policy).Containers.Select(container => container.Container.Name));
+        Assert.Equal(["urgent", "other-part", "large", "owner"], Planner.Make(containers, [Peer("a", 100, total: 128)], Policy).Containers.Select(container => container.Container.Name));
+    }
+
+    /// <summary>Each kind of reason that a plan can have, one peer and one container at a time.</summary>
+    [Theory]
+    [InlineData(BlockerCode.NotEnoughMemory)]
+    [InlineData(BlockerCode.NotEnoughDisk)]
+    [InlineData(BlockerCode.NameTaken)]
+    [InlineData(BlockerCode.AddressTaken)]
+    [InlineData(BlockerCode.CpuFeatures)]
+    [InlineData(BlockerCode.KernelTooOld)]
+    [InlineData(BlockerCode.CriuTooOld)]
+    [InlineData(BlockerCode.SpreadRule)]
+    [InlineData(BlockerCode.GroupRule)]
+    [InlineData(BlockerCode.ZoneRule)]
+    [InlineData(BlockerCode.PolicyStay)]
+    [InlineData(BlockerCode.NotRunning)]
+    [InlineData(BlockerCode.UnsupportedDevice)]
+    [InlineData(BlockerCode.IoUring)]
+    [InlineData(BlockerCode.NoPeer)]
+    public void Make_EachObstacle_IsReportedByItsName(BlockerCode code)
+    {
+        ContainerReport container = FakeRack.Container("c", GiB);
+        PeerView peer = Peer("a", 60);
+        HostReport here = Peer("here", 8).Host! with { CpuFeatures = ["avx"], Kernel = "6.12.48", Requirements = [new Requirement("criu", true, "Version: 4.2", "", BlockerCode.CriuTooOld)] };
+        HostReport there = peer.Host! with { CpuFeatures = ["avx"], Kernel = "6.12.48", Requirements = here.Requirements };
+        PlacementPolicy policy = Policy with { From = new Origin("here", "z1", Host: here) };
+        List<ContainerReport> containers = [container];
+        peer = peer with { Host = there };
+        // Nothing is in the way, but for the one thing that follows.
+        Assert.True(Planner.Make(containers, [peer], policy).Complete);
+        switch (code)
+        {
+            case BlockerCode.NotEnoughMemory: peer = peer with { Host = there with { MemoryAvailable = GiB / 2 } }; break;
+            case BlockerCode.NotEnoughDisk: peer = peer with { Host = there with { DiskAvailable = 1 << 20 } }; break;
+            case BlockerCode.NameTaken: peer = peer with { Names = new HashSet<string> { "c" } }; break;
+            case BlockerCode.AddressTaken: peer = peer with { Addresses = new HashSet<string> { UnitMember.WithoutPrefix(container.Addresses[0]) } }; break;
+            case BlockerCode.CpuFeatures: peer = peer with { Host = there with { CpuFeatures = [] } }; break;
+            case BlockerCode.KernelTooOld: peer = peer with { Host = there with { Kernel = "6.11.9" } }; break;
+            case BlockerCode.CriuTooOld: peer = peer with { Host = there with { Requirements = [new Requirement("criu", true, "Version: 4.1", "", BlockerCode.CriuTooOld)] } }; break;
+            case BlockerCode.SpreadRule:
+                containers = [FakeRack.Container("c", GiB, annotations: ("evacuator.spread", "db"))];
+                peer = peer with { SpreadGroups = ["db"] };
+                break;
+            case BlockerCode.GroupRule:
+                containers = [FakeRack.Container("c", GiB, annotations: ("evacuator.group", "g")), FakeRack.Container("d", 80 * GiB, annotations: ("evacuator.group", "g"))];
+                break;
+            case BlockerCode.ZoneRule: containers = [FakeRack.Container("c", GiB, annotations: ("evacuator.zone", "z9"))]; break;
+            case BlockerCode.PolicyStay: containers = [FakeRack.Container("c", GiB, annotations: ("evacuator.policy", "stay"))]; break;
+            case BlockerCode.NotRunning: containers = [container with { State = "paused" }]; break;
+            case BlockerCode.NoPeer: peer = peer with { Excluded = new ExcludedPeer("a", BlockerCode.PeerUnreachable, "no route") }; break;
+            default: containers = [container with { Blockers = [new Blocker(code, "found by the agent")] }]; break;
+        }
+
+        Plan plan = Planner.Make(containers, [peer], policy);
+        PlannedContainer planned = plan.Containers.Single(each => each.Container.Name == "c");
+        Assert.Null(planned.Destination);
+        Assert.Equal(code, planned.Blockers[0].Code);
+        Assert.NotEmpty(planned.Blockers[0].Text);
+    }
+
     [Fact]
     public void Make_ReservePercent_IsKeptFreeAndNamedInTheBlocker()
     {

@@ -1,8 +1,10 @@
 using Evacuator.Api;
 using Evacuator.Cli;
+using Evacuator.Common.AgentApi;
 using Evacuator.Evacuation;
 using Evacuator.Journal;
 using Evacuator.Notices;
+using Evacuator.Placement;
 using Evacuator.Tests.Fakes;
 using Evacuator.Windows;
 
@@ -88,6 +90,28 @@ public sealed class WindowFlowTests
 
         Assert.Equal(EvacuationPhase.Cancelled, (await node.WaitForEndAsync(started.Id!.Value)).State);
         Assert.Equal(0, node.Agent.MovesStarted);
+    }
+
+    [Fact]
+    public async Task Peer_AboutToEnterAWindow_GetsNothingUntilTheWindowHasActed()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync();
+        TestNode node = fleet["node1"], peer = fleet["node2"];
+        await AddAsync(peer, at: DateTimeOffset.UtcNow.AddMinutes(59));
+        await AddAsync(fleet["node3"], at: DateTimeOffset.UtcNow.AddHours(2));
+        node.Agent.Containers["c1"] = FakeRack.Container("c1");
+        node.Agent.Containers["c2"] = FakeRack.Container("c2");
+        EvacuationReport report = await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+        Assert.All(report.Containers, move => Assert.Equal("node3", move.To));
+        ExcludedPeer excluded = Assert.Single(report.ExcludedPeers);
+        Assert.Equal(("node2", BlockerCode.PeerWindow), (excluded.Name, excluded.Code));
+
+        // An open window that has emptied it: once it takes containers again, nothing speaks against it any more.
+        using (BrainClient client = peer.Client())
+            await client.DeleteAsync($"{ApiRoutes.Windows}/w", default);
+        await AddAsync(peer, duration: TimeSpan.FromHours(5));
+        await EndAsync(peer);
+        Assert.Null(peer.Service<WindowService>().NextStart());
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Journal;
+using Evacuator.Testing;
 
 namespace Evacuator.NodeAgent.Tests.Journal;
 
@@ -44,6 +45,45 @@ public sealed class MoveJournalTests : IDisposable
         Assert.Single(journal.ReadSources());
     }
 
+    /// <summary>A real disk, small and full, or remounted read-only, as ext4 does it by itself when the hardware below fails.</summary>
+    [RootTheory]
+    [InlineData("full")]
+    [InlineData("read-only")]
+    public void Write_TheDiskFailsMeanwhile_GoesOnInMemoryWithEverythingAndReturnsToTheDisk(string how)
+    {
+        using SmallDisk disk = new(Path.Combine(_root, "disk"));
+        string run = Path.Combine(_root, "run");
+        SourceRecord before = Record();
+        using (MoveJournal journal = MoveJournal.Open(disk.Path, run))
+        {
+            string? told = null;
+            journal.OnDegraded = text => told = text;
+            journal.Write(before with { Phase = SourcePhase.Copying });
+            journal.Write(Arrival());
+            if (how == "full")
+                disk.Fill();
+            else
+                disk.MakeReadOnly();
+            // What is larger than any page that is free already.
+            SourceRecord large = before with { Detail = new string('x', 1 << 20) };
+            journal.Write(large);
+            journal.Write(large with { Phase = SourcePhase.Removing });
+
+            Assert.StartsWith(run, journal.Path, StringComparison.Ordinal);
+            Assert.Contains("does not survive a reboot", told, StringComparison.Ordinal);
+            Assert.Equal(SourcePhase.Removing, Assert.Single(journal.ReadSources()).Phase);
+            Assert.Single(journal.ReadDestinations());
+        }
+
+        // Restarted while it is still so: what is in memory counts, not what the disk has.
+        using (MoveJournal journal = MoveJournal.Open(disk.Path, run))
+            Assert.Equal(SourcePhase.Removing, Assert.Single(journal.ReadSources()).Phase);
+        disk.Repair();
+        using MoveJournal home = MoveJournal.Open(disk.Path, run);
+        Assert.Null(home.Degraded);
+        Assert.Equal(SourcePhase.Removing, Assert.Single(home.ReadSources()).Phase);
+    }
+
     /// <summary>A directory where SQLite needs a file: the database can be read and not be opened, as on a disk that has become read-only.</summary>
     [Fact]
     public void Journal_DiskCanOnlyBeRead_GoesOnWithWhatItHeldAndReturnsToTheDisk()
@@ -51,7 +91,7 @@ public sealed class MoveJournalTests : IDisposable
         string disk = Path.Combine(_root, "disk"), run = Path.Combine(_root, "run");
         using (MoveJournal journal = MoveJournal.Open(disk, run))
             journal.Write(Record());
-        Directory.CreateDirectory(Path.Combine(disk, "moves.db-shm"));
+        Directory.CreateDirectory(Path.Combine(disk, "moves.db-wal"));
         using (MoveJournal journal = MoveJournal.Open(disk, run))
         {
             Assert.Contains(disk, journal.Degraded, StringComparison.Ordinal);
@@ -63,7 +103,7 @@ public sealed class MoveJournalTests : IDisposable
         using (MoveJournal journal = MoveJournal.Open(disk, run))
             Assert.Equal(SourcePhase.Removing, Assert.Single(journal.ReadSources()).Phase);
 
-        Directory.Delete(Path.Combine(disk, "moves.db-shm"));
+        Directory.Delete(Path.Combine(disk, "moves.db-wal"));
         using MoveJournal again = MoveJournal.Open(disk, run);
 
         Assert.Null(again.Degraded);
