@@ -162,6 +162,13 @@ public static class ConfigurationLoader
         if (options.Bmc.PushAddress.Length > 0 && (options.Bmc.PushPort == options.Fleet.BrainPort || options.Bmc.PushPort == options.Fleet.AgentPort))
             mistakes.Add(At("bmc", "push-port", "push-port must differ from brain-port and agent-port"));
 
+        if (options.Fleet is { Store: FleetStore.Etcd, EtcdEndpoints.Count: 0 })
+            mistakes.Add(At("fleet", "store", "etcd needs its addresses: set etcd-endpoints"));
+        if (options.Fleet is { Store: FleetStore.Static, EtcdEndpoints.Count: > 0 })
+            mistakes.Add(At("fleet", "etcd-endpoints", "is not used while store is static: set store = etcd, or remove it"));
+        if (options.Fleet.EtcdCertificate.Length > 0 != options.Fleet.EtcdKey.Length > 0)
+            mistakes.Add(At("fleet", options.Fleet.EtcdKey.Length > 0 ? "etcd-key" : "etcd-certificate", "etcd-certificate and etcd-key belong together: set both or neither"));
+
         ConfigurationMistake At(string section, string key, string text)
         {
             string source = sources.GetValueOrDefault(Settings.Find(section, key)!, "");

@@ -61,11 +61,45 @@ public sealed record FleetOptions
     /// <summary>brain-port: where brains talk to each other.</summary>
     public int BrainPort { get; init; } = 7360;
 
-    /// <summary>max-emptied: nodes that may be emptied at once; 0: any number.</summary>
+    /// <summary>max-emptied: nodes that may be out at once, from being emptied until they are opened again; 0: any number.</summary>
     public int MaxEmptied { get; init; }
+
+    /// <summary>max-emptied-per-zone: the same in each zone; nodes that tell no zone are not counted.</summary>
+    public int MaxEmptiedPerZone { get; init; }
+
+    /// <summary>min-healthy: percent of the fleet's memory that has to be on open nodes while one is emptied; 0: none.</summary>
+    public int MinHealthyPercent { get; init; }
 
     /// <summary>agent-port: where agents talk to each other.</summary>
     public int AgentPort { get; init; } = 7361;
+
+    /// <summary>store: where the fleet keeps what all nodes have to agree on.</summary>
+    public FleetStore Store { get; init; } = FleetStore.Static;
+
+    /// <summary>etcd-endpoints: addresses of its members, space separated.</summary>
+    public IReadOnlyList<string> EtcdEndpoints { get; init; } = [];
+
+    /// <summary>etcd-ca: authority of its certificates; empty: the fleet's own.</summary>
+    public string EtcdCa { get; init; } = "";
+
+    /// <summary>etcd-certificate: that this node shows to it; empty: the one of evacuator.service.</summary>
+    public string EtcdCertificate { get; init; } = "";
+
+    /// <summary>etcd-key: of that certificate.</summary>
+    public string EtcdKey { get; init; } = "";
+
+    /// <summary>etcd-prefix: that all keys begin with.</summary>
+    public string EtcdPrefix { get; init; } = "/evacuator";
+}
+
+/// <summary>Where the fleet keeps what all nodes have to agree on.</summary>
+public enum FleetStore
+{
+    /// <summary>Nowhere: nodes ask each other.</summary>
+    Static = 0,
+
+    /// <summary>In etcd.</summary>
+    Etcd = 1,
 }
 
 /// <summary>[bmc]: the management controller of this host.</summary>

@@ -24,6 +24,13 @@ internal static class SettingTypes
 
     public static SettingType<string> HttpsUrl { get; } = new("an https:// address without path", ReadHttpsUrl, Same);
 
+    public static SettingType<IReadOnlyList<string>> HttpsUrls { get; } = new("https:// addresses without path, space separated", ReadHttpsUrls, value => string.Join(' ', value));
+
+    public static SettingType<string> KeyPrefix { get; } = new(
+        "a path of letters, digits, dots and dashes that begins with a slash and does not end with one",
+        (string text, out string value) => Keep(text, out value, text.Length is > 1 and <= 200 && text[0] == '/' && text[1..].Split('/').All(part => part.Length > 0 && part.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_'))),
+        Same);
+
     public static SettingType<string> IpAddress { get; } = new(
         "an IP address", (string text, out string value) => Keep(text, out value, text.AsSpan().IndexOfAny('.', ':') >= 0 && System.Net.IPAddress.TryParse(text, out _)), Same);
 
@@ -102,6 +109,25 @@ internal static class SettingTypes
         if (url.PathAndQuery != "/" || url.UserInfo.Length > 0 || url.Fragment.Length > 0)
             return false;
         value = url.GetLeftPart(UriPartial.Authority);
+        return true;
+    }
+
+    private static bool ReadHttpsUrls(string text, out IReadOnlyList<string> value)
+    {
+        List<string> urls = [];
+        foreach (string word in text.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (!ReadHttpsUrl(word, out string url))
+            {
+                value = [];
+                return false;
+            }
+
+            if (!urls.Contains(url))
+                urls.Add(url);
+        }
+
+        value = urls;
         return true;
     }
 
