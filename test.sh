@@ -18,7 +18,7 @@ export EVACUATOR_NO_LAB=""
 if [ "$(id -u)" = 0 ]; then
     # A C compiler and the headers for the kernel proofs, tools for namespaces; the lab and the package's build script install their own.
     missing=()
-    for package in gcc libc6-dev spin linux-libc-dev iproute2 procps curl shellcheck; do
+    for package in gcc libc6-dev etcd-server spin linux-libc-dev iproute2 procps curl shellcheck; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
     done
     if [ ${#missing[@]} -gt 0 ]; then

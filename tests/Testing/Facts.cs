@@ -38,6 +38,12 @@ public sealed class LabTheoryAttribute : TheoryAttribute
     public LabTheoryAttribute() => Skip = Prerequisites.WhyNoLab;
 }
 
+/// <summary>A test with a real etcd; skipped with the reason where it is not installed.</summary>
+public sealed class EtcdFactAttribute : FactAttribute
+{
+    public EtcdFactAttribute() => Skip = EtcdServer.WhyNone;
+}
+
 /// <summary>What this machine offers to tests, found out once.</summary>
 public static partial class Prerequisites
 {

@@ -41,6 +41,7 @@ internal static class ApiEndpoints
         routes.MapPut(ApiRoutes.Led, LedAsync);
         HomecomingEndpoints.Map(routes);
         WindowEndpoints.Map(routes);
+        FleetEndpoints.Map(routes);
     }
 
     private static async Task<IResult> StatusAsync(StatusBuilder builder, CancellationToken token) => Json(await builder.StatusAsync(token).ConfigureAwait(false));
@@ -83,6 +84,7 @@ internal static class ApiEndpoints
             PowerOff = request.PowerOff,
             Partial = request.Partial ?? (request.OnShutdown ? true : null),
             Deadline = request.DeadlineSeconds is { } limit ? time.GetUtcNow() + TimeSpan.FromSeconds(limit) : null,
+            Force = request.Force,
             ForceAfter = request.ForceAfterSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         });
         return result.Id is { } id

@@ -31,6 +31,8 @@ namespace Evacuator.Api;
 /// GET    /v1/windows/next?count=N         Occurrence[]
 /// GET    /v1/notices?limit=N              NoticeEntry[], newest first
 /// POST   /v1/notices/test                 → 202 Notice
+/// GET    /v1/fleet                        FleetReply: who is out, who waits, as the fleet's store has it
+/// DELETE /v1/fleet/slots/{node}           → 204: the place of a node that is gone is free again; 409 with the reason
 /// GET    /v1/config                       ConfigReply, secrets hidden
 /// GET    /v1/signals                      SignalsReport
 /// GET    /v1/bmc                          BmcReport
@@ -51,6 +53,7 @@ internal static class ApiRoutes
     public const string Homecomings = "/v1/homecomings";
     public const string Windows = "/v1/windows";
     public const string Notices = "/v1/notices";
+    public const string Fleet = "/v1/fleet";
     public const string Config = "/v1/config";
     public const string Signals = "/v1/signals";
     public const string Bmc = "/v1/bmc";
@@ -76,6 +79,9 @@ internal sealed record StartRequest
 
     /// <summary>Null: never forced.</summary>
     public int? ForceAfterSeconds { get; init; }
+
+    /// <summary>The fleet's lock does not hold it up.</summary>
+    public bool Force { get; init; }
 
     /// <summary>The host goes down in any case: what fits moves, and it is over after twice the time that it should take.</summary>
     public bool OnShutdown { get; init; }

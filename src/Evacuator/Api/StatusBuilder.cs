@@ -40,6 +40,8 @@ internal sealed class StatusBuilder(
         SignalsReport signals = bmc.Signals;
         if (signals.AsksPerson is { } asks)
             notices.Add($"the hardware says that this node has to be emptied ({signals.Why}), and a person has to decide: {asks}. \"evacuator start --reason …\" empties it");
+        if (services.Lock.Problem is { } problem)
+            notices.Add($"the fleet's store: {problem}");
         EvacuationReport? last = evacuations.LastOwn();
         bool active = last is not null && !last.State.IsEnd();
         return new NodeStatus

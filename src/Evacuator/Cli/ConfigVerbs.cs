@@ -3,6 +3,7 @@ using Evacuator.Api;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
+using Evacuator.Fleet.Etcd;
 using Evacuator.Health;
 using Evacuator.Power;
 
@@ -57,6 +58,8 @@ internal static class ConfigVerbs
             Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, peers.Value ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System);
             mistakes.AddRange(tls.Mistakes);
             tls.Value?.Dispose();
+            if (options.Fleet.Store == FleetStore.Etcd)
+                mistakes.AddRange(await AskEtcdAsync(result, options, context.ConfigurationFile, token).ConfigureAwait(false));
             Checked<string> password = options.Bmc.Url.Length == 0 || options.Bmc.PasswordFile.Length > 0
                 ? Secrets.BmcPassword(options)
                 : await new ServiceCredential().ReadAsync(token).ConfigureAwait(false);
@@ -72,6 +75,26 @@ internal static class ConfigVerbs
                 : "the configuration is complete, but names no BMC: nothing is watched, and no power-off is verified");
         return Report(context, mistakes);
     });
+
+    private static async Task<IReadOnlyList<ConfigurationMistake>> AskEtcdAsync(ConfigurationResult result, EvacuatorOptions options, string file, CancellationToken token)
+    {
+        Checked<EtcdTls> loaded = EtcdTls.Load(options.Fleet);
+        if (loaded.Value is not { } tls)
+            return loaded.Mistakes;
+        using (tls)
+        {
+            using EtcdClient client = new(options.Fleet.EtcdEndpoints, tls.Handler(), TimeSpan.FromSeconds(3), TimeProvider.System);
+            try
+            {
+                await client.RangeAsync(new EtcdRangeRequest { Key = new EtcdKeys(options.Fleet.EtcdPrefix).Guard }, token).ConfigureAwait(false);
+                return [];
+            }
+            catch (EtcdException e)
+            {
+                return [result.MistakeAt("fleet", "etcd-endpoints", file, e.Message)];
+            }
+        }
+    }
 
     /// <summary>What the configuration may have to name and no file can show: things on this host that no move takes away. They are warnings.</summary>
     private static async Task WarnAsync(VerbContext context, CancellationToken token)

@@ -7,7 +7,7 @@ namespace Evacuator.Cli;
 
 internal static class FleetVerbs
 {
-    public static Command Create() => new("fleet", "Makes the fleet's certificates, joins this host to it, shows its nodes.") { CreateInit(), CreateJoin(), CreateStatus() };
+    public static Command Create() => new("fleet", "Makes the fleet's certificates, joins this host to it, shows its nodes.") { CreateInit(), CreateJoin(), CreateStatus(), FleetUnlockVerb.Create() };
 
     private static Command CreateInit()
     {
@@ -88,6 +88,7 @@ internal static class FleetVerbs
                 }
 
                 table.WriteTo(context.Out);
+                ShowFleet.Write(await client.GetAsync<FleetReply>(ApiRoutes.Fleet, token).ConfigureAwait(false), context.Out);
             }
 
             return status.Peers.All(peer => peer.Reachable) ? CliExit.Ok : CliExit.Failed;

@@ -16,6 +16,7 @@ internal static class StartVerb
         Option<TimeSpan?> deadline = CliOptions.DurationOption("--deadline", "Time for the whole: then containers that may be stopped are, and the others stay.");
         deadline.HelpName = "DURATION";
         Option<bool> partial = new("--partial") { Description = "Move what fits even if there is no room for all; without, such a plan is refused whole." };
+        Option<bool> forced = new("--force") { Description = "Do not wait for the fleet's lock, whether others are out or nobody can tell." };
         Option<bool> wait = new("--wait") { Description = "Show the progress and wait for the end." };
         Option<Guid?> operation = new("--operation-id") { Description = "Id of this request: asking again with the same one changes nothing.", HelpName = "UUID", CustomParser = CliOptions.ParseUuid };
         Option<bool> json = CliOptions.Json();
@@ -32,6 +33,7 @@ internal static class StartVerb
                 PowerOff = context.Get(powerOff),
                 DeadlineSeconds = context.Get(deadline) is { } limit ? (int)Math.Ceiling(limit.TotalSeconds) : null,
                 Partial = context.Get(partial) ? true : null,
+                Force = context.Get(forced),
                 ForceAfterSeconds = force is { } span ? (int)Math.Ceiling(span.TotalSeconds) : null,
             }, token).ConfigureAwait(false);
 
@@ -48,6 +50,6 @@ internal static class StartVerb
             if (!asJson && reply.Existing)
                 context.Out.WriteLine(reply.Text);
             return await Follow.RunAsync(client, reply.Id, context, asJson, TimeProvider.System, token).ConfigureAwait(false);
-        }, reason, ticket, powerOff, forceAfter, deadline, partial, wait, operation, json);
+        }, reason, ticket, powerOff, forceAfter, deadline, partial, forced, wait, operation, json);
     }
 }

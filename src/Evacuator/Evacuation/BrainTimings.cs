@@ -66,8 +66,17 @@ internal sealed record BrainTimings
     /// <summary>Between two questions for the fleet's lock, and between renewals of it.</summary>
     public TimeSpan LockPoll { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>A lock that its holder does not renew is free after this long.</summary>
+    /// <summary>Who asks for the lock and does not repeat it is forgotten after this long.</summary>
     public TimeSpan LockLease { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>For one attempt at one member of etcd.</summary>
+    public TimeSpan EtcdLimit { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>What hangs on this node's lease in etcd is gone so long after the node has stopped renewing it.</summary>
+    public TimeSpan EtcdLease { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Between renewals of what this node says of itself in etcd.</summary>
+    public TimeSpan EtcdPoll { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>A reservation is dropped after this long without news of the move.</summary>
     public TimeSpan ReservationLease { get; init; } = TimeSpan.FromMinutes(2);

@@ -100,7 +100,8 @@ internal sealed partial class EvacuationRun
     private async Task CloseAsync(CancellationToken token)
     {
         // The lock first: a node that waits for it may as well take containers.
-        await _services.Lock.AcquireAsync(_ledger.State, waiting => _ledger.Wait(waiting), token).ConfigureAwait(false);
+        if (await _services.Lock.AcquireAsync(_ledger.State, waiting => _ledger.Wait(waiting), token).ConfigureAwait(false) is { } remark)
+            Advance(new EvacuationInput.Noted(remark));
         await KeepClosedAsync(token).ConfigureAwait(false);
         Advance(new EvacuationInput.AdmissionClosed());
     }

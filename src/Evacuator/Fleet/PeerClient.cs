@@ -18,23 +18,27 @@ internal sealed class PeerClient : IDisposable
 
     private readonly HttpClient _http;
     private readonly TimeSpan _answer;
+    private readonly int _port;
+    private volatile Peer _peer;
 
     /// <param name="handler">makes the connection, with the fleet's certificates; owned from now on</param>
     /// <param name="answer">how long it may take to tell its capacity</param>
     public PeerClient(Peer peer, int port, HttpMessageHandler handler, TimeSpan? answer = null)
     {
-        Peer = peer;
+        (_peer, _port) = (peer, port);
         _answer = answer ?? new BrainTimings().PeerAnswer;
         _http = new HttpClient(handler)
         {
-            BaseAddress = new UriBuilder("https", peer.Address, port).Uri,
             Timeout = Timeout.InfiniteTimeSpan,
             MaxResponseContentBufferSize = MaxReplyBytes,
         };
         _http.DefaultRequestHeaders.Add(PeerRoutes.ProtocolHeader, PeerRoutes.ProtocolVersion.ToString(CultureInfo.InvariantCulture));
     }
 
-    public Peer Peer { get; }
+    public Peer Peer => _peer;
+
+    /// <summary>From the next request on; its certificate has to be the same node's there.</summary>
+    public void MoveTo(string address) => _peer = _peer with { Address = address };
 
     public Task<PeerCapacity> GetCapacityAsync(CancellationToken token) =>
         CallAsync<PeerCapacity>(HttpMethod.Get, PeerRoutes.Capacity, null, _answer, token);
@@ -97,6 +101,10 @@ internal sealed class PeerClient : IDisposable
     public Task ReleaseLockAsync(Guid evacuation, CancellationToken token) =>
         CallAsync<object>(HttpMethod.Delete, $"{PeerRoutes.Lock}/{evacuation:D}", null, TimeSpan.FromSeconds(5), token);
 
+    /// <summary>A person has taken the place of a node away.</summary>
+    public Task UnlockAsync(string node, CancellationToken token) =>
+        CallAsync<object>(HttpMethod.Delete, $"{PeerRoutes.Lock}/nodes/{node}", null, TimeSpan.FromSeconds(5), token);
+
     public Task InviteHomeAsync(HomecomingInvitation invitation, CancellationToken token) =>
         CallAsync<object>(HttpMethod.Post, PeerRoutes.Homecomings, invitation, TimeSpan.FromSeconds(20), token);
 
@@ -120,7 +128,7 @@ internal sealed class PeerClient : IDisposable
         bounded.CancelAfter(limit);
         try
         {
-            using HttpRequestMessage request = new(method, path);
+            using HttpRequestMessage request = new(method, new Uri(new UriBuilder("https", Peer.Address, _port).Uri, path));
             if (body is not null)
                 request.Content = JsonContent.Create(body, body.GetType(), options: ApiJson.Options);
             using HttpResponseMessage response = await _http.SendAsync(request, bounded.Token).ConfigureAwait(false);

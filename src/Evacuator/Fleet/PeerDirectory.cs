@@ -11,8 +11,9 @@ namespace Evacuator.Fleet;
 /// <param name="Usable">it could take containers</param>
 /// <param name="Why">why not; empty when usable</param>
 /// <param name="Since">of this kind of answer</param>
+/// <param name="Closed">it says that it takes no containers</param>
 internal sealed record PeerStanding(
-    string Name, string Address, bool Reachable, bool Usable, string Why, DateTimeOffset Since, DateTimeOffset AskedAt, long MemoryAvailable, string? Version);
+    string Name, string Address, bool Reachable, bool Usable, string Why, DateTimeOffset Since, DateTimeOffset AskedAt, long MemoryAvailable, string? Version, bool Closed = false);
 
 /// <summary>The other nodes of the fleet: one client each, and how each was found last.</summary>
 internal sealed class PeerDirectory : IDisposable
@@ -37,6 +38,16 @@ internal sealed class PeerDirectory : IDisposable
     public IReadOnlyList<PeerStanding> Standings => [.. _standings.Values.OrderBy(standing => standing.Name, StringComparer.Ordinal)];
 
     public PeerClient? Find(string name) => _clients.GetValueOrDefault(name);
+
+    /// <summary>The peer is asked at another address from now on. The one before; null if nothing changes, or it is no peer.</summary>
+    public string? Move(string name, string address)
+    {
+        if (Find(name) is not { } client || client.Peer.Address == address)
+            return null;
+        string before = client.Peer.Address;
+        client.MoveTo(address);
+        return before;
+    }
 
     /// <summary>Asks all peers at once. A peer that does not answer costs its time limit and nothing else.</summary>
     public async Task<IReadOnlyList<PeerView>> SurveyAsync(CancellationToken token) =>
@@ -134,6 +145,6 @@ internal sealed class PeerDirectory : IDisposable
             Standing(before.Reachable == reachable && before.Usable == usable ? before.Since : now));
 
         PeerStanding Standing(DateTimeOffset since) => new(
-            peer.Name, peer.Address, reachable, usable, excluded?.Reason ?? "", since, now, capacity?.Host?.MemoryAvailable ?? 0, capacity?.Version);
+            peer.Name, peer.Address, reachable, usable, excluded?.Reason ?? "", since, now, capacity?.Host?.MemoryAvailable ?? 0, capacity?.Version, excluded?.Code == BlockerCode.AdmissionClosed);
     }
 }

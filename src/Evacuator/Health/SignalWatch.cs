@@ -1,6 +1,7 @@
 using Evacuator.Agent;
 using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
+using Evacuator.Fleet.Locks;
 using Evacuator.Journal;
 using Evacuator.Notices;
 using Evacuator.Redfish.Health;
@@ -15,7 +16,7 @@ namespace Evacuator.Health;
 /// 6. Start. Whatever keeps it from acting is told and tried again while the signal stays.
 /// </remarks>
 internal sealed partial class SignalWatch(
-    ISignalSource source, BmcHealth health, SignalRules rules, CircuitBreaker breaker, EvacuationService evacuations, Admission admission, AgentClient agent, NoticeBook notices,
+    ISignalSource source, BmcHealth health, SignalRules rules, IFleetLock fleetLock, EvacuationService evacuations, Admission admission, AgentClient agent, NoticeBook notices,
     JournalStore journal, EvacuatorOptions options, BrainTimings timings, TimeProvider time, ILogger<SignalWatch> log) : BackgroundService
 {
     private const string Fact = "signals";
@@ -121,7 +122,7 @@ internal sealed partial class SignalWatch(
         }
 
         // 5.
-        if (await breaker.AskAsync(token).ConfigureAwait(false) is { } held)
+        if (await fleetLock.AskShareAsync(token).ConfigureAwait(false) is { } held)
             return AskPerson(cause!, answer, held);
         // 6.
         try
@@ -130,7 +131,7 @@ internal sealed partial class SignalWatch(
         }
         finally
         {
-            breaker.Release();
+            fleetLock.EndAsk();
         }
     }
 

@@ -5,6 +5,7 @@ using Evacuator.Common.Configuration;
 using Evacuator.Common.Hosting;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
+using Evacuator.Fleet.Etcd;
 using Evacuator.Fleet.Locks;
 using Evacuator.Health;
 using Evacuator.Homecoming;
@@ -70,6 +71,7 @@ internal static class BrainHost
         services.AddSingleton(setup.Signals);
         services.AddSingleton(setup.Rules);
         services.AddSingleton(setup.Tls);
+        services.AddSingleton(setup);
         services.AddSingleton<BmcHealth>();
         services.AddSingleton<CircuitBreaker>();
         services.AddSingleton(new WitnessSecrets(setup.RuntimeDirectory));
@@ -81,7 +83,7 @@ internal static class BrainHost
         services.AddSingleton<WindowBook>();
         services.AddSingleton<DrainEstimate>();
         services.AddSingleton<FleetLockBook>();
-        services.AddSingleton<IFleetLock, StaticFleetLock>();
+        AddFleetStore(services, setup);
         services.AddSingleton<DepartureBoard>();
         services.AddSingleton<HomecomingPlans>();
         services.AddSingleton<PowerHandover>();
@@ -106,6 +108,25 @@ internal static class BrainHost
         AddLoop<WindowService>(services);
         AddLoop<FleetLockKeeper>(services);
         services.AddSingleton<IProgressCheck>(provider => provider.GetRequiredService<EvacuationService>());
+    }
+
+    /// <summary>What all nodes have to agree on: in etcd, or asked of each other.</summary>
+    private static void AddFleetStore(IServiceCollection services, BrainSetup setup)
+    {
+        if (setup.EtcdTls is not { } tls)
+        {
+            services.AddSingleton<IFleetLock, StaticFleetLock>();
+            return;
+        }
+
+        FleetOptions fleet = setup.Options.Fleet;
+        services.AddSingleton(provider => new EtcdClient(fleet.EtcdEndpoints, tls.Handler(), setup.Timings.EtcdLimit, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new EtcdSession(provider.GetRequiredService<EtcdClient>(), setup.Timings.EtcdLease, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new EtcdFleet(
+            provider.GetRequiredService<EtcdClient>(), provider.GetRequiredService<EtcdSession>(), new EtcdKeys(fleet.EtcdPrefix), setup.Options.Node.Name,
+            () => [setup.Options.Node.Name, .. provider.GetRequiredService<PeerDirectory>().Names]));
+        services.AddSingleton<IFleetLock, EtcdFleetLock>();
+        AddLoop<EtcdMembership>(services);
     }
 
     /// <summary>A loop that others can ask as well.</summary>

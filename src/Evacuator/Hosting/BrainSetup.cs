@@ -21,6 +21,9 @@ internal sealed record BrainSetup
 
     public required FleetTls Tls { get; init; }
 
+    /// <summary>Null unless the fleet has its store in etcd.</summary>
+    public Fleet.Etcd.EtcdTls? EtcdTls { get; init; }
+
     public required JournalStore Journal { get; init; }
 
     /// <summary>Management controllers; the argument is the service's clock.</summary>

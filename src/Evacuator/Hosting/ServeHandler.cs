@@ -2,6 +2,7 @@ using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Common.Hosting;
 using Evacuator.Evacuation;
+using Evacuator.Fleet.Etcd;
 using Evacuator.Health;
 using Evacuator.Journal;
 using Evacuator.Power;
@@ -22,6 +23,7 @@ internal static class ServeHandler
         // 2. The service.
         using FleetTls tls = setup.Tls;
         using JournalStore journal = setup.Journal;
+        using EtcdTls? etcd = setup.EtcdTls;
         WebApplication app = BrainHost.Build(setup);
         return await app.RunServiceAsync($"{setup.Options.Node.Name}, {setup.Peers.Count - 1} peers").ConfigureAwait(false);
     }
@@ -43,6 +45,8 @@ internal static class ServeHandler
         // Without peers the certificates are looked at all the same, with this node alone: both reports come at once.
         Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, peers.Value ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System);
         mistakes.AddRange(tls.Mistakes);
+        Checked<EtcdTls>? etcd = options.Fleet.Store == FleetStore.Etcd ? EtcdTls.Load(options.Fleet) : null;
+        mistakes.AddRange(etcd?.Mistakes ?? []);
         mistakes.AddRange(Secrets.BmcPassword(options).Mistakes);
 
         string state = Environment.GetEnvironmentVariable("STATE_DIRECTORY") ?? "/var/lib/evacuator";
@@ -63,6 +67,7 @@ internal static class ServeHandler
         if (mistakes.Count > 0)
         {
             tls.Value?.Dispose();
+            etcd?.Value?.Dispose();
             return null;
         }
 
@@ -72,6 +77,7 @@ internal static class ServeHandler
             Options = options,
             Peers = peers.Value!,
             Tls = tls.Value!,
+            EtcdTls = etcd?.Value,
             Journal = journal!,
             Bmcs = time => new RedfishBmcs(journal!.IsFallback ? runtime : state, time, new Random()),
             Signals = services => new RedfishSignalSource(

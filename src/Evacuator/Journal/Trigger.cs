@@ -29,6 +29,9 @@ internal sealed record Trigger
     /// <summary>Whether what fits may move although not all does; null: as the settings say.</summary>
     public bool? Partial { get; init; }
 
+    /// <summary>The fleet's lock does not hold it up.</summary>
+    public bool Force { get; init; }
+
     /// <summary>How long after the shutdown began the witness may force the power off; null: never.</summary>
     public TimeSpan? ForceAfter { get; init; }
 }

@@ -36,6 +36,11 @@ internal static class PeerEndpoints
             book.Forget(Caller(context), evacuationId);
             return Results.NoContent();
         });
+        routes.MapDelete(PeerRoutes.Lock + "/nodes/{node}", (string node, FleetLockBook book) =>
+        {
+            book.Forget(node, null);
+            return Results.NoContent();
+        });
     }
 
     /// <summary>Refuses other versions with a text that an operator understands at the other end.</summary>

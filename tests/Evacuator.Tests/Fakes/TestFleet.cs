@@ -7,10 +7,12 @@ using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
+using Evacuator.Fleet.Etcd;
 using Evacuator.Hosting;
 using Evacuator.Journal;
 using Evacuator.Notices;
 using Evacuator.Power;
+using Evacuator.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -25,25 +27,42 @@ internal sealed class TestFleet : IAsyncDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("evacuator-test-").FullName;
     private readonly Dictionary<string, TestNode> _nodes = [];
 
+    private EtcdServer? _etcd;
+
     private TestFleet()
     {
     }
 
     public FakeRack Rack { get; } = new();
 
+    /// <summary>The fleet's store.</summary>
+    public EtcdServer Etcd => _etcd ?? throw new InvalidOperationException("this fleet has no etcd");
+
     public TestNode this[string name] => _nodes[name];
 
     /// <summary>Nodes node1 … nodeN, all running.</summary>
-    public static async Task<TestFleet> StartAsync(int nodes = 3, Func<EvacuatorOptions, EvacuatorOptions>? options = null, Func<BrainTimings, BrainTimings>? timings = null)
+    /// <param name="withEtcd">a real etcd, with the fleet's own certificates, is the fleet's store</param>
+    public static async Task<TestFleet> StartAsync(
+        int nodes = 3, Func<EvacuatorOptions, EvacuatorOptions>? options = null, Func<BrainTimings, BrainTimings>? timings = null, bool withEtcd = false, Func<string, string>? endpoint = null)
     {
         TestFleet fleet = new();
         int port = FreePort();
         List<Peer> peers = [.. Enumerable.Range(1, nodes).Select(number => new Peer($"node{number}", $"127.0.0.{number}"))];
         string bundles = Path.Combine(fleet._folder, "fleet");
         new FleetSetup(TimeProvider.System).Init(bundles, peers);
+        Func<EvacuatorOptions, EvacuatorOptions> change = options ?? (same => same);
+        if (withEtcd)
+        {
+            using X509Certificate2 authority = X509Certificate2.CreateFromPemFile(Path.Combine(bundles, "ca.crt"), Path.Combine(bundles, "ca.key"));
+            fleet._etcd = await EtcdServer.StartAsync(Path.Combine(fleet._folder, "etcd"), authority);
+            string url = endpoint?.Invoke(fleet.Etcd.Endpoint) ?? fleet.Etcd.Endpoint;
+            Func<EvacuatorOptions, EvacuatorOptions> inner = change;
+            change = same => inner(same with { Fleet = same.Fleet with { Store = FleetStore.Etcd, EtcdEndpoints = [url] } });
+        }
+
         foreach (Peer peer in peers)
         {
-            TestNode node = new(fleet.Rack, Path.Combine(fleet._folder, peer.Name), peer, peers, Path.Combine(bundles, $"{peer.Name}.join"), port, options ?? (same => same));
+            TestNode node = new(fleet.Rack, Path.Combine(fleet._folder, peer.Name), peer, peers, Path.Combine(bundles, $"{peer.Name}.join"), port, change);
             node.Timings = timings?.Invoke(node.Timings) ?? node.Timings;
             fleet._nodes[peer.Name] = node;
             fleet.Rack.Bmcs.Machines[$"https://bmc.{peer.Name}"] = new FakeBmc();
@@ -64,6 +83,8 @@ internal sealed class TestFleet : IAsyncDisposable
             await node.Agent.DisposeAsync();
         }
 
+        if (_etcd is not null)
+            await _etcd.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
     }
 
@@ -95,6 +116,10 @@ internal sealed class TestNode
         NoticeRetry = TimeSpan.FromMilliseconds(20),
         WindowPoll = TimeSpan.FromMilliseconds(20),
         LockPoll = TimeSpan.FromMilliseconds(20),
+        EtcdPoll = TimeSpan.FromMilliseconds(100),
+        // The shortest that etcd grants.
+        EtcdLease = TimeSpan.FromSeconds(2),
+        EtcdLimit = TimeSpan.FromSeconds(1),
     };
 
     private readonly FakeRack _rack;
@@ -103,6 +128,7 @@ internal sealed class TestNode
     private readonly IReadOnlyList<Peer> _peers;
     private readonly string _bootIdFile;
     private FleetTls? _tls;
+    private EtcdTls? _etcdTls;
     private WebApplication? _app;
 
     public TestNode(FakeRack rack, string folder, Peer peer, IReadOnlyList<Peer> peers, string bundle, int port, Func<EvacuatorOptions, EvacuatorOptions> change)
@@ -169,6 +195,7 @@ internal sealed class TestNode
             Options = Options,
             Peers = _peers,
             Tls = _tls,
+            EtcdTls = _etcdTls = Options.Fleet.Store == FleetStore.Etcd ? EtcdTls.Load(Options.Fleet).Value! : null,
             Journal = Journal,
             Bmcs = _ => _rack.Bmcs,
             Signals = _ => Signals,
@@ -204,6 +231,7 @@ internal sealed class TestNode
         await _app.DisposeAsync();
         Journal!.Dispose();
         _tls!.Dispose();
+        _etcdTls?.Dispose();
         _app = null;
     }
 
@@ -235,11 +263,11 @@ internal sealed class TestNode
 
     public T Service<T>() where T : notnull => _app!.Services.GetRequiredService<T>();
 
-    public async Task<StartReply> EvacuateAsync(bool powerOff = false, int? forceAfterSeconds = null, Guid? operation = null, bool? partial = null)
+    public async Task<StartReply> EvacuateAsync(bool powerOff = false, int? forceAfterSeconds = null, Guid? operation = null, bool? partial = null, bool force = false)
     {
         using BrainClient client = Client();
         return await client.SendAsync<StartReply>(HttpMethod.Post, ApiRoutes.Evacuations,
-            new StartRequest { OperationId = operation ?? Guid.NewGuid(), Reason = "DIMM A1", Ticket = "T-1", PowerOff = powerOff, ForceAfterSeconds = forceAfterSeconds, Partial = partial }, default);
+            new StartRequest { OperationId = operation ?? Guid.NewGuid(), Reason = "DIMM A1", Ticket = "T-1", PowerOff = powerOff, ForceAfterSeconds = forceAfterSeconds, Partial = partial, Force = force }, default);
     }
 
     public async Task<EvacuationReport> ReportAsync(Guid id)

@@ -20,10 +20,17 @@ public sealed class FleetLockTests
         using CancellationTokenSource over = new();
         Task<int> most = MostAtOnceAsync(fleet, over.Token);
         StartReply[] started = await Task.WhenAll(fleet["node1"].EvacuateAsync(), fleet["node2"].EvacuateAsync());
-        EvacuationReport[] ends = await Task.WhenAll(fleet["node1"].WaitForEndAsync(started[0].Id), fleet["node2"].WaitForEndAsync(started[1].Id));
+        // The first is done, and out until it is opened again; only then the second begins.
+        string[] nodes = ["node1", "node2"];
+        Task<EvacuationReport>[] waits = [.. nodes.Select((node, i) => fleet[node].WaitForEndAsync(started[i].Id))];
+        int first = Array.IndexOf(waits, await Task.WhenAny(waits));
+        Assert.Equal(EvacuationPhase.Done, (await waits[first]).State);
+        await fleet[nodes[1 - first]].WaitAsync(started[1 - first].Id, report => report.Waiting?.For.Contains($"{nodes[first]} is being emptied", StringComparison.Ordinal) == true);
+        using (BrainClient client = fleet[nodes[first]].Client())
+            await client.PostAsync(ApiRoutes.Reopen, default);
+        Assert.Equal(EvacuationPhase.Done, (await waits[1 - first]).State);
         await over.CancelAsync();
 
-        Assert.All(ends, end => Assert.Equal(EvacuationPhase.Done, end.State));
         Assert.Equal(1, await most);
     }
 
@@ -48,9 +55,9 @@ public sealed class FleetLockTests
     }
 
     [Fact]
-    public async Task Holder_ThatDies_IsForgottenAfterItsLease()
+    public async Task Holder_ThatDies_StaysOutUntilItIsUnlocked()
     {
-        await using TestFleet fleet = await StartAsync(3, lease: TimeSpan.FromMilliseconds(500));
+        await using TestFleet fleet = await StartAsync(3, lease: TimeSpan.FromMilliseconds(100));
         fleet["node1"].Agent.Containers["c1"] = FakeRack.Container("c1");
         fleet["node1"].Agent.Hold = _ => true;
         StartReply first = await fleet["node1"].EvacuateAsync();
@@ -58,7 +65,36 @@ public sealed class FleetLockTests
         await fleet["node1"].StopAsync();
 
         StartReply second = await fleet["node2"].EvacuateAsync();
+        await fleet["node2"].WaitAsync(second.Id, report => report.Waiting?.For.Contains("node1 is being emptied", StringComparison.Ordinal) == true);
+        // Also to a node that was restarted meanwhile.
+        await fleet["node3"].RestartAsync();
+        IFleetLock at3 = fleet["node3"].Service<IFleetLock>();
+        Assert.Equal("node1", Assert.Single((await at3.LookAsync(default)).Picture.Slots).Node);
+        Assert.Contains("holds no place", await at3.UnlockAsync("node2", "root", default), StringComparison.Ordinal);
+        Assert.Null(await at3.UnlockAsync("node1", "root", default));
         Assert.Equal(EvacuationPhase.Done, (await fleet["node2"].WaitForEndAsync(second.Id)).State);
+    }
+
+    [Fact]
+    public async Task Unlock_OfANodeThatIsUp_IsRefused()
+    {
+        await using TestFleet fleet = await StartAsync(3);
+        StartReply first = await fleet["node1"].EvacuateAsync();
+        Assert.Equal(EvacuationPhase.Done, (await fleet["node1"].WaitForEndAsync(first.Id)).State);
+
+        Assert.Contains("is up and says itself that it is out", await fleet["node2"].Service<IFleetLock>().UnlockAsync("node1", "root", default), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Forced_DoesNotWait_AndSaysWhatWasPassedOver()
+    {
+        await using TestFleet fleet = await StartAsync(3);
+        await fleet["node1"].WaitForEndAsync((await fleet["node1"].EvacuateAsync()).Id);
+        StartReply second = await fleet["node2"].EvacuateAsync(force: true);
+        EvacuationReport end = await fleet["node2"].WaitForEndAsync(second.Id);
+
+        Assert.Equal(EvacuationPhase.Done, end.State);
+        Assert.Contains(end.Notes, note => note.Contains("passed over (--force): node1 is being emptied", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -80,7 +116,9 @@ public sealed class FleetLockTests
     {
         Testing.ManualTime time = new();
         BrainTimings timings = new() { LockPoll = TimeSpan.FromSeconds(5), LockLease = TimeSpan.FromMinutes(2) };
-        FleetLockBook book = new(timings, time);
+        using Testing.TemporaryFolder folder = new();
+        using JournalStore journal = JournalLocation.Open(folder.Path, folder.Path);
+        FleetLockBook book = new(journal, timings, time);
         Assert.False(book.Note("a", Ask()).Ready);
         time.Advance(TimeSpan.FromSeconds(16));
         LockReply later = book.Note("b", Ask());
@@ -95,13 +133,13 @@ public sealed class FleetLockTests
     public void Claims_OfAnyTwo_OneGoesBeforeTheOther()
     {
         DateTimeOffset early = DateTimeOffset.UnixEpoch;
-        LockClaim[] claims = [Claim("a", 0, early), Claim("b", 0, early), Claim("c", 1, early.AddHours(1)), Claim("d", 0, early.AddHours(-1))];
+        FleetAsk[] claims = [Claim("a", 0, early), Claim("b", 0, early), Claim("c", 1, early.AddHours(1)), Claim("d", 0, early.AddHours(-1))];
 
         Assert.All(claims, one => Assert.All(claims.Where(other => other != one), other => Assert.NotEqual(one.GoesBefore(other), other.GoesBefore(one))));
         Assert.Equal(["c", "d", "a", "b"], claims.OrderBy(claim => claims.Count(other => other.GoesBefore(claim))).Select(claim => claim.Node));
     }
 
-    private static LockClaim Claim(string node, int urgency, DateTimeOffset since) => new(node, Guid.NewGuid(), false, urgency, since);
+    private static FleetAsk Claim(string node, int urgency, DateTimeOffset since) => new(node, Guid.NewGuid(), "", urgency, since, false);
 
     private static LockRequest Ask() => new(Guid.NewGuid(), false, 0, DateTimeOffset.UnixEpoch);
 

@@ -3,34 +3,45 @@ using Evacuator.Journal;
 
 namespace Evacuator.Fleet.Locks;
 
-/// <summary>How many nodes of the fleet may be emptied at once.</summary>
+/// <summary>How many nodes of the fleet may be out at once. A node takes a slot before it is closed, and has it until it is opened again.</summary>
 internal interface IFleetLock
 {
-    /// <summary>Returns when this node may be emptied. Says meanwhile what it waits for.</summary>
-    Task AcquireAsync(EvacuationState evacuation, Action<Waiting?> say, CancellationToken token);
+    /// <summary>
+    /// Returns when this node may be emptied, with what a report should say about it; null: nothing. Says meanwhile what it waits for. An evacuation that is forced is not
+    /// held up: it takes its slot if it can.
+    /// </summary>
+    Task<string?> AcquireAsync(EvacuationState evacuation, Action<Waiting?> say, CancellationToken token);
 
-    /// <summary>Tells that it is still held; to be called every few seconds, also after a restart.</summary>
-    Task RenewAsync(Guid evacuation, CancellationToken token);
+    /// <summary>
+    /// Makes the store agree with what this node is: to be called every few seconds. Never throws for a store that does not answer.
+    /// </summary>
+    /// <param name="holds">asked after the store was read: what this node is out for</param>
+    Task KeepAsync(Func<SlotHolding> holds, CancellationToken token);
 
-    /// <summary>Gives it back. Whoever cannot be told learns it when the lease is over.</summary>
-    Task ReleaseAsync(Guid evacuation, CancellationToken token);
+    /// <summary>Why nobody can tell who is out just now, in words; null while the store answers.</summary>
+    string? Problem { get; }
+
+    /// <summary>Whether the fleet can spare this node, which nobody asked it to empty. Null: it can; then <see cref="EndAsk"/> as soon as the evacuation has begun. Else why not.</summary>
+    Task<string?> AskShareAsync(CancellationToken token);
+
+    void EndAsk();
+
+    /// <summary>Takes the slot of a node away. Null when done; else why not.</summary>
+    Task<string?> UnlockAsync(string node, string by, CancellationToken token);
+
+    /// <summary>What is known, for people; never throws for a store that does not answer.</summary>
+    Task<FleetLockView> LookAsync(CancellationToken token);
 }
 
-/// <summary>A node asks for a place, or tells that it has one.</summary>
-/// <param name="Held">false: it asks and will begin only if few enough others are named in the answers</param>
-/// <param name="Urgency">higher goes first among those that ask at once: failing hardware before a plan of somebody</param>
-/// <param name="Since">when it began to ask; earlier goes first</param>
-internal sealed record LockRequest(Guid EvacuationId, bool Held, int Urgency, DateTimeOffset Since);
+/// <summary>What this node is out for.</summary>
+/// <param name="Evacuation">null: it is not out</param>
+/// <param name="Asking">it asks for a slot just now: leave it to that</param>
+internal sealed record SlotHolding(EvacuationState? Evacuation, bool Asking);
 
-/// <param name="Ready">false: it has not been up long enough to have heard of every holder, its answer counts for nothing</param>
-/// <param name="Others">all others that hold a place or ask for one, as far as it knows</param>
-internal sealed record LockReply(bool Ready, IReadOnlyList<LockClaim> Others);
-
-internal sealed record LockClaim(string Node, Guid EvacuationId, bool Held, int Urgency, DateTimeOffset Since)
+/// <param name="UnknownSince">the store has not answered since; then the rest is as it was before. Null: it answers</param>
+/// <param name="Problem">why it does not answer; empty when it does</param>
+/// <param name="AsOf">when the rest was read; null: never so far</param>
+internal sealed record FleetLockView(string Store, DateTimeOffset? UnknownSince, string Problem, DateTimeOffset? AsOf, FleetPicture Picture)
 {
-    /// <summary>Of two that ask at once the same one goes first whoever compares them.</summary>
-    public bool GoesBefore(LockClaim other) =>
-        Urgency != other.Urgency ? Urgency > other.Urgency
-        : Since != other.Since ? Since < other.Since
-        : string.CompareOrdinal(Node, other.Node) < 0;
+    public static FleetPicture Nothing { get; } = new([], [], []);
 }

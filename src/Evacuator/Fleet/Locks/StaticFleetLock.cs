@@ -1,30 +1,39 @@
+using Evacuator.Agent;
+using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
+using Evacuator.Health;
 using Evacuator.Journal;
+using Evacuator.Placement;
 
 namespace Evacuator.Fleet.Locks;
 
 /// <summary>
-/// The lock of a fleet that has no store in common: a node asks all nodes, itself included, and begins only if more than half have answered and all answers together name
-/// fewer others than the limit.
+/// The lock of a fleet that has no store in common: a node asks all nodes, itself included, and begins only if more than half have answered and all answers together leave it a
+/// place.
 /// <code>
 /// ask (noted by each node before it answers) → more than half answered?  no: ask again
-///                                            → others, holding or asking, fewer than the limit: tell that it is held, begin
-///                                            → too many: whoever goes before nobody that asks keeps its claim; the others take theirs back, wait, ask again
+///                                            → a place left, if all others that hold or ask are counted (FleetLimits): tell that it is held, begin
+///                                            → none: whoever goes before nobody that asks keeps its claim; the others take theirs back, wait, ask again
 /// </code>
 /// Two majorities share a node, which noted one claim before it answered the other: of any two that ask, at least one sees the other, and whoever sees too many does
-/// not begin. Claims of a node that died are forgotten after the lease.
+/// not begin. Who only asks is forgotten after the lease; a holder stays in the journals of all that heard of it until it gives its place back, or somebody unlocks it.
 /// </summary>
-internal sealed class StaticFleetLock(PeerDirectory peers, FleetLockBook own, EvacuatorOptions options, BrainTimings timings, TimeProvider time) : IFleetLock
+internal sealed class StaticFleetLock(
+    PeerDirectory peers, FleetLockBook own, CircuitBreaker breaker, AgentClient agent, Admission admission, EvacuatorOptions options, BrainTimings timings, TimeProvider time) : IFleetLock
 {
-    private int Limit => options.Fleet.MaxEmptied;
+    private readonly FleetLimits _limits = FleetLimits.Of(options);
 
-    public async Task AcquireAsync(EvacuationState evacuation, Action<Waiting?> say, CancellationToken token)
+    /// <inheritdoc/>
+    public string? Problem => null;
+
+    /// <inheritdoc/>
+    public async Task<string?> AcquireAsync(EvacuationState evacuation, Action<Waiting?> say, CancellationToken token)
     {
-        if (Limit == 0)
-            return;
+        if (_limits.AreNone)
+            return null;
         DateTimeOffset waitingSince = time.GetUtcNow();
-        LockClaim mine = new(options.Node.Name, evacuation.Id, Held: false, evacuation.Trigger.Kind == TriggerKind.Signal ? 1 : 0, evacuation.Started);
+        LockClaim mine = new(options.Node.Name, evacuation.Id, Held: false, evacuation.Trigger.Kind == TriggerKind.Signal ? 1 : 0, evacuation.Started, options.Node.Zone);
         try
         {
             while (true)
@@ -33,18 +42,18 @@ internal sealed class StaticFleetLock(PeerDirectory peers, FleetLockBook own, Ev
                 List<LockClaim> others = [.. replies.SelectMany(reply => reply.Others).GroupBy(claim => claim.Node).Select(group => group.OrderByDescending(claim => claim.Held).First())];
                 int votes = replies.Count(reply => reply.Ready);
                 int needed = (peers.Names.Count + 1) / 2 + 1;
-                if (votes >= needed && others.Count < Limit)
+                string? why = votes < needed
+                    ? $"{votes} of {peers.Names.Count + 1} nodes have answered, {needed} are needed"
+                    : _limits.WhyNot(mine.AsAsk, await PictureAsync(others, token).ConfigureAwait(false), claims: true);
+                if (why is null || evacuation.Trigger.Force)
                 {
                     await TellAsync(Request(mine, held: true), token).ConfigureAwait(false);
                     say(null);
-                    return;
+                    return why is null ? null : $"the fleet's lock was passed over (--force): {why}";
                 }
 
-                say(votes < needed
-                    ? new Waiting($"the fleet's lock: {votes} of {peers.Names.Count + 1} nodes have answered, {needed} are needed", waitingSince, null, "this node is emptied")
-                    : new Waiting($"the fleet's lock: {string.Join(", ", others.Select(claim => $"{claim.Node} {(claim.Held ? "is being emptied" : "asks as well")}"))}, and at most {Limit} may be at once ([fleet] max-emptied)",
-                        waitingSince, null, "this node is emptied"));
-                if (others.Any(claim => !claim.Held && claim.GoesBefore(mine)))
+                say(new Waiting($"the fleet's lock: {why}", waitingSince, null, "this node is emptied"));
+                if (others.Any(claim => !claim.Held && claim.AsAsk.GoesBefore(mine.AsAsk)))
                     await ReleaseAsync(evacuation.Id, token).ConfigureAwait(false);
                 await Task.Delay(timings.LockPoll, time, token).ConfigureAwait(false);
             }
@@ -57,13 +66,89 @@ internal sealed class StaticFleetLock(PeerDirectory peers, FleetLockBook own, Ev
         }
     }
 
-    public Task RenewAsync(Guid evacuation, CancellationToken token) =>
-        Limit == 0 ? Task.CompletedTask : TellAsync(new LockRequest(evacuation, Held: true, 0, time.GetUtcNow()), token);
-
-    public async Task ReleaseAsync(Guid evacuation, CancellationToken token)
+    /// <inheritdoc/>
+    public async Task KeepAsync(Func<SlotHolding> holds, CancellationToken token)
     {
-        if (Limit == 0)
+        // Also without limits of its own: another node may have some.
+        Guid? noted = own.Holders.FirstOrDefault(claim => claim.Node == options.Node.Name)?.EvacuationId;
+        SlotHolding holding = holds();
+        if (holding.Asking || _limits.AreNone)
             return;
+        // A node that was off while another gave its place back has not heard of it.
+        own.ForgetOpen(timings.LockLease, peers.Standings);
+        if (noted is { } before && before != holding.Evacuation?.Id)
+            await ReleaseAsync(before, token).ConfigureAwait(false);
+        if (holding.Evacuation is { } evacuation)
+            await TellAsync(new LockRequest(evacuation.Id, Held: true, 0, time.GetUtcNow(), options.Node.Zone), token).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public Task<string?> AskShareAsync(CancellationToken token) => breaker.AskAsync(token);
+
+    /// <inheritdoc/>
+    public void EndAsk() => breaker.Release();
+
+    /// <inheritdoc/>
+    public async Task<string?> UnlockAsync(string node, string by, CancellationToken token)
+    {
+        FleetPicture picture = await PictureAsync(own.Holders, token, withNodes: true).ConfigureAwait(false);
+        if (picture.Slots.All(slot => slot.Node != node))
+            return $"{node} holds no place of the fleet's lock, as far as this node has heard";
+        if (node == options.Node.Name || picture.Nodes.Any(known => known.Name == node && known.Condition != NodeCondition.Silent))
+            return $"{node} is up and says itself that it is out: \"evacuator reopen\" or \"evacuator cancel\" there gives the place back";
+        own.Forget(node, null);
+        string[] silent = [.. (await Task.WhenAll(peers.Names.Where(name => name != node).Select(async name =>
+        {
+            try
+            {
+                await peers.Find(name)!.UnlockAsync(node, token).ConfigureAwait(false);
+                return null;
+            }
+            catch (PeerException)
+            {
+                return name;
+            }
+        })).ConfigureAwait(false)).OfType<string>()];
+        return silent.Length == 0 ? null
+            : $"done, but {string.Join(", ", silent)} could not be told and would name {node} as out when asked: repeat this when {(silent.Length == 1 ? "it answers" : "they answer")}";
+    }
+
+    /// <inheritdoc/>
+    public async Task<FleetLockView> LookAsync(CancellationToken token) =>
+        new("static", null, "", time.GetUtcNow(), await PictureAsync(own.Holders, token, withNodes: true).ConfigureAwait(false));
+
+    private async Task<FleetPicture> PictureAsync(IReadOnlyList<LockClaim> claims, CancellationToken token, bool withNodes = false)
+    {
+        List<FleetNode> nodes = [];
+        if (withNodes || _limits.MinHealthyPercent > 0)
+        {
+            nodes.Add(await OwnAsync(token).ConfigureAwait(false));
+            nodes.AddRange((await peers.SurveyAsync(token).ConfigureAwait(false)).Select(NodeOf));
+        }
+
+        return new FleetPicture(nodes, [.. claims.Where(claim => claim.Held).Select(claim => claim.AsSlot)], [.. claims.Where(claim => !claim.Held).Select(claim => claim.AsAsk)]);
+    }
+
+    private async Task<FleetNode> OwnAsync(CancellationToken token)
+    {
+        HostReport? host = null;
+        try
+        {
+            host = await agent.GetHostAsync(token).ConfigureAwait(false);
+        }
+        catch (AgentException)
+        {
+            // As it would be seen by others: up, and without its agent of no use to them.
+        }
+
+        return new FleetNode(options.Node.Name, options.Node.Zone, host?.MemoryTotal ?? 0, admission.Closed is null && host is not null ? NodeCondition.Open : NodeCondition.Closed);
+    }
+
+    private static FleetNode NodeOf(PeerView view) => new(view.Name, view.Zone, view.Host?.MemoryTotal ?? 0,
+        view.Host is null ? NodeCondition.Silent : view.Excluded?.Code == BlockerCode.AdmissionClosed ? NodeCondition.Closed : NodeCondition.Open);
+
+    private async Task ReleaseAsync(Guid evacuation, CancellationToken token)
+    {
         own.Forget(options.Node.Name, evacuation);
         await Task.WhenAll(peers.Names.Select(async name =>
         {
@@ -73,12 +158,12 @@ internal sealed class StaticFleetLock(PeerDirectory peers, FleetLockBook own, Ev
             }
             catch (PeerException)
             {
-                // Its lease ends.
+                // It finds out by itself that this node is open again (FleetLockBook.ForgetOpen).
             }
         })).ConfigureAwait(false);
     }
 
-    private static LockRequest Request(LockClaim claim, bool held) => new(claim.EvacuationId, held, claim.Urgency, claim.Since);
+    private static LockRequest Request(LockClaim claim, bool held) => new(claim.EvacuationId, held, claim.Urgency, claim.Since, claim.Zone);
 
     /// <summary>The answers of all that answered, one's own first.</summary>
     private async Task<IReadOnlyList<LockReply>> TellAsync(LockRequest request, CancellationToken token)
