@@ -26,6 +26,7 @@ internal sealed class ContainerTracker : IDisposable
     private readonly TimeProvider _time;
     private readonly ulong _features;
     private int _rounds;
+    private Look? _looked;
 
     private ContainerTracker(Func<IReadOnlyCollection<int>> list, MemoryFeatures features, TrackerOptions options, TimeProvider time)
     {
@@ -68,7 +69,26 @@ internal sealed class ContainerTracker : IDisposable
     /// <summary>One round while the container runs.</summary>
     public IAsyncEnumerable<PageBatch> RoundAsync(CancellationToken token) => EnumerateAsync(frozen: false, token);
 
-    /// <summary>The last look, while the cgroup is frozen. Processes that are not tracked are handed on whole.</summary>
+    /// <summary>
+    /// Looks at the mappings and threads of all processes, while the cgroup is frozen: what the last round goes by. Afterwards others may begin to
+    /// trace them, as long as they change no mapping before the round is through.
+    /// </summary>
+    public void LookFrozen()
+    {
+        RoundCounter counter = new(_time, ++_rounds, frozen: true);
+        List<int> ended = [];
+        Dictionary<ProcessTracker, RangeSet> dropped = [];
+        using (counter.Scanning())
+        {
+            FindProcesses(attach: false, ended);
+            foreach (ProcessTracker process in _processes.Values)
+                if (process.BeginRound(_scanner, frozen: true, out RangeSet gone))
+                    dropped.Add(process, gone);
+        }
+        _looked = new Look(counter, ended, dropped);
+    }
+
+    /// <summary>The last round, while the cgroup is frozen. Processes that are not tracked are handed on whole.</summary>
     public IAsyncEnumerable<PageBatch> FrozenRoundAsync(CancellationToken token) => EnumerateAsync(frozen: true, token);
 
     public void Dispose()
@@ -80,24 +100,32 @@ internal sealed class ContainerTracker : IDisposable
         _buffers.Dispose();
     }
 
+    /// <param name="Dropped">processes that are alive, with what was handed on of them before and is void now</param>
+    private sealed record Look(RoundCounter Counter, List<int> Ended, IReadOnlyDictionary<ProcessTracker, RangeSet> Dropped);
+
     private async IAsyncEnumerable<PageBatch> EnumerateAsync(bool frozen, [EnumeratorCancellation] CancellationToken token)
     {
-        RoundCounter counter = new(_time, ++_rounds, frozen);
-        List<int> ended = [];
-        using (counter.Scanning())
-            FindProcesses(attach: !frozen, ended);
+        if (frozen && _looked is null)
+            LookFrozen();
+        Look? look = frozen ? _looked : null;
+        _looked = null;
+        RoundCounter counter = look?.Counter ?? new(_time, ++_rounds, frozen);
+        List<int> ended = look?.Ended ?? [];
+        if (look is null)
+            using (counter.Scanning())
+                FindProcesses(attach: true, ended);
         foreach (int pid in ended)
             yield return DroppedBatch(counter, 0, pid, [new MemoryRange(0, ProcessTracker.AddressSpaceEnd)]);
 
         foreach (ProcessTracker process in _processes.Values)
         {
-            RangeSet dropped;
+            RangeSet? dropped;
             bool alive;
             using (counter.Scanning())
-                alive = process.BeginRound(_scanner, frozen, out dropped);
+                alive = look is null ? process.BeginRound(_scanner, frozen: false, out dropped) : look.Dropped.TryGetValue(process, out dropped);
             if (!alive)
                 continue;
-            if (dropped.Count > 0)
+            if (dropped!.Count > 0)
                 yield return DroppedBatch(counter, process.HostPid, process.Pid, dropped.Ranges.ToArray());
             PageReader reader = new(process.HostPid, process.Pid, _buffers);
             bool more = true;

@@ -18,6 +18,9 @@ internal sealed partial class DestinationMove
 
     private DescriptorStore.Share? _share;
 
+    /// <summary>Stores whose descriptors were sent to systemd, and how many of them it has confirmed.</summary>
+    private int _kept, _confirmed;
+
     /// <summary>Why a restore that an earlier life of the agent began, or was to begin, cannot give the container its memory; null if it can.</summary>
     private string? _memoryLost;
 
@@ -39,9 +42,20 @@ internal sealed partial class DestinationMove
     {
         ProcessPages pages = ProcessPages.Create(pid, Id);
         if (_share?.Keep(pages) == true)
+        {
+            Interlocked.Increment(ref _kept);
             return pages;
+        }
         pages.Dispose();
         throw new InvalidDataException($"there is no room in systemd's store for the descriptors of process {pid}: {_tools.Descriptors.Free} are free (FileDescriptorStoreMax= in evacuator-agent.service)");
+    }
+
+    /// <summary>Asks systemd while the dump goes on what it would otherwise be asked after it.</summary>
+    private void ConfirmEarly()
+    {
+        int kept = Volatile.Read(ref _kept);
+        if (kept != _confirmed && _tools.Systemd.Barrier(KeepingPatience))
+            _confirmed = kept;
     }
 
     /// <summary>Tells the images which pages come later.</summary>
@@ -50,7 +64,8 @@ internal sealed partial class DestinationMove
     {
         // A process that ended in the last moment has no image, and nothing is owed to it.
         PagemapImage.CompleteAll(_tools.Paths.Images(Id), pid => _stores.TryGetValue(pid, out ProcessPages? store) ? store.Runs() : []);
-        if (_stores.Count > 0 && !_tools.Systemd.Barrier(KeepingPatience))
+        ConfirmEarly();
+        if (_kept != _confirmed)
             throw new IOException("systemd did not confirm that it keeps the memory that has arrived");
     }
 

@@ -29,6 +29,7 @@ internal sealed partial class DestinationMove
             _hold?.Start();
         }
         _hold?.Announce();
+        ConfirmEarly();
     }
 
     /// <summary>What was held when the move was forgotten; once.</summary>

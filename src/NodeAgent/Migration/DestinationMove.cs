@@ -41,6 +41,7 @@ internal sealed partial class DestinationMove : IDisposable
     private readonly PageReceiver _receiver;
     private (int Files, long Bytes) _images;
     private LazySession? _lazy;
+    private QuickCgroupMoves? _cgroups;
     private bool _connected;
 
     public DestinationMove(DestinationRecord record, MoveTools tools, ILogger log)
@@ -134,6 +135,7 @@ internal sealed partial class DestinationMove : IDisposable
         {
             Interfaces = [.. _container.Interfaces.Select((own, at) => at < fresh.Interfaces.Count ? own with { Neighbours = fresh.Interfaces[at].Neighbours } : own)],
         };
+        PrepareCgroups();
         AcceptHeld(request.Frames);
         await EndStreamsAsync();
         CheckDescriptors(_container);
@@ -166,6 +168,7 @@ internal sealed partial class DestinationMove : IDisposable
         {
             await _tools.Faults.ReachAsync("destination.released");
             FreezeClock clock = new(_tools.Time);
+            PrepareCgroups();
             clock.Time("journal-resuming", () => Advance(DestinationInput.Release, record => record));
             await _tools.Faults.ReachAsync("destination.resuming");
             await ResumeAsync(clock, start);
@@ -254,6 +257,7 @@ internal sealed partial class DestinationMove : IDisposable
 
     public void Dispose()
     {
+        _cgroups?.Dispose();
         EndHold();
         _gate.Dispose();
         _pages.Dispose();
@@ -295,10 +299,18 @@ internal sealed partial class DestinationMove : IDisposable
         _record = record;
     }
 
+    /// <summary>The restore comes soon: it shall not wait for the kernel's cgroup lock.</summary>
+    private void PrepareCgroups()
+    {
+        _cgroups?.Dispose();
+        _cgroups = QuickCgroupMoves.Begin(_tools.Time, KernelPaths.Default);
+    }
+
     private async Task ResumeAsync(FreezeClock clock, long start)
     {
         ContainerDescription container = _container!;
         string? failure = null;
+        using QuickCgroupMoves? cgroups = Interlocked.Exchange(ref _cgroups, null);
         try
         {
             CommandResult result = await clock.TimeAsync("restore", () => RestoreAsync(container, clock));
@@ -368,6 +380,7 @@ internal sealed partial class DestinationMove : IDisposable
 
     private async Task CleanUpAsync()
     {
+        Interlocked.Exchange(ref _cgroups, null)?.Dispose();
         if (_container is { } container)
         {
             await _tools.Runtime.KillAndDeleteAsync(container.Name, container.CgroupPath, CancellationToken.None);

@@ -135,6 +135,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>What the freeze that is over depended on; null before the last round.</summary>
     public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last ? FreezeShape.From(last, last.DataBytes, _bytesPerSecond) : null;
 
+    /// <summary>What the last round has to see before CRIU touches the processes.</summary>
+    public void LookFrozen() => _tracker.LookFrozen();
+
     /// <summary>The last round, while the container is frozen, and the list for the shim. All is read when it returns, and some is still on its way.</summary>
     public async Task SendLastAsync(string ownedFile, CancellationToken cancel)
     {
@@ -235,7 +238,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], owned[i].Range.Start);
             BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], owned[i].Range.End);
         }
-        await File.WriteAllBytesAsync(file, content, cancel);
+        // Whole or not there: CRIU may be waiting for it.
+        await File.WriteAllBytesAsync(file + ".new", content, cancel);
+        File.Move(file + ".new", file, overwrite: true);
     }
 
     [LoggerMessage(1601, LogLevel.Information, "{Container}: round {Round} sent {Kilobytes} KiB in {Milliseconds:0.0} ms, {Tracked} KiB are tracked")]

@@ -417,8 +417,12 @@ internal sealed partial class SourceMove : IDisposable
     private async Task FinishRevertAsync(CancellationToken shutdown)
     {
         if (!ArmedCommand.Disarm(_tools.Paths.Armed(Id), AgentPaths.DumpUnit(Id)))
+        {
             // A dump is at work on the tasks (a crash of the agent does not end it): thawing under it would pull them from its hands.
-            await ArmedCommand.Reattach(AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id), _tools.Time).WaitForEndAsync();
+            ArmedCommand dump = ArmedCommand.Reattach(AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id), _tools.Time);
+            dump.Cancel();
+            await dump.WaitForEndAsync();
+        }
         if (Record.Description is { } text)
         {
             ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(text, ApiJson.Options)!;

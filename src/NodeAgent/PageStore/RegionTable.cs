@@ -280,37 +280,43 @@ internal sealed unsafe class RegionTable : IDisposable
             }
         }
 
-        /// <returns>first held page at or after <paramref name="from"/> and how many follow it without a gap; Count 0 if there is none</returns>
+        /// <returns>first held page at or after <paramref name="from"/> and how many follow it without a gap, at most <paramref name="limit"/>; Count 0 if there is none</returns>
         public readonly (int First, int Count) NextRun(int from, int limit = PagesPerRegion)
         {
-            while (from < PagesPerRegion && !Has(from))
-                from = Bits[from >> 6] >> (from & 63) == 0 ? (from | 63) + 1 : from + 1;
-            int end = from;
-            while (end < PagesPerRegion && end - from < limit && Has(end))
-                end++;
-            return (from, end - from);
+            fixed (ulong* bits = Bits)
+                return Next(bits, bits, from, limit);
         }
 
         /// <returns>first owed page at or after <paramref name="from"/>, here or away, and how many follow it without a gap; Count 0 if there is none</returns>
         public readonly (int First, int Count) NextOwed(int from)
         {
-            while (from < PagesPerRegion && !Has(from) && !IsAway(from))
-                from++;
-            int end = from;
-            while (end < PagesPerRegion && (Has(end) || IsAway(end)))
-                end++;
-            return (from, end - from);
+            fixed (ulong* bits = Bits, away = Away)
+                return Next(bits, away, from, PagesPerRegion);
         }
 
         /// <returns>first page at or after <paramref name="from"/> that is away and how many follow it, at most <paramref name="limit"/>; Count 0 if there is none</returns>
         public readonly (int First, int Count) NextAway(int from, int limit)
         {
-            while (from < PagesPerRegion && !IsAway(from))
-                from = Away[from >> 6] >> (from & 63) == 0 ? (from | 63) + 1 : from + 1;
-            int end = from;
-            while (end < PagesPerRegion && end - from < limit && IsAway(end))
-                end++;
-            return (from, end - from);
+            fixed (ulong* away = Away)
+                return Next(away, away, from, limit);
+        }
+
+        private static (int First, int Count) Next(ulong* some, ulong* others, int from, int limit)
+        {
+            int first = Seek(some, others, from, ~0UL);
+            return (first, Math.Min(Seek(some, others, first, 0) - first, limit));
+        }
+
+        /// <summary>The first page from there on that is in one of the sets, or with <paramref name="wanted"/> 0 in none; their number if there is none.</summary>
+        private static int Seek(ulong* some, ulong* others, int from, ulong wanted)
+        {
+            for (int page = from; page < PagesPerRegion; page = (page | 63) + 1)
+            {
+                ulong found = ~((some[page >> 6] | others[page >> 6]) ^ wanted) >> (page & 63);
+                if (found != 0)
+                    return page + BitOperations.TrailingZeroCount(found);
+            }
+            return PagesPerRegion;
         }
 
         /// <summary>The bits of one word for as many of the pages as it holds.</summary>

@@ -9,6 +9,10 @@
  *     armed    made by us when we wait; renamed to "started" by us when we go, or to "disarmed" by whoever calls it off: the rename decides
  *     cancel   once it exists, every image that a dump opens fails to open: CRIU then takes its own way back and leaves the processes as they were
  *
+ * A dump begins while the engine still reads the processes' memory, which it may until CRIU puts its parasite into the first of them. So the list
+ * of the memory that the engine owns (EVACUATOR_OWNED, see criu-shim.c) is waited for where CRIU reads the mappings of the first process. The
+ * kernel walks all page tables for them, 9 ms for each GiB: that is done while we wait.
+ *
  * A request that is held is also told to log errors only: runc asks for everything, which is tens of thousands of lines for a large process.
  * Without the variable, and for requests of any other kind, nothing is changed.
  */
@@ -22,10 +26,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 /* images/rpc.proto of CRIU: criu_req { 1: type, 2: criu_opts { 9: log_level } } */
@@ -147,11 +153,59 @@ __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t
     return got;
 }
 
+static int called_off(void) { return access(cancel_path, F_OK) == 0; }
+
+/* The mappings of the first process, all read, once the list of owned memory is there. */
+static int open_first_mappings(int directory, const char *path, int flags, const char *owned) {
+    static char buffer[1 << 16];
+    struct timespec pause = { .tv_nsec = 100000 };
+    int copy, fd = (int)syscall(SYS_openat, directory, path, flags, 0);
+
+    if (fd < 0) return fd;
+    copy = memfd_create("smaps", MFD_CLOEXEC);
+    if (copy < 0) goto failed;
+    while (1) {
+        ssize_t got = read(fd, buffer, sizeof buffer), wrote = 0;
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) goto failed;
+        if (got == 0) break;
+        while (wrote < got) {
+            ssize_t took = write(copy, buffer + wrote, (size_t)(got - wrote));
+            if (took <= 0) goto failed;
+            wrote += took;
+        }
+    }
+    for (int waited = 0; access(owned, F_OK) != 0; waited++) {
+        /* 20 s and more: whoever was to write it is gone, and the processes stay frozen without us. */
+        if (called_off() || waited > 200000) {
+            errno = ECANCELED;
+            goto failed;
+        }
+        nanosleep(&pause, NULL);
+    }
+    if (lseek(copy, 0, SEEK_SET) != 0) goto failed;
+    close(fd);
+    return copy;
+failed:;
+    int error = errno;
+    if (copy >= 0) close(copy);
+    close(fd);
+    errno = error;
+    return -1;
+}
+
 /* Only files that it makes: what it opens on its way back has to open. */
 static int open_unless_called_off(int directory, const char *path, int flags, mode_t mode) {
-    if (dumping && (flags & O_CREAT) && access(cancel_path, F_OK) == 0) {
+    static int seen_mappings;
+    const char *owned;
+
+    if (dumping && (flags & O_CREAT) && called_off()) {
         errno = ECANCELED;
         return -1;
+    }
+    if (dumping && !seen_mappings && !strcmp(path, "smaps") && (owned = getenv("EVACUATOR_OWNED")) && *owned) {
+        seen_mappings = 1;
+        return open_first_mappings(directory, path, flags, owned);
     }
     return (int)syscall(SYS_openat, directory, path, flags, mode);
 }

@@ -11,7 +11,7 @@ public sealed class FaultLoopTests(ProductRack rack)
 {
     private static readonly string[] s_source =
     [
-        "source.copying", "source.copied", "source.freezing", "source.frozen", "source.dumped", "source.ready", "source.released", "source.running",
+        "source.copying", "source.copied", "source.freezing", "source.frozen", "source.dumping", "source.dumped", "source.ready", "source.released", "source.running",
     ];
 
     private static readonly string[] s_destination = ["destination.complete", "destination.released", "destination.resuming", "destination.restored", "destination.running"];

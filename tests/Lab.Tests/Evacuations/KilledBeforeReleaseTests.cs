@@ -11,7 +11,7 @@ public sealed class KilledBeforeReleaseTests(ProductRack rack)
 {
     [LabTheory]
     [InlineData("source.copying", "source.copied")]
-    [InlineData("source.freezing", "source.frozen")]
+    [InlineData("source.freezing", "source.dumping")]
     [InlineData("source.dumped", "source.ready")]
     public Task SourceAgent_KilledAtEachPoint_RunsOnAndMovesLater(params string[] points) => rack.RunAsync(async scene =>
     {

@@ -32,6 +32,13 @@ public sealed class PreloadTests : IDisposable
             printf("%d %d\n", got[1], got[7]);
             fflush(stdout);
             getchar();
+            if (getenv("EVACUATOR_OWNED")) {
+                char text[4096];
+                int mappings = openat64(open64("/proc/self", O_RDONLY | O_DIRECTORY), "smaps", O_RDONLY);
+                if (mappings < 0) return errno == ECANCELED ? 91 : 92;
+                printf("%d %d\n", access(getenv("EVACUATOR_OWNED"), F_OK) == 0, read(mappings, text, sizeof text) == sizeof text);
+                return 0;
+            }
             int fd = open64("image", O_CREAT | O_WRONLY, 0600);
             return fd >= 0 ? 0 : errno == ECANCELED ? 91 : 92;
         }
@@ -185,6 +192,39 @@ public sealed class PreloadTests : IDisposable
     }
 
     [TargetFact]
+    public void Dump_ReadsTheFirstMappings_OnlyOnceTheOwnedMemoryIsKnown()
+    {
+        string owned = Path.Combine(_folder.Path, "owned");
+        using Process criu = Serve(1, out string gate, owned);
+        WaitFor($"{gate}/armed");
+        Open(gate);
+        criu.StandardOutput.ReadLine();
+        criu.StandardInput.Close();
+        Task<string?> answer = criu.StandardOutput.ReadLineAsync();
+        // It is in the open by now: it holds the copy that it made of the mappings.
+        Assert.True(SpinWait.SpinUntil(() => answer.IsCompleted || Descriptors(criu).Any(link => link.StartsWith("/memfd:smaps", StringComparison.Ordinal)), TimeSpan.FromSeconds(30)));
+        Assert.False(answer.IsCompleted);
+        File.WriteAllBytes(owned, []);
+        Assert.Equal("1 1", answer.GetAwaiter().GetResult());
+        criu.WaitForExit();
+    }
+
+    [TargetFact]
+    public void Dump_CalledOffWhileItWaitsForTheOwnedMemory_Fails()
+    {
+        using Process criu = Serve(1, out string gate, Path.Combine(_folder.Path, "owned"));
+        WaitFor($"{gate}/armed");
+        Open(gate);
+        criu.StandardOutput.ReadLine();
+        criu.StandardInput.Close();
+        Assert.True(SpinWait.SpinUntil(() => criu.HasExited || Descriptors(criu).Any(link => link.StartsWith("/memfd:smaps", StringComparison.Ordinal)), TimeSpan.FromSeconds(30)));
+        Assert.False(criu.HasExited);
+        File.WriteAllBytes($"{gate}/cancel", []);
+        criu.WaitForExit();
+        Assert.Equal(91, criu.ExitCode);
+    }
+
+    [TargetFact]
     public async Task Preload_OfALibrary_IsSeenAndNothingElseIs()
     {
         Assert.True(await CriuPreloads.IsLoadedAsync(Library("criu-gate"), CancellationToken.None));
@@ -243,13 +283,28 @@ public sealed class PreloadTests : IDisposable
         return text;
     }
 
-    private Process Serve(int request, out string gate)
+    private static IEnumerable<string> Descriptors(Process process)
+    {
+        try
+        {
+            return [.. Directory.GetFiles($"/proc/{process.Id}/fd").Select(path => File.ResolveLinkTarget(path, returnFinalTarget: false)?.ToString() ?? "")];
+        }
+        catch (IOException)
+        {
+            // One was closed meanwhile, or it has ended.
+            return [];
+        }
+    }
+
+    private Process Serve(int request, out string gate, string? owned = null)
     {
         gate = Directory.CreateDirectory(Path.Combine(_folder.Path, "gate")).FullName;
         Shell($"mkfifo '{gate}/go'");
         ProcessStartInfo start = new(Compile("serves", Serves), [$"{request}"]) { RedirectStandardInput = true, RedirectStandardOutput = true, WorkingDirectory = _folder.Path };
         start.Environment["LD_PRELOAD"] = Library("criu-gate");
         start.Environment["EVACUATOR_GATE"] = gate;
+        if (owned is not null)
+            start.Environment["EVACUATOR_OWNED"] = owned;
         return Process.Start(start)!;
     }
 
