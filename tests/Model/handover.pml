@@ -6,8 +6,13 @@
  *
  *   source       Accepted -CopyBegins-> Copying -FreezeBegins-> Freezing -Release-> Released -PeerRuns-> Removing -Removed-> Moved
  *                Released -PeerFailed or PeerGone-> Reverting; Accepted, Copying, Freezing -Abort-> Reverting -Reverted-> Stayed
+ *                Released -PeerFetches-> Serving -PeerRuns-> Removing; Serving -PeerFailed or PeerGone-> Reverting (post-copy)
  *   destination  Announced -Offered-> Receiving -Complete-> Ready -Release-> Resuming -Restored-> Running
  *                Resuming -RestoreFailed-> Failed; Announced, Receiving, Ready -Forget-> Failed; Ready, Resuming, Running -LostByReboot-> Failed
+ *                Running -SourceLost-> Failed
+ *
+ * Post-copy is a choice made at the freeze: "away" is then true until the destination has journaled that it has fetched everything, and can become false only
+ * while the frozen copy at the source is there.
  *
  * A test (NodeAgent.Tests, SpinTests) compares the tables in the comments marked "table" below with the product's own, so neither changes alone.
  *
@@ -15,7 +20,7 @@
  * reboot either host (its tasks end, its journal stays, but a source's last record while the container stands still may be lost: the agent does not wait for the disk
  * then); take a destination's power for good, after which a person says so to the source (evacuator settle). Crashes and reboots are limited in number, since each multiplies the states; losses are not.
  *
- * What is proven: never two running (assert in each state); nothing is removed at the source before it ran at the destination; and, as long as no host is rebooted
+ * What is proven: never two running (assert in each state); nothing is removed at the source before it ran at the destination, nor while memory of it is away; and, as long as no host is rebooted
  * and messages arrive in the end, exactly one is running in the end, from every state, and both sides end.
  *
  * -DNO_REBOOT          no host is rebooted: for the claim "always one in the end"
@@ -28,6 +33,8 @@
  *   5  a destination that lost its journal of the move says FAILED and takes a second offer under the same id
  *   6  the destination runs the container when it is Ready, without being released
  *   7  FAILED is answered before what a failed restore left has been removed
+ *   9  the source removes when it has heard RUNNING, although memory is away
+ *  10  a destination that was told that the source was rebooted while memory was away lets the container run on
  *   8  a destination that has failed does not say so (found as an end in which the source waits for ever, frozen)
  */
 
@@ -36,6 +43,10 @@
  * Copying FreezeBegins Freezing
  * Freezing Release Released
  * Released PeerRuns Removing
+ * Released PeerFetches Serving
+ * Serving PeerRuns Removing
+ * Serving PeerFailed Reverting
+ * Serving PeerGone Reverting
  * Released PeerFailed Reverting
  * Released PeerGone Reverting
  * Removing Removed Moved
@@ -57,13 +68,14 @@
  * Ready LostByReboot Failed
  * Resuming LostByReboot Failed
  * Running LostByReboot Failed
+ * Running SourceLost Failed
  */
 
 #ifndef CRASHES
 #define CRASHES 2
 #endif
 
-mtype:source = { Accepted, Copying, Freezing, Released, Removing, Moved, Reverting, Stayed };
+mtype:source = { Accepted, Copying, Freezing, Released, Removing, Moved, Reverting, Stayed, Serving };
 mtype:destination = { Announced, Receiving, Ready, Resuming, Running, Failed };
 mtype:tasks = { None, Runs, Frozen };
 
@@ -71,6 +83,7 @@ mtype:tasks = { None, Runs, Frozen };
 mtype:source s = Accepted;
 mtype:destination d = Announced;
 bool known = false;                 /* the destination has been told that the source knows (POST known) */
+bool away = false;                  /* memory was left at the source, and the destination has not noted that it has all of it */
 
 /* In the kernel: survives the agent, not the host. */
 mtype:tasks here = Runs;
@@ -84,6 +97,7 @@ bool heardReady = false;
  * loss, duplication and reordering at once, with fewer states than a channel of messages.
  */
 bool offerSent = false, completeSent = false, readySent = false, releaseSent = false, runningSent = false, failedSent = false, forgetSent = false, knownSent = false;
+bool fetchesSent = false, lostSent = false;
 
 bool everRan = false;
 bool sourceRebooted = false, rebooted = false;
@@ -95,7 +109,9 @@ byte crashes = 0;
 
 inline check() {
     assert(!(here == Runs && there == Runs));
-    assert(!(s == Removing || s == Moved) || everRan)
+    assert(!(s == Removing || s == Moved) || everRan);
+    assert(!(there == Runs && away) || here == Frozen || sourceRebooted);
+    assert(!(s == Stayed && sourceRebooted && away) || there == None)
 }
 
 /* Each option is one atomic step: the journal is written and then the world is changed, and a crash in between is a crash before the next step (both are idempotent). */
@@ -104,17 +120,23 @@ active proctype Source() {
     :: atomic { s == Accepted -> s = Copying; offerSent = true; check() }
     :: atomic { s == Copying && d == Receiving -> s = Freezing; check() }
        /* after the journal: a crash here leaves Freezing with tasks that still run, which Reverting thaws to no effect */
-    :: atomic { s == Freezing && here == Runs && !heardReady -> here = Frozen; completeSent = true; check() }
+    :: atomic { s == Freezing && here == Runs && !heardReady -> here = Frozen; completeSent = true; if :: away = true :: skip fi; check() }
     :: atomic { s == Freezing && here == Frozen && readySent && !heardReady -> heardReady = true; check() }
 #ifdef BREAK_3
     :: atomic { s == Freezing && heardReady -> s = Removing; check() }
 #endif
     :: atomic { s == Freezing && heardReady && here == Frozen -> s = Released; check() }
     :: atomic { s == Released && !releaseSent -> releaseSent = true; check() }
-    :: atomic { s == Released && runningSent -> s = Removing; check() }
-    :: atomic { s == Released && failedSent -> s = Reverting; check() }
+    :: atomic { s == Released && fetchesSent -> s = Serving; check() }
+#ifdef BREAK_9
+    :: atomic { (s == Released || s == Serving) && (runningSent || fetchesSent) -> s = Removing; check() }
+#endif
+    :: atomic { (s == Released || s == Serving) && runningSent -> s = Removing; check() }
+    :: atomic { (s == Released || s == Serving) && failedSent -> s = Reverting; check() }
        /* a person has seen that it is off */
-    :: atomic { s == Released && gone -> s = Reverting; check() }
+    :: atomic { (s == Released || s == Serving) && gone -> s = Reverting; check() }
+       /* what it has left here is gone with an earlier boot */
+    :: atomic { (s == Released || s == Serving) && away && sourceRebooted && !lostSent -> lostSent = true; check() }
 #ifdef BREAK_1
     :: atomic { s == Released -> s = Reverting; check() }
 #endif
@@ -141,11 +163,20 @@ active proctype Destination() {
 #else
     :: atomic { d == Resuming -> there = None; d = Failed; check() }
 #endif
-    :: atomic { d == Running && releaseSent && !runningSent -> runningSent = true; check() }
-#ifndef BREAK_8
-    :: atomic { d == Failed && !gone && (releaseSent || forgetSent) && !failedSent -> failedSent = true; check() }
+    :: atomic { d == Running && !away && (releaseSent || lostSent) && !runningSent -> runningSent = true; check() }
+       /* post-copy: it runs and fetches; the last page is noted in the journal */
+    :: atomic { d == Running && away && releaseSent && !fetchesSent -> fetchesSent = true; check() }
+    :: atomic { d == Running && away && here == Frozen && (s == Released || s == Serving) -> away = false; check() }
+       /* nobody can bring what is missing */
+#ifdef BREAK_10
+    :: atomic { (d == Running || d == Ready) && away && lostSent && !failedSent -> failedSent = true; check() }
+#else
+    :: atomic { d == Running && away && lostSent -> there = None; d = Failed; check() }
 #endif
-    :: atomic { d == Running && knownSent && !known -> known = true; check() }
+#ifndef BREAK_8
+    :: atomic { d == Failed && !gone && (releaseSent || forgetSent || lostSent) && !failedSent -> failedSent = true; check() }
+#endif
+    :: atomic { d == Running && !away && knownSent && !known -> known = true; check() }
        /* a lease, the own brain, a restart while it arrives, the source's request */
     :: atomic { d == Announced || d == Receiving || d == Ready -> d = Failed; check() }
 #ifdef BREAK_2
@@ -198,7 +229,8 @@ active proctype Reboots() {
         :: s == Freezing -> here = Runs; s = Reverting
 #else
         :: s == Freezing && (d == Resuming || d == Running) -> s = Released; releaseSent = true
-        :: s == Freezing && !(d == Resuming || d == Running) -> s = Reverting
+           /* asks to be forgotten first, and goes back only when that has been answered */
+        :: s == Freezing && !(d == Resuming || d == Running) -> d = Failed; s = Reverting
 #endif
         :: s == Accepted || s == Copying -> s = Reverting
         :: else

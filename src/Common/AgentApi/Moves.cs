@@ -71,7 +71,37 @@ public enum SourcePhase
 
     /// <summary>End: it runs here as before.</summary>
     Stayed = 8,
+
+    /// <summary>It runs at the destination, and memory of it that only the frozen copy here has is being fetched (post-copy).</summary>
+    Serving = 9,
 }
+
+/// <summary>How far down the ladder a move of a container went. Numbers are in the journal and are never reused.</summary>
+[JsonConverter(typeof(KebabCaseEnumConverter<MoveRung>))]
+public enum MoveRung
+{
+    None = 0,
+
+    /// <summary>All of its memory was there before it was resumed.</summary>
+    Live = 1,
+
+    /// <summary>The same, and it was slowed down while it was copied.</summary>
+    LiveSlowed = 2,
+
+    /// <summary>It was resumed before all of its memory was there, and the rest was fetched from its frozen copy.</summary>
+    PostCopy = 3,
+
+    /// <summary>Stopped here and started there.</summary>
+    Stopped = 4,
+}
+
+/// <summary>What a container fetched after it was resumed (post-copy), as its destination saw it.</summary>
+/// <param name="Bytes">memory that stayed at the source when it was resumed</param>
+/// <param name="BytesLeft">of these what is not there yet, nor given up by the container itself; 0 at the end</param>
+/// <param name="Seconds">from the resume until all was there, or until now</param>
+/// <param name="Waits">pages that a thread stood still for</param>
+/// <param name="LongestWaitMs">the longest that one stood still, a cut of the link included; since the destination's agent was last started</param>
+public sealed record FetchReport(long Bytes, long BytesLeft, double Seconds, long Waits, double LongestWaitMs);
 
 /// <summary>Where a move stands, at the destination. Numbers are never reused.</summary>
 [JsonConverter(typeof(KebabCaseEnumConverter<DestinationPhase>))]
@@ -135,6 +165,15 @@ public sealed record MoveReport
 
     /// <summary>The parts of the freeze in milliseconds: freeze, files, dump, send, ready, release, restore, network, …</summary>
     public required IReadOnlyDictionary<string, double> FreezeParts { get; init; }
+
+    /// <summary>How it goes, or went; None until that is known.</summary>
+    public MoveRung Rung { get; init; }
+
+    /// <summary>Why it did not go simply live; empty if it did.</summary>
+    public string RungReason { get; init; } = "";
+
+    /// <summary>Of a container that was resumed before all of its memory was there; null otherwise.</summary>
+    public FetchReport? Fetch { get; init; }
 }
 
 /// <summary>POST /v1/moves/{id}/gone: a person says that the destination's host is off for good.</summary>

@@ -76,6 +76,8 @@ internal sealed class FollowLines(TimeSpan quiet, TimeProvider time)
             line += ", stopped here to be started there";
         if (move.FreezeMs is { } ms)
             line += string.Create(CultureInfo.InvariantCulture, $", frozen {ms:0} ms");
+        if (move.Fetch is { BytesLeft: > 0 } fetch)
+            line += $", {Bytes.Text(fetch.BytesLeft)} of {Bytes.Text(fetch.Bytes)} to be fetched";
         if (move.State.IsEnd() && move.State != MovePhase.Moved && move.Detail.Length > 0)
             line += $": {move.Detail}";
         return line;

@@ -216,9 +216,18 @@ internal static class Show
             return Wait(waiting);
         string tried = move.Rungs.Count == 0 ? "" : $"tried before: {string.Join("; ", move.Rungs.Select(rung => $"{(rung.Mode == MoveMode.Live ? "live" : "stopped")} to {rung.Peer}: {rung.Detail}"))}";
         if (move.State is MovePhase.Moved)
-            return move.Mode == MoveMode.Live ? tried : $"STOPPED here and started there{(tried.Length > 0 ? $"; {tried}" : "")}";
+            return string.Join("; ", ((string[])[move.Mode == MoveMode.Live ? HowItWent(move) : "STOPPED here and started there", tried]).Where(part => part.Length > 0));
         return tried.Length == 0 ? move.Detail : $"{move.Detail} ({tried})";
     }
+
+    /// <summary>Empty for one that went simply live.</summary>
+    private static string HowItWent(ContainerMove move) => move switch
+    {
+        { Rung: MoveRung.PostCopy, Fetch: { } fetch } => string.Create(CultureInfo.InvariantCulture,
+            $"post-copy: {Bytes.Text(fetch.Bytes)} fetched in {fetch.Seconds:0.0} s after it ran there, {fetch.Waits} pages waited for, one for {fetch.LongestWaitMs:0} ms ({move.RungReason})"),
+        { Rung: MoveRung.LiveSlowed } => $"live, slowed ({move.RungReason})",
+        _ => "",
+    };
 
     /// <summary>Times of day in UTC, as the journal has them; with the date unless it is today's report that is read anyway.</summary>
     public static string Time(DateTimeOffset? time) => time is { } known ? known.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) : "?";

@@ -97,6 +97,14 @@ internal sealed record ContainerMove
 
     public required IReadOnlyDictionary<string, double> FreezeParts { get; init; }
 
+    /// <summary>How far down the ladder the agent went with it, and why; None until that is known.</summary>
+    public MoveRung Rung { get; init; }
+
+    public string RungReason { get; init; } = "";
+
+    /// <summary>What it fetched after it was resumed (post-copy); null otherwise.</summary>
+    public FetchReport? Fetch { get; init; }
+
     public required IReadOnlyList<Blocker> Blockers { get; init; }
 
     public required IReadOnlyList<Attempt> Refusals { get; init; }

@@ -30,7 +30,7 @@ internal sealed partial class GonePeer(
                 return SettleResult.Refuse($"no move of {request.Container} is under way from this host{Others(open)}");
             if (move.Destination != request.Gone)
                 return SettleResult.Refuse($"{request.Container} is on its way to {move.Destination}, not to {request.Gone}");
-            if (move.Phase is not (SourcePhase.Released or SourcePhase.Freezing))
+            if (move.Phase is not (SourcePhase.Released or SourcePhase.Serving or SourcePhase.Freezing))
                 return SettleResult.Refuse($"{request.Container} is {Words.Of(move.Phase)}: it does not wait for {request.Gone}; \"evacuator cancel\" undoes what can be undone");
 
             // 2. Nothing of it answers.

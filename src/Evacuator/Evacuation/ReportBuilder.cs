@@ -1,4 +1,5 @@
 using System.Globalization;
+using Evacuator.Common.AgentApi;
 using Evacuator.Journal;
 
 namespace Evacuator.Evacuation;
@@ -108,6 +109,9 @@ internal static class ReportBuilder
         Rounds = move.Last?.Rounds ?? 0,
         FreezeMs = move.Last?.FreezeMs,
         FreezeParts = move.Last?.FreezeParts ?? new Dictionary<string, double>(),
+        Rung = move.Last?.Rung ?? MoveRung.None,
+        RungReason = move.Last?.RungReason ?? "",
+        Fetch = move.Last?.Fetch,
         Blockers = move.Blockers,
         Refusals = move.Attempts,
         Detail = move.Phase.IsEnd() || move.Last is not { Detail.Length: > 0 } ? move.Detail : move.Last.Detail,

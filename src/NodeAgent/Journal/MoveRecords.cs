@@ -38,6 +38,15 @@ internal sealed record SourceRecord
 
     public IReadOnlyDictionary<string, double> FreezeParts { get; init; } = new Dictionary<string, double>();
 
+    /// <summary>Memory of it was left here when it was released: until the destination has fetched it, the frozen copy is the only one.</summary>
+    public bool Away { get; init; }
+
+    public MoveRung Rung { get; init; }
+
+    public string RungReason { get; init; } = "";
+
+    public FetchReport? Fetch { get; init; }
+
     public MoveReport ToReport() => new()
     {
         MoveId = Request.MoveId,
@@ -53,6 +62,9 @@ internal sealed record SourceRecord
         Rounds = Rounds,
         FreezeMs = FreezeMs,
         FreezeParts = FreezeParts,
+        Rung = Rung,
+        RungReason = RungReason,
+        Fetch = Fetch,
     };
 }
 
@@ -92,6 +104,16 @@ internal sealed record DestinationRecord
 
     /// <inheritdoc cref="KeptProcesses"/>
     public long KeptPages { get; init; }
+
+    /// <summary>Pages that were at the source alone when it was Ready (post-copy).</summary>
+    public long AwayPages { get; init; }
+
+    /// <summary>What came of those pages, once none is away any more; null before. Only then may the source remove its copy.</summary>
+    public FetchReport? Fetched { get; init; }
+
+    /// <summary>The frozen copy at the source is needed still.</summary>
+    [JsonIgnore]
+    public bool Fetches => AwayPages > 0 && Fetched is null;
 
     /// <summary>The source knows that it runs here and may have removed its own, so what happens from now on is this node's own affair.</summary>
     public bool SourceKnows { get; init; }

@@ -73,7 +73,10 @@ internal sealed class ContainerTracker : IDisposable
     /// Looks at the mappings and threads of all processes, while the cgroup is frozen: what the last round goes by. Afterwards others may begin to
     /// trace them, as long as they change no mapping before the round is through.
     /// </summary>
-    public void LookFrozen()
+    /// <param name="leave">
+    /// post-copy: what has content is only named (<see cref="PageRangeKind.Away"/>) and stays where it is, but for pages that a thread needs for its first step
+    /// </param>
+    public void LookFrozen(bool leave = false)
     {
         RoundCounter counter = new(_time, ++_rounds, frozen: true);
         List<int> ended = [];
@@ -82,7 +85,7 @@ internal sealed class ContainerTracker : IDisposable
         {
             FindProcesses(attach: false, ended);
             foreach (ProcessTracker process in _processes.Values)
-                if (process.BeginRound(_scanner, frozen: true, out RangeSet gone))
+                if (process.BeginRound(_scanner, frozen: true, out RangeSet gone, leave))
                     dropped.Add(process, gone);
         }
         _looked = new Look(counter, ended, dropped);

@@ -35,6 +35,7 @@ internal sealed partial class ProcessTracker
     private ulong _at;
     private int _recoveries;
     private bool _isNew = true;
+    private bool _leaves;
 
     /// <summary>The last round met something it could not resolve: everything counts as written.</summary>
     private bool _doubtful;
@@ -59,8 +60,10 @@ internal sealed partial class ProcessTracker
     public IReadOnlyList<ulong> StackPages { get; private set; } = [];
 
     /// <summary>Looks at the mappings as they are now. Returns what was handed on before and is no longer ours: unmapped, or locked since. False where the process is gone.</summary>
-    public bool BeginRound(PageScanner scanner, bool frozen, out RangeSet dropped)
+    /// <param name="leave">what is found is only named, see <see cref="ContainerTracker.LookFrozen"/></param>
+    public bool BeginRound(PageScanner scanner, bool frozen, out RangeSet dropped, bool leave = false)
     {
+        _leaves = leave;
         dropped = new RangeSet();
         Regions = 0;
         DirtyBytes = 0;
@@ -300,10 +303,24 @@ internal sealed partial class ProcessTracker
             Regions++;
             DirtyBytes += region.end - region.start;
             bool isZero = (region.categories & Interop.Pagemap.PAGE_IS_PFNZERO) != 0;
-            reader.Add(region.start, region.end, isZero ? PageRangeKind.Zero : PageRangeKind.Data);
+            if (isZero || !_leaves)
+                reader.Add(region.start, region.end, isZero ? PageRangeKind.Zero : PageRangeKind.Data);
+            else
+                Leave(region.start, region.end, reader);
         }
         if (kind is PieceKind.Everything or PieceKind.Contents)
             Void(cursor, next, reader);
+    }
+
+    private void Leave(ulong start, ulong end, PageReader reader)
+    {
+        foreach (ulong stack in StackPages.Where(page => page >= start && page < end))
+        {
+            reader.Add(start, stack, PageRangeKind.Away);
+            reader.Add(stack, stack + Interop.PageSize, PageRangeKind.Data);
+            start = stack + Interop.PageSize;
+        }
+        reader.Add(start, end, PageRangeKind.Away);
     }
 
     private void Void(ulong start, ulong end, PageReader reader)

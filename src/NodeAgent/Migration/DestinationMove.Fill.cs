@@ -108,10 +108,13 @@ internal sealed partial class DestinationMove
     private async void Watch(LazySession session)
     {
         _tools.Fills[_record.Container] = session.Filled;
+        _resumed = _resumed == 0 ? _tools.Time.GetTimestamp() : _resumed;
         try
         {
             FillReport report = await session.Filled;
             LogFilled(_log, _record.Container, report.Pages * (long)Interop.PageSize >> 20, report.Milliseconds, report.Faults);
+            // Before the descriptors go: with them a restarted agent finds out once more that nothing is away.
+            await NoteFetchedAsync();
             ReleaseShare();
             DeleteWork();
             _tools.Fills.TryRemove(new(_record.Container, session.Filled));
@@ -145,8 +148,8 @@ internal sealed partial class DestinationMove
                     _stores[process.VirtualPid] = ProcessPages.Open(process.Data, process.Table);
             if (_record.Phase is not (DestinationPhase.Ready or DestinationPhase.Resuming))
                 return;
-            long pages = _stores.Values.Sum(store => store.Table.CountPages());
-            if (_stores.Count == _record.KeptProcesses && pages == _record.KeptPages)
+            (long pages, long away) = (_stores.Values.Sum(store => store.Table.CountPages()), _stores.Values.Sum(store => store.Table.CountAway()));
+            if (_stores.Count == _record.KeptProcesses && pages == _record.KeptPages && away == _record.AwayPages)
                 ListenForRestore();
             else
                 _memoryLost = $"of the memory that had arrived at {Environment.MachineName}, {_record.KeptPages} pages of {_record.KeptProcesses} processes, "

@@ -82,7 +82,7 @@ internal sealed partial class DestinationMove : IDisposable
     public bool LeaseOver => !DestinationTransitions.Ended(_record.Phase) && _record.Phase != DestinationPhase.Resuming
         && _tools.Time.GetElapsedTime(Interlocked.Read(ref _lastNews)) > (_record.Phase == DestinationPhase.Ready ? ReadyLease : TimeSpan.FromSeconds(_record.LeaseSeconds));
 
-    public PeerReply Reply() => new(_record.Phase, _record.Detail, _record.Parts);
+    public PeerReply Reply() => new(_record.Phase, _record.Detail, _record.Parts, Fetch: DescribeFetch(), Fetches: _record.Fetches);
 
     /// <summary>2. Checks the offer and makes room for it.</summary>
     public async Task<OfferReply> OfferAsync(Offer offer, CancellationToken cancel)
@@ -90,7 +90,7 @@ internal sealed partial class DestinationMove : IDisposable
         ContainerDescription container = offer.Container;
         using Gate gate = await EnterAsync(cancel);
         if (_record.Phase == DestinationPhase.Receiving)
-            return new OfferReply(true, [], _record.Engine, Stopped: _record.Stopped);
+            return new OfferReply(true, [], _record.Engine, Stopped: _record.Stopped, PostCopy: _record.Engine);
         Require(DestinationPhase.Announced);
         List<Blocker> blockers = await WhyNotAsync(container, cancel);
         if (blockers.Count > 0)
@@ -115,7 +115,7 @@ internal sealed partial class DestinationMove : IDisposable
                 throw;
             return new OfferReply(false, [new Blocker(BlockerCode.Unreadable, $"{Environment.MachineName} could not make room for {container.Name}: {e.Message}")]);
         }
-        return new OfferReply(true, [], engine, whyNoEngine, offer.Stopped);
+        return new OfferReply(true, [], engine, whyNoEngine, offer.Stopped, PostCopy: engine);
     }
 
     /// <summary>4. Everything is here and has been checked.</summary>
@@ -145,12 +145,12 @@ internal sealed partial class DestinationMove : IDisposable
         _tools.Network.UpdateNeighbours(_container);
         PlaceFiles(_container);
         await _tools.Faults.ReachAsync("destination.complete");
-        (int processes, long pages) = (_stores.Count, _stores.Values.Sum(store => store.Table.CountPages()));
+        (int processes, long pages, long away) = (_stores.Count, _stores.Values.Sum(store => store.Table.CountPages()), _stores.Values.Sum(store => store.Table.CountAway()));
         if (_record.Engine)
             ListenForRestore();
         Advance(DestinationInput.Complete, record => record with
         {
-            Description = JsonSerializer.Serialize(_container, ApiJson.Options), KeptProcesses = processes, KeptPages = pages,
+            Description = JsonSerializer.Serialize(_container, ApiJson.Options), KeptProcesses = processes, KeptPages = pages, AwayPages = away,
         });
         await _tools.Faults.ReachAsync("destination.ready");
         News();
@@ -188,7 +188,8 @@ internal sealed partial class DestinationMove : IDisposable
     {
         using Gate gate = await EnterAsync(cancel);
         EndHold();
-        if (_record.Phase == DestinationPhase.Running && !_record.SourceKnows)
+        // What it has is needed still; one that has served everything does not ask before that is noted here.
+        if (_record is { Phase: DestinationPhase.Running, SourceKnows: false, Fetches: false })
         {
             DestinationRecord record = _record with { SourceKnows = true };
             _tools.Journal.Write(record);

@@ -23,6 +23,9 @@ internal enum DestinationInput
 
     /// <summary>The host was rebooted before the source knew that it ran here: the container died with it.</summary>
     LostByReboot,
+
+    /// <summary>The source's host was rebooted before all memory had been fetched from it: what runs here can never go on, and has been removed.</summary>
+    SourceLost,
 }
 
 /// <summary>The destination's half of the handover as a pure table. <see cref="DestinationPhase.Failed"/> is for ever: what it has promised
@@ -45,6 +48,7 @@ internal static class DestinationTransitions
         (DestinationPhase.Resuming, DestinationInput.RestoreFailed) => DestinationPhase.Failed,
         (DestinationPhase.Announced or DestinationPhase.Receiving or DestinationPhase.Ready, DestinationInput.Forget) => DestinationPhase.Failed,
         (DestinationPhase.Ready or DestinationPhase.Resuming or DestinationPhase.Running, DestinationInput.LostByReboot) => DestinationPhase.Failed,
+        (DestinationPhase.Running, DestinationInput.SourceLost) => DestinationPhase.Failed,
         _ => null,
     };
 

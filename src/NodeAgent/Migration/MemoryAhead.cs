@@ -23,6 +23,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>Rounds without an end in sight: what a container writes faster than the wire takes, no further round will catch.</summary>
     private const int MaxRounds = 12;
 
+    /// <summary>What a stretch of pages takes that is only named.</summary>
+    private const ulong ListedRangeBytes = 16;
+
     private readonly ContainerTracker _tracker;
     private readonly PageSender _sender;
     private readonly string _container;
@@ -34,6 +37,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly FreezeExperience _experience;
     private readonly CgroupThrottle _throttle;
     private readonly double _leastSpeed;
+    private readonly bool _mayLeave;
     private readonly TimeProvider _time;
     private readonly long _start;
 
@@ -42,9 +46,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private TimeSpan _waited;
     private bool _closed;
 
-    private MemoryAhead(ContainerTracker tracker, PageSender sender, ContainerDescription container, MoveTools tools, ILogger log)
+    private MemoryAhead(ContainerTracker tracker, PageSender sender, ContainerDescription container, bool mayLeave, MoveTools tools, ILogger log)
     {
-        (_tracker, _sender, _container, _log) = (tracker, sender, container.Name, log);
+        (_tracker, _sender, _container, _mayLeave, _log) = (tracker, sender, container.Name, mayLeave && PermitsPostCopy(container.Annotations), log);
         _throttle = new CgroupThrottle(container.CgroupPath, tools.Paths.Throttled, tools.Time);
         _leastSpeed = LeastSpeed(container.Annotations, tools.LeastSpeedPercent) / 100.0;
         (_urgent, _bandwidth, _experience, _time, _start) = (tools.Urgent, tools.Bandwidth, tools.Experience, tools.Time, tools.Time.GetTimestamp());
@@ -60,7 +64,17 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>Annotation of a container: the least speed, in percent, that it may be slowed down to for its move.</summary>
     public const string LeastSpeedAnnotation = "evacuator.least-speed";
 
-    public static async Task<MemoryAhead> StartAsync(ContainerDescription container, PeerClient peer, MoveTools tools, ILogger log, CancellationToken cancel)
+    /// <summary>Annotation of a container: "yes" permits to resume it before all of its memory is there.</summary>
+    public const string PostCopyAnnotation = "evacuator.post-copy";
+
+    /// <summary>What is left of its memory when it is frozen stays here, and why; null: everything travels before it is resumed.</summary>
+    public string? WhyLeft { get; private set; }
+
+    /// <summary>Why it was slowed down; empty if it was not.</summary>
+    public string WhySlowed { get; private set; } = "";
+
+    /// <param name="mayLeave">the destination can run a container before all of its memory is there</param>
+    public static async Task<MemoryAhead> StartAsync(ContainerDescription container, PeerClient peer, bool mayLeave, MoveTools tools, ILogger log, CancellationToken cancel)
     {
         PageSender sender = new(await peer.OpenPagesAsync(tools.MemoryStreams, cancel));
         try
@@ -68,7 +82,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);
             foreach (ProcessTracking process in tracker.Processes.Where(process => process.WhyUntracked is not null))
                 LogUntracked(log, container.Name, process.HostPid, process.WhyUntracked!);
-            return new MemoryAhead(tracker, sender, container, tools, log);
+            return new MemoryAhead(tracker, sender, container, mayLeave, tools, log);
         }
         catch
         {
@@ -82,7 +96,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// </summary>
     /// <param name="freezeBudget">a container whose freeze would take longer is not frozen at all</param>
     /// <param name="progress">told after each round</param>
-    /// <exception cref="ContainerException">its freeze would take too long</exception>
+    /// <exception cref="ContainerException">its freeze would take too long, also without what it writes too fast, or that may not be left here</exception>
     public async Task PreCopyAsync(TimeSpan freezeBudget, Action progress, CancellationToken cancel)
     {
         ConvergenceBudget budget = ConvergenceBudget.Default with { Freeze = freezeBudget, LowestThrottle = _leastSpeed };
@@ -105,13 +119,23 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             if (decision.Kind == DecisionKind.HelpConverge)
             {
                 _throttle.Set(decision.Throttle);
+                WhySlowed = decision.Text;
                 LogSlowed(_log, _container, (int)(decision.Throttle * 100), _throttle.Kind, decision.Text);
+            }
+            if (decision.Kind == DecisionKind.GiveUp && CanLeave(decision, round, freezeBudget))
+            {
+                WhyLeft = decision.Text;
+                LogLeaves(_log, _container, decision.Text);
+                return;
             }
             if (decision.Kind == DecisionKind.GiveUp)
             {
                 _experience.Doubt();
+                string permission = decision.Reason == GiveUpReason.FixedCostOverBudget ? ""
+                    : _mayLeave ? "; post-copy would take too long as well"
+                    : $"; the annotation {PostCopyAnnotation}=yes permits to resume it before all of its memory is there, {LeastSpeedAnnotation} how far it may be slowed down";
                 throw new ContainerException(BlockerCode.None,
-                    $"{_container} is not frozen, because it would stand still for too long ({decision.Text}); it runs on. A larger budget is given by the annotation evacuator.freeze-budget");
+                    $"{_container} is not frozen, because it would stand still for too long ({decision.Text}); it runs on. A larger budget is given by the annotation evacuator.freeze-budget{permission}");
             }
             bool small = residue <= SmallResidue.TotalSeconds, stuck = Rounds > 2 && residue > 0.8 * before;
             if (decision.Kind == DecisionKind.FreezeNow && (small || stuck || Rounds >= MaxRounds))
@@ -122,6 +146,15 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             before = residue;
         }
     }
+
+    /// <summary>Whether it fits without what it writes: then only the list of what is left here travels while it stands still.</summary>
+    private bool CanLeave(Decision decision, RoundStatistics round, TimeSpan freezeBudget) =>
+        _mayLeave && decision.Reason != GiveUpReason.FixedCostOverBudget
+        && _experience.Model.Predict(FreezeShape.From(round, (ulong)round.Regions * ListedRangeBytes, _bytesPerSecond)) <= freezeBudget;
+
+    /// <returns>whether its owner permits that both hosts are needed for a while: if one of them fails then, the container is lost or falls back</returns>
+    internal static bool PermitsPostCopy(IReadOnlyDictionary<string, string> annotations) =>
+        annotations.TryGetValue(PostCopyAnnotation, out string? text) && text.Trim() is "yes" or "true";
 
     /// <summary>Full speed again: right before the freeze, since a pulse would thaw it, and CRIU take a quota along.</summary>
     public void EndThrottle() => _throttle.Release();
@@ -136,7 +169,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last ? FreezeShape.From(last, last.DataBytes, _bytesPerSecond) : null;
 
     /// <summary>What the last round has to see before CRIU touches the processes.</summary>
-    public void LookFrozen() => _tracker.LookFrozen();
+    public void LookFrozen() => _tracker.LookFrozen(leave: WhyLeft is not null);
 
     /// <summary>The last round, while the container is frozen, and the list for the shim. All is read when it returns, and some is still on its way.</summary>
     public async Task SendLastAsync(string ownedFile, CancellationToken cancel)
@@ -248,6 +281,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     [LoggerMessage(1604, LogLevel.Information, "{Container}: {Prediction}")]
     private static partial void LogPredicted(ILogger log, string container, string prediction);
+
+    [LoggerMessage(1606, LogLevel.Warning, "{Container} writes faster than its memory can be sent: it moves by post-copy, and fetches what it writes now once it runs there ({Reason})")]
+    private static partial void LogLeaves(ILogger log, string container, string reason);
 
     [LoggerMessage(1602, LogLevel.Warning, "{Container}: process {Pid} cannot be tracked ({Reason}); its memory is sent while it is frozen")]
     private static partial void LogUntracked(ILogger log, string container, int pid, string reason);

@@ -67,7 +67,7 @@ internal sealed partial class MoveRegistry(
         foreach (string cgroup in CgroupThrottle.RestoreAll(tools.Paths.Throttled))
             LogSpeedRestored(_log, cgroup);
         HashSet<string> leaving = [.. tools.Journal.ReadSources()
-            .Where(record => record.Phase is SourcePhase.Freezing or SourcePhase.Released or SourcePhase.Removing or SourcePhase.Reverting)
+            .Where(record => record.Phase is SourcePhase.Freezing or SourcePhase.Released or SourcePhase.Serving or SourcePhase.Removing or SourcePhase.Reverting)
             .Select(record => record.Request.Container)];
         (IReadOnlyList<KeptDescriptors> descriptors, IReadOnlyList<string> nobodys) = KeptDescriptors.Take(
             Environment.GetEnvironmentVariable("LISTEN_FDS"), Environment.GetEnvironmentVariable("LISTEN_FDNAMES"), Environment.GetEnvironmentVariable("LISTEN_PID"));

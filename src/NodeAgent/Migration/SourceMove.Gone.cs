@@ -19,7 +19,7 @@ internal sealed partial class SourceMove
     private string _goneWord = "";
 
     /// <summary>Whether it waits for an answer that only the destination can give.</summary>
-    public bool WaitsForPeer => Record.Phase == SourcePhase.Released || (Record.Phase == SourcePhase.Freezing && Record.BootId != _tools.BootId);
+    public bool WaitsForPeer => Record.Phase is SourcePhase.Released or SourcePhase.Serving || (Record.Phase == SourcePhase.Freezing && Record.BootId != _tools.BootId);
 
     /// <summary>The destination is off and will not answer any more: the container is this host's again.</summary>
     /// <param name="word">who says so and on what ground, for the report</param>
@@ -53,7 +53,7 @@ internal sealed partial class SourceMove
     private async Task AbandonPeerAsync(CancellationToken shutdown)
     {
         string detail = $"{Record.Request.DestinationNode} was declared gone for good ({_goneWord}) while it had {Name}: {Name} is this host's again";
-        if (Record.Phase == SourcePhase.Released)
+        if (Record.Phase is SourcePhase.Released or SourcePhase.Serving)
             Advance(SourceInput.PeerGone, record => record with { Detail = detail });
         else
             Advance(SourceInput.Abort, record => record with { Detail = detail });

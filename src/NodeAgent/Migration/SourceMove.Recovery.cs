@@ -23,7 +23,7 @@ internal sealed partial class SourceMove
             case SourcePhase.Reverting:
                 await FinishRevertAsync(shutdown);
                 break;
-            case SourcePhase.Released:
+            case SourcePhase.Released or SourcePhase.Serving:
                 await SettleAsync(freeze: null, shutdown);
                 break;
             case SourcePhase.Removing:
@@ -50,7 +50,7 @@ internal sealed partial class SourceMove
                 PeerReply reply = await _peer.AskAsync(asking.Token);
                 if (reply.Phase is DestinationPhase.Resuming or DestinationPhase.Running)
                 {
-                    Advance(SourceInput.Release, record => record with { Detail = $"released to {record.Request.DestinationNode} before this host lost its power" });
+                    Advance(SourceInput.Release, record => record with { Away = reply.Fetches, Detail = $"released to {record.Request.DestinationNode} before this host lost its power" });
                     await SettleAsync(freeze: null, shutdown);
                     return;
                 }

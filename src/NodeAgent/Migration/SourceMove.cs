@@ -19,7 +19,7 @@ namespace Evacuator.NodeAgent.Migration;
 /// A move as its source lives it:
 /// 1. describe the container and see that it can move; 2. offer it to the destination; 3. copy its files while it runs; 4. freeze it, cut its
 /// network; 5. last files and process images, side by side; 6. READY from the destination; 7. journal RELEASED: from here on only the
-/// destination's answer decides; 8. RUNNING → say that we know, remove it here; FAILED → thaw it here.
+/// destination's answer decides; 8. RUNNING → serve what it has left here (post-copy), say that we know, remove it here; FAILED → thaw it here.
 /// Everything before 7 is undone by <see cref="RevertAsync"/>, whatever went wrong.
 /// </summary>
 internal sealed partial class SourceMove : IDisposable
@@ -118,7 +118,7 @@ internal sealed partial class SourceMove : IDisposable
             // 3. Files and memory while it runs.
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
-            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, _tools, _log, undoable.Token) : null;
+            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy, _tools, _log, undoable.Token) : null;
             _endTracking = memory is null ? null : memory.DisposeAsync;
             ArmedCommand dump = await ArmDumpAsync(container, memory is not null, undoable.Token);
             await RehearseAsync(container, undoable.Token);
@@ -126,6 +126,7 @@ internal sealed partial class SourceMove : IDisposable
             // Two warm connections: the freeze has two requests side by side.
             await Task.WhenAll(_peer.AskAsync(undoable.Token), _peer.AskAsync(undoable.Token));
             if (memory is not null)
+            {
                 await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs),
                     () => Update(record => record with
                     {
@@ -133,14 +134,16 @@ internal sealed partial class SourceMove : IDisposable
                         BytesSent = trees.BytesSent + memory.BytesSent,
                         Detail = memory.Speed < 1 ? $"it writes faster than its memory can be sent: slowed down to {memory.Speed * 100:0} % until it has moved" : record.Detail,
                     }), undoable.Token);
+                await WarmUpAsync(memory, undoable.Token);
+            }
             await _tools.Faults.ReachAsync("source.copied");
 
             // 4. Freeze, one container of this host at a time: two freezes side by side would each last as long as both.
             using FinalPass turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
-            if (memory is not null && turn.Waited)
+            if (memory is { WhyLeft: null } && turn.Waited)
                 await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), () => { }, undoable.Token);
             PrepareHold(container);
-            Advance(SourceInput.FreezeBegins, record => record);
+            Advance(SourceInput.FreezeBegins, record => record with { Rung = RungOf(memory), RungReason = memory?.WhyLeft ?? memory?.WhySlowed ?? "" });
             await _tools.Faults.ReachAsync("source.freezing");
             memory?.EndThrottle();
             freeze = new FreezeClock(_tools.Time);
@@ -168,6 +171,8 @@ internal sealed partial class SourceMove : IDisposable
                 PeerReply ready = await freeze.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes, held), frozen.Token));
                 if (ready.Phase != DestinationPhase.Ready)
                     throw new PeerRefusedException(HttpStatusCode.Conflict, $"{Record.Request.DestinationNode} is not ready: {ready.Detail}");
+                if (ready.Fetches)
+                    _away = await freeze.TimeAsync("serve", () => AwayMemory.ConnectAsync(container, _peer, _tools.Time, _log, frozen.Token));
                 long sent = trees.BytesSent + bytes + (memory?.BytesSent ?? 0);
                 await _tools.Faults.ReachAsync("source.ready");
 
@@ -286,85 +291,13 @@ internal sealed partial class SourceMove : IDisposable
         lock (_lock)
         {
             cancel.ThrowIfCancellationRequested();
-            Advance(SourceInput.Release, record => record with { BytesSent = sent, Detail = $"released to {record.Request.DestinationNode}, waiting for its answer" });
+            Advance(SourceInput.Release, record => record with { BytesSent = sent, Away = _away is not null, Rung = _away is null && record.Rung == MoveRung.PostCopy ? MoveRung.Live : record.Rung, Detail = $"released to {record.Request.DestinationNode}, waiting for its answer" });
         }
-    }
-
-    /// <summary>Asks until the destination answers RUNNING or FAILED: nothing else may decide.</summary>
-    private async Task SettleAsync(FreezeClock? freeze, CancellationToken shutdown)
-    {
-        TimeSpan pause = TimeSpan.FromMilliseconds(200);
-        while (true)
-        {
-            shutdown.ThrowIfCancellationRequested();
-            if (_gone.IsCancellationRequested)
-            {
-                await AbandonPeerAsync(shutdown);
-                return;
-            }
-            try
-            {
-                double before = freeze?.Elapsed ?? 0;
-                // Linked: the agent stops; a person has declared the destination gone; and a limit.
-                using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _gone.Token);
-                patience.CancelAfter(TimeSpan.FromMinutes(2));
-                PeerReply reply = await _peer.ReleaseAsync(patience.Token);
-                double answered = freeze?.Elapsed ?? 0;
-                if (reply.Phase == DestinationPhase.Running)
-                {
-                    await _tools.Faults.ReachAsync("source.answered");
-                    // A destination that loses its power now comes back without the container and says so, until it has noted that we know: only
-                    // then is ours not needed any more. Without that answer ours stays, frozen.
-                    PeerReply known = await _peer.KnownAsync(patience.Token);
-                    if (known.Phase == DestinationPhase.Running)
-                    {
-                        Advance(SourceInput.PeerRuns, record => WithResult(record, reply, freeze, before, answered));
-                        if (_shape is not null && freeze is not null && Record.FreezeMs is { } frozen)
-                            _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(frozen)), frozen - before);
-                        await _tools.Faults.ReachAsync("source.running");
-                        await RemoveAsync(shutdown);
-                        return;
-                    }
-                    reply = known;
-                }
-                if (reply.Phase == DestinationPhase.Failed)
-                {
-                    Advance(SourceInput.PeerFailed, record => record with { Detail = $"{record.Request.DestinationNode} could not resume it: {reply.Detail}" });
-                    await FinishRevertAsync(shutdown);
-                    return;
-                }
-                Waiting(reply.Detail);
-            }
-            catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException or InvalidDataException
-                || (e is OperationCanceledException && !shutdown.IsCancellationRequested))
-            {
-                Waiting(e.Message);
-            }
-            await PauseAsync(pause, shutdown);
-            pause = TimeSpan.FromMilliseconds(Math.Min(pause.TotalMilliseconds * 2, 5000));
-        }
-
-        void Waiting(string why) => Update(record => record with
-        {
-            Detail = $"released to {record.Request.DestinationNode} and frozen here until it answers; asking again every few seconds ({why})",
-        });
-    }
-
-    private static SourceRecord WithResult(SourceRecord record, PeerReply reply, FreezeClock? freeze, double before, double answered)
-    {
-        if (freeze is null)
-            return record with { Detail = "" };
-        Dictionary<string, double> parts = freeze.Parts;
-        foreach ((string part, double milliseconds) in reply.Parts)
-            parts[part == "total" ? "resume" : part] = milliseconds;
-        // From the freeze to the moment the release was sent, half of what the wire took, and the destination's own time until its tasks ran.
-        double resume = reply.Parts.GetValueOrDefault("total");
-        double wire = Math.Max(0, answered - before - resume) / 2;
-        return record with { Detail = "", FreezeMs = Math.Round(before + wire + resume, 1), FreezeParts = parts };
     }
 
     private async Task RemoveAsync(CancellationToken shutdown)
     {
+        await EndServingAsync();
         ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(Record.Description!, ApiJson.Options)!;
         while (true)
         {
@@ -416,6 +349,7 @@ internal sealed partial class SourceMove : IDisposable
     /// <summary>Lets the container run here again. Idempotent; also the way back after a crash of the agent.</summary>
     private async Task FinishRevertAsync(CancellationToken shutdown)
     {
+        await EndServingAsync();
         if (!ArmedCommand.Disarm(_tools.Paths.Armed(Id), AgentPaths.DumpUnit(Id)))
         {
             // A dump is at work on the tasks (a crash of the agent does not end it): thawing under it would pull them from its hands.
@@ -438,7 +372,7 @@ internal sealed partial class SourceMove : IDisposable
             }
             else
             {
-                string files = _gone.IsCancellationRequested ? $". It is lost; its files are in {container.Bundle}" : "";
+                string files = _gone.IsCancellationRequested || IsLost ? $". It is lost; its files are in {container.Bundle}" : "";
                 Update(record => record with
                 {
                     Detail = $"{record.Detail}; {(record.BootId == _tools.BootId ? "it has ended here meanwhile" : "the host was restarted since")}, the container is not running here{files}",

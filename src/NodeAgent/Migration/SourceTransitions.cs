@@ -12,6 +12,9 @@ internal enum SourceInput
     Release,
     PeerRuns,
 
+    /// <summary>It runs at the destination, and memory of it is only here.</summary>
+    PeerFetches,
+
     /// <summary>The destination says that nothing of it runs there, nor will.</summary>
     PeerFailed,
 
@@ -30,8 +33,9 @@ internal enum SourceInput
 /// </summary>
 /// <remarks>
 /// <code>
-/// Accepted ─▶ Copying ─▶ Freezing ─Release▶ Released ─PeerRuns▶ Removing ─▶ Moved
-///     └──────────┴──Abort──┘                    └─PeerFailed, PeerGone┐
+///                                                ┌─PeerFetches▶ Serving ─PeerRuns┐
+/// Accepted ─▶ Copying ─▶ Freezing ─Release▶ Released ─PeerRuns▶ Removing ◀────────┘ ─▶ Moved
+///     └──────────┴──Abort──┘                    └─PeerFailed, PeerGone┐  (of Serving, too)
 ///                └────────────────▶ Reverting ◀───────────────────────┘ ─▶ Stayed
 /// </code>
 /// </remarks>
@@ -43,8 +47,9 @@ internal static class SourceTransitions
         (SourcePhase.Accepted, SourceInput.CopyBegins) => SourcePhase.Copying,
         (SourcePhase.Copying, SourceInput.FreezeBegins) => SourcePhase.Freezing,
         (SourcePhase.Freezing, SourceInput.Release) => SourcePhase.Released,
-        (SourcePhase.Released, SourceInput.PeerRuns) => SourcePhase.Removing,
-        (SourcePhase.Released, SourceInput.PeerFailed or SourceInput.PeerGone) => SourcePhase.Reverting,
+        (SourcePhase.Released, SourceInput.PeerFetches) => SourcePhase.Serving,
+        (SourcePhase.Released or SourcePhase.Serving, SourceInput.PeerRuns) => SourcePhase.Removing,
+        (SourcePhase.Released or SourcePhase.Serving, SourceInput.PeerFailed or SourceInput.PeerGone) => SourcePhase.Reverting,
         (SourcePhase.Removing, SourceInput.Removed) => SourcePhase.Moved,
         (SourcePhase.Accepted or SourcePhase.Copying or SourcePhase.Freezing, SourceInput.Abort) => SourcePhase.Reverting,
         (SourcePhase.Reverting, SourceInput.Reverted) => SourcePhase.Stayed,

@@ -142,6 +142,16 @@ internal sealed unsafe class LazyProcess : IDisposable
         return children ?? (IReadOnlyList<LazyProcess>)[];
     }
 
+    /// <summary>Threads that wait for a page look again, and ask for it anew if they still need it.</summary>
+    public void WakeAll()
+    {
+        // The kernel takes no address below vm.mmap_min_addr, and nothing is mapped there.
+        Interop.uffdio_range range = new() { start = 1 << 20, len = Memory.ProcessTracker.AddressSpaceEnd - (1 << 20) };
+        lock (_lock)
+            if (!IsGone)
+                _ = Interop.IoControl(UserFault, Interop.PageFill.UFFDIO_WAKE, &range);
+    }
+
     /// <summary>Copies up to <paramref name="pages"/> owed pages of a region.</summary>
     /// <returns>what happened, and how many are left in the region</returns>
     public (FillResult Result, bool RegionDone, int Copied) FillSome(int region, int pages)

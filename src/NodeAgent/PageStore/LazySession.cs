@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
@@ -61,6 +62,11 @@ internal sealed partial class LazySession : IDisposable
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Channel<WantedPage> _wanted = Channel.CreateUnbounded<WantedPage>(new UnboundedChannelOptions { SingleReader = true });
 
+    /// <summary>Since when somebody waits for each page that is away.</summary>
+    private readonly ConcurrentDictionary<WantedPage, long> _waitingSince = new();
+
+    private long _waits, _longestWait;
+
     /// <summary>Set when pages that were away have arrived.</summary>
     private readonly AutoResetEvent _arrived = new(initialState: false);
 
@@ -100,6 +106,12 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>The container runs: the background may begin. Faults are answered from the first on.</summary>
     public void BeginFill() => _running.Set();
 
+    /// <summary>Pages that were away when a process needed them.</summary>
+    public long Waits => Interlocked.Read(ref _waits);
+
+    /// <summary>The longest that a page was waited for which is here now.</summary>
+    public TimeSpan LongestWait => TimeSpan.FromTicks(Interlocked.Read(ref _longestWait));
+
     /// <summary>Pages that are still at the source.</summary>
     public long PagesAway => Snapshot().Sum(process => process.PagesAway);
 
@@ -133,7 +145,11 @@ internal sealed partial class LazySession : IDisposable
         LazySession session = new(new Dictionary<int, ProcessPages>(), unused, Path.Combine(workDirectory, "lazy-pages.socket"), time, log, fatal) { Keep = keep };
         session._processes.AddRange(processes);
         foreach (LazyProcess process in processes)
+        {
             process.OnWanted = session.Want;
+            // Faults that the earlier life had read are told nobody again: whoever waits for a page that is away looks, and asks, once more.
+            process.WakeAll();
+        }
         session._restored.SetResult();
         session._running.Set();
         session._filler = new Thread(session.Fill) { Name = "lazy fill", IsBackground = true };
@@ -162,6 +178,10 @@ internal sealed partial class LazySession : IDisposable
                     process.Arrived(address, pages, bytes.IsEmpty);
                 }
             }
+            if (!_waitingSince.IsEmpty)
+                for (int page = 0; page < pages; page++)
+                    if (_waitingSince.TryRemove(new WantedPage(pid, address + (ulong)page * Interop.PageSize), out long since))
+                        NoteWait(_time.GetElapsedTime(since).Ticks);
         }
         catch (IOException e)
         {
@@ -261,7 +281,20 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>Somebody waits for a page that is away.</summary>
     public void Want(WantedPage page) => _ = _wanted.Writer.TryWrite(page);
 
-    private void Want(LazyProcess process, ulong address) => Want(new WantedPage(process.VirtualPid, address));
+    private void Want(LazyProcess process, ulong address)
+    {
+        WantedPage page = new(process.VirtualPid, address);
+        if (_waitingSince.TryAdd(page, _time.GetTimestamp()))
+            Interlocked.Increment(ref _waits);
+        Want(page);
+    }
+
+    private void NoteWait(long ticks)
+    {
+        for (long longest; ticks > (longest = Interlocked.Read(ref _longestWait));)
+            if (Interlocked.CompareExchange(ref _longestWait, ticks, longest) == longest)
+                return;
+    }
 
     private LazyProcess[] Snapshot()
     {

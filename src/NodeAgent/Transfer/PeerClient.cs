@@ -57,6 +57,11 @@ internal sealed class PeerClient : IDisposable
         }
     }
 
+    /// <summary>A connection on which the destination asks for memory that stayed here.</summary>
+    /// <param name="wanted">for what processes stand still for; else for all the rest</param>
+    /// <exception cref="PeerRefusedException">410: it has everything</exception>
+    public Task<Stream> OpenAwayAsync(bool wanted, CancellationToken cancel) => UpgradeAsync($"/away/{(wanted ? PeerProtocol.WantedLane : PeerProtocol.RestLane)}", AwayRequest.Upgrade, cancel);
+
     private async Task<Stream> UpgradeAsync(string path, string protocol, CancellationToken cancel)
     {
         using HttpRequestMessage request = Request(HttpMethod.Get, path, content: null);
@@ -97,6 +102,9 @@ internal sealed class PeerClient : IDisposable
     public Task<PeerReply> ReleaseAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Post, "/release", null, cancel);
 
     public Task<PeerReply> KnownAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Post, "/known", null, cancel);
+
+    /// <summary>Memory that the destination has not fetched is gone with an earlier boot of this host.</summary>
+    public Task<PeerReply> LostAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Post, "/lost", null, cancel);
 
     public Task<PeerReply> ForgetAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Delete, "", null, cancel);
 

@@ -25,7 +25,9 @@ internal static class PeerEndpoints
         moves.MapPut("/images", ImagesAsync);
         moves.MapPost("/hold", HoldAsync);
         moves.MapPost("/complete", CompleteAsync);
+        moves.MapGet("/away/{lane}", AwayAsync);
         moves.MapPost("/release", ReleaseAsync);
+        moves.MapPost("/lost", LostAsync);
         moves.MapPost("/known", KnownAsync);
         moves.MapGet("", AskAsync);
         moves.MapDelete("", ForgetAsync);
@@ -52,12 +54,26 @@ internal static class PeerEndpoints
         return await UpgradeAsync(context, move!, PageFrame.Upgrade, stream => move!.ReceivePagesAsync(stream, context.RequestAborted));
     }
 
-    private static async Task<IResult> UpgradeAsync(HttpContext context, DestinationMove move, string protocol, Func<Stream, Task> serve)
+    private static async Task<IResult> AwayAsync(Guid id, string lane, HttpContext context, MoveRegistry registry)
+    {
+        if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
+            return refusal;
+        if (lane is not (PeerProtocol.WantedLane or PeerProtocol.RestLane))
+            return Refuse(StatusCodes.Status404NotFound, $"no lane \"{lane}\"");
+        return move!.WhyNoFetch() is { } why
+            ? Refuse(why.Status, why.Text)
+            : await UpgradeAsync(context, AwayRequest.Upgrade, stream => move.FetchAsync(lane == PeerProtocol.WantedLane, stream, context.RequestAborted));
+    }
+
+    private static Task<IResult> UpgradeAsync(HttpContext context, DestinationMove move, string protocol, Func<Stream, Task> serve) =>
+        move.Record.Phase == DestinationPhase.Receiving
+            ? UpgradeAsync(context, protocol, serve)
+            : Task.FromResult(Refuse(StatusCodes.Status409Conflict, $"the move is {move.Record.Phase}, not Receiving"));
+
+    private static async Task<IResult> UpgradeAsync(HttpContext context, string protocol, Func<Stream, Task> serve)
     {
         if (context.Features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true } upgrade || context.Request.Headers.Upgrade != protocol)
             return Refuse(StatusCodes.Status400BadRequest, $"this needs the header Upgrade: {protocol}");
-        if (move.Record.Phase != DestinationPhase.Receiving)
-            return Refuse(StatusCodes.Status409Conflict, $"the move is {move.Record.Phase}, not Receiving");
         context.Response.Headers.Upgrade = protocol;
         await using Stream stream = await upgrade.UpgradeAsync();
         await serve(stream);
@@ -124,6 +140,12 @@ internal static class PeerEndpoints
         if (Authorize(id, context, registry, out DestinationMove? move) is { } refusal)
             return refusal;
         return Json(await move!.KnownAsync(context.RequestAborted));
+    }
+
+    private static async Task<IResult> LostAsync(Guid id, HttpContext context, MoveRegistry registry)
+    {
+        (IResult? refusal, DestinationMove? move) = await AuthorizeOrBuryAsync(id, context, registry);
+        return refusal ?? Json(await move!.SourceLostAsync());
     }
 
     private static async Task<IResult> ForgetAsync(Guid id, HttpContext context, MoveRegistry registry)

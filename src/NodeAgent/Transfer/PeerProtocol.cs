@@ -18,8 +18,11 @@ namespace Evacuator.NodeAgent.Transfer;
 /// PUT    /v1/moves/{id}/images     ImageStream          → 204                   still Receiving
 /// POST   /v1/moves/{id}/hold                            → 204                   still Receiving; its frames are held here from now on
 /// POST   /v1/moves/{id}/complete   CompleteRequest      → 200 PeerReply(Ready)  Receiving → Ready, all checked
+/// GET    /v1/moves/{id}/away/{lane} Upgrade: evacuator-away → 101, then AwayRequests until everything is here; 410 when nothing is away any more
+///                                                        lane "wanted" and lane "rest"; only if the answer Ready says Fetch; a new one takes the place of an older one
 ///        ── the source journals Released ──
 /// POST   /v1/moves/{id}/release                         → 200 PeerReply(Running | Failed), after the restore; may be repeated
+/// POST   /v1/moves/{id}/lost                            → 200 PeerReply         the source's host was rebooted while memory was away: what runs here is removed, Failed
 /// POST   /v1/moves/{id}/known                           → 200 PeerReply         the source has heard Running; answered Running, it removes its own
 /// GET    /v1/moves/{id}                                 → 200 PeerReply         an unknown id is answered Failed, for ever, unless a container of that name runs: 409
 /// DELETE /v1/moves/{id}                                 → 200 PeerReply(Failed) with the frames that were held; 409 once released
@@ -36,6 +39,7 @@ internal static class PeerProtocol
     /// <summary>Name of the container: a destination that has lost its journal can look whether it runs before it says that it does not.</summary>
     public const string ContainerHeader = "Evacuator-Container";
     public const string TreeUpgrade = "evacuator-tree";
+    public const string WantedLane = "wanted", RestLane = "rest";
 
     /// <summary>Bytes. A description holds the container's whole configuration and neighbour table.</summary>
     public const int MaxJson = 4 << 20;
@@ -57,7 +61,8 @@ internal sealed record Offer(ContainerDescription Container, bool Engine, int Pr
 /// <param name="Engine">it takes the memory ahead of the images, too; only if it was offered</param>
 /// <param name="WhyNoEngine">why it does not, though it was offered</param>
 /// <param name="Stopped">it knows what that means; an agent of an earlier version does not say so</param>
-internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "", bool Stopped = false);
+/// <param name="PostCopy">it can run the container before all of its memory is here; an agent of an earlier version does not say so</param>
+internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "", bool Stopped = false, bool PostCopy = false);
 
 /// <summary>What changed while the container stood still and travels last.</summary>
 /// <param name="Neighbours">the neighbour tables of its interfaces, freshest state (ContainerDescription as JSON)</param>
@@ -71,4 +76,7 @@ internal sealed record CompleteRequest(string Neighbours, int ImageFiles, long I
 /// <param name="Detail">why it failed</param>
 /// <param name="Parts">parts of the resume in milliseconds, "total" being from the release's arrival to running tasks with a connected network</param>
 /// <param name="Frames">only when it is forgotten: what was held for the container, once</param>
-internal sealed record PeerReply(DestinationPhase Phase, string Detail, IReadOnlyDictionary<string, double> Parts, IReadOnlyList<HeldFrame>? Frames = null);
+/// <param name="Fetch">memory that was at the source alone when it was Ready; null if there was none</param>
+/// <param name="Fetches">some of it is not here yet, or not known to be: the source's copy is needed</param>
+internal sealed record PeerReply(
+    DestinationPhase Phase, string Detail, IReadOnlyDictionary<string, double> Parts, IReadOnlyList<HeldFrame>? Frames = null, FetchReport? Fetch = null, bool Fetches = false);

@@ -18,6 +18,9 @@ public sealed class FrozenNumbersTests
     public void MoveMode_Numbers_AreThoseOfExistingJournals() => Assert.Equal("None=0 Live=1 StopAndStart=2 Rehearsal=3", Numbers<Evacuator.Common.AgentApi.MoveMode>());
 
     [Fact]
+    public void MoveRung_Numbers_AreThoseOfExistingJournals() => Assert.Equal("None=0 Live=1 LiveSlowed=2 PostCopy=3 Stopped=4", Numbers<Evacuator.Common.AgentApi.MoveRung>());
+
+    [Fact]
     public void WitnessPhase_Numbers_AreThoseOfExistingJournals() => Assert.Equal(
         "None=0 Watching=1 VerifiedOff=2 NotOff=3 Withdrawn=4 CannotTell=5", Numbers<WitnessPhase>());
 

@@ -64,6 +64,29 @@ public class HandoverModelTests
             Assert.True((world.SourceTasks == Tasks.Running) ^ (world.DestinationTasks == Tasks.Running), $"not exactly one: {world}");
     }
 
+    /// <summary>Post-copy: what runs there needs the memory of the frozen copy until it has all of it.</summary>
+    [Fact]
+    public void Handover_MemoryIsLeftAtTheSource_IsKeptUntilAllIsFetched()
+    {
+        HashSet<World> reachable = Reachable();
+
+        Assert.Contains(reachable, world => world is { Away: true, Source: SourcePhase.Moved, Rebooted: false, DestinationTasks: Tasks.Running });
+        Assert.Contains(reachable, world => world is { Source: SourcePhase.Serving });
+        foreach (World world in reachable.Where(world => world is { Away: true, Fetched: false, SourceRebooted: false, DestinationTasks: Tasks.Running }))
+            Assert.True(world.SourceTasks == Tasks.Frozen, $"its memory is gone: {world}");
+    }
+
+    /// <summary>Lost with the source's host, as its owner has permitted: nothing stays that waits for memory that will never come.</summary>
+    [Fact]
+    public void Handover_TheSourceLosesPowerWhileItServes_EndsWithNothingAndSaysSo()
+    {
+        World[] ends = [.. Reachable().Where(world => world is { Away: true, Fetched: false, EverRan: true, SourceRebooted: true, DestinationRebooted: false, Source: SourcePhase.Moved or SourcePhase.Stayed })];
+
+        Assert.NotEmpty(ends);
+        foreach (World world in ends)
+            Assert.True(world is { Source: SourcePhase.Stayed, Destination: DestinationPhase.Failed, SourceTasks: Tasks.None, DestinationTasks: Tasks.None }, $"{world}");
+    }
+
     private enum Tasks
     {
         None,
@@ -79,11 +102,16 @@ public class HandoverModelTests
     /// <param name="KnownSent">the source's word that it has heard Running is on the wire</param>
     /// <param name="SourceKnown">the destination has journaled that word</param>
     /// <param name="KnownReply">its confirmation is on the wire</param>
+    /// <param name="Away">post-copy: memory stays at the source when it is released</param>
+    /// <param name="Fetched">the destination has journaled that it has all of it</param>
+    /// <param name="FetchingReply">an answer "Running, and I fetch" is on the wire</param>
+    /// <param name="LostSent">the source's word that it was rebooted is on the wire</param>
     /// <param name="LostAfterKnown">the destination lost its power after that: what every container risks on every host</param>
     private sealed record World(
         SourcePhase Source, Tasks SourceTasks, DestinationPhase Destination, Tasks DestinationTasks,
         bool ReadyHeard = false, bool ReleaseSent = false, bool RunningReply = false, bool FailedReply = false, bool ForgetSent = false, bool KnownSent = false,
-        bool SourceKnown = false, bool KnownReply = false, bool EverRan = false, bool SourceRebooted = false, bool DestinationRebooted = false, bool LostAfterKnown = false)
+        bool SourceKnown = false, bool KnownReply = false, bool EverRan = false, bool SourceRebooted = false, bool DestinationRebooted = false, bool LostAfterKnown = false,
+        bool Away = false, bool Fetched = false, bool FetchingReply = false, bool LostSent = false)
     {
         public bool Rebooted => SourceRebooted || DestinationRebooted;
     }
@@ -91,7 +119,7 @@ public class HandoverModelTests
     private static HashSet<World> Reachable()
     {
         World start = new(SourcePhase.Accepted, Tasks.Running, DestinationPhase.Announced, Tasks.None);
-        HashSet<World> seen = [start];
+        HashSet<World> seen = [start, start with { Away = true }];
         Queue<World> open = new(seen);
         while (open.TryDequeue(out World? world))
             foreach (World next in Next(world))
@@ -109,13 +137,16 @@ public class HandoverModelTests
             yield return w with { Source = freezing, SourceTasks = w.SourceTasks == Tasks.Running ? Tasks.Frozen : w.SourceTasks };
         if (SourceTransitions.Next(w.Source, SourceInput.Release) is { } released && w.ReadyHeard)
             yield return w with { Source = released };
-        if (w.Source == SourcePhase.Released)
-            yield return w with { ReleaseSent = true };
+        // One that has lost what it left here says that instead.
+        if (w.Source is SourcePhase.Released or SourcePhase.Serving)
+            yield return w is { Away: true, SourceRebooted: true } ? w with { LostSent = true } : w with { ReleaseSent = true };
+        if (w.FetchingReply && SourceTransitions.Next(w.Source, SourceInput.PeerFetches) is { } serving)
+            yield return w with { Source = serving };
         if (SourceTransitions.Next(w.Source, SourceInput.Abort) is { } reverting)
             yield return w with { Source = reverting };
         if (SourceTransitions.Next(w.Source, SourceInput.Reverted) is { } stayed)
             yield return w with { Source = stayed, SourceTasks = w.SourceTasks == Tasks.Frozen ? Tasks.Running : w.SourceTasks, ForgetSent = true };
-        if (w.RunningReply && w.Source == SourcePhase.Released)
+        if (w.RunningReply && w.Source is SourcePhase.Released or SourcePhase.Serving)
             yield return w with { KnownSent = true };
         if (w.KnownReply && SourceTransitions.Next(w.Source, SourceInput.PeerRuns) is { } removing)
             yield return w with { Source = removing };
@@ -141,13 +172,24 @@ public class HandoverModelTests
         // A lease that runs out, the own brain, or the source's request, late or not.
         if (DestinationTransitions.Next(w.Destination, DestinationInput.Forget) is { } forgotten)
             yield return w with { Destination = forgotten };
+        bool fetches = w is { Away: true, Fetched: false };
+        // All that was left arrives only from the frozen copy.
+        if (fetches && w is { Destination: DestinationPhase.Running, SourceTasks: Tasks.Frozen, Source: SourcePhase.Released or SourcePhase.Serving })
+            yield return w with { Fetched = true };
         if (w.ReleaseSent && w.Destination == DestinationPhase.Running)
+            yield return fetches ? w with { FetchingReply = true } : w with { RunningReply = true };
+        if (w.LostSent && fetches && DestinationTransitions.Next(w.Destination, DestinationInput.SourceLost) is { } orphaned)
+            yield return w with { Destination = orphaned, DestinationTasks = Tasks.None };
+        if (w.LostSent && DestinationTransitions.Next(w.Destination, DestinationInput.Forget) is { } dropped)
+            yield return w with { Destination = dropped };
+        // It had everything: the answer is that it runs.
+        if (w.LostSent && !fetches && w.Destination == DestinationPhase.Running)
             yield return w with { RunningReply = true };
-        if (w.KnownSent && w.Destination == DestinationPhase.Running)
+        if (w.KnownSent && !fetches && w.Destination == DestinationPhase.Running)
             yield return w with { SourceKnown = true };
         if (w.KnownSent && w.SourceKnown && w.Destination == DestinationPhase.Running)
             yield return w with { KnownReply = true };
-        if (w.Destination == DestinationPhase.Failed && (w.ReleaseSent || w.ForgetSent || w.KnownSent))
+        if (w.Destination == DestinationPhase.Failed && (w.ReleaseSent || w.ForgetSent || w.KnownSent || w.LostSent))
             yield return w with { FailedReply = true };
 
         // Restarts of an agent change nothing but this: the source aborts what it may.

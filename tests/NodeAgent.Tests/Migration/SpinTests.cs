@@ -46,6 +46,8 @@ public sealed partial class SpinTests
     [InlineData(5)]
     [InlineData(6)]
     [InlineData(7)]
+    [InlineData(9)]
+    [InlineData(10)]
     public void Handover_ARuleLeftOut_IsFoundOut(int rule) => Assert.Equal(1, Errors([$"-DBREAK_{rule}"], ["-DSAFETY", "-DNOCLAIM"], ["-E"]));
 
     [SpinFact]

@@ -10,8 +10,19 @@ public class TransitionTests
     {
         SourceInput[] ways = [.. Enum.GetValues<SourceInput>().Where(input => SourceTransitions.Next(SourcePhase.Released, input) is not null)];
 
-        Assert.Equal([SourceInput.PeerRuns, SourceInput.PeerFailed, SourceInput.PeerGone], ways);
+        Assert.Equal([SourceInput.PeerRuns, SourceInput.PeerFetches, SourceInput.PeerFailed, SourceInput.PeerGone], ways);
         Assert.False(SourceTransitions.CanAbort(SourcePhase.Released));
+    }
+
+    [Fact]
+    public void Source_Serving_IsReachedAfterTheReleaseAloneAndLeftByTheDestinationsWordOrItsEnd()
+    {
+        SourcePhase[] before = [.. Enum.GetValues<SourcePhase>().Where(phase => Enum.GetValues<SourceInput>().Any(input => SourceTransitions.Next(phase, input) == SourcePhase.Serving))];
+        SourceInput[] ways = [.. Enum.GetValues<SourceInput>().Where(input => SourceTransitions.Next(SourcePhase.Serving, input) is not null)];
+
+        Assert.Equal([SourcePhase.Released], before);
+        Assert.Equal([SourceInput.PeerRuns, SourceInput.PeerFailed, SourceInput.PeerGone], ways);
+        Assert.False(SourceTransitions.CanAbort(SourcePhase.Serving));
     }
 
     [Fact]
@@ -36,6 +47,7 @@ public class TransitionTests
     [InlineData(SourcePhase.Moved, 6)]
     [InlineData(SourcePhase.Reverting, 7)]
     [InlineData(SourcePhase.Stayed, 8)]
+    [InlineData(SourcePhase.Serving, 9)]
     public void SourcePhase_InTheJournal_KeepsItsNumber(SourcePhase phase, int number) => Assert.Equal(number, (int)phase);
 
     [Theory]
