@@ -13,7 +13,6 @@ internal sealed partial class DestinationMove
 {
     private readonly AwayLane _wantedLane = new(), _restLane = new();
     private AwayPuller? _puller;
-    private long _resumed;
 
     /// <summary>Why a connection for memory is of no use now; null if it is.</summary>
     public (int Status, string Text)? WhyNoFetch() => _record switch
@@ -48,7 +47,11 @@ internal sealed partial class DestinationMove
                 await puller.PullAllAsync(source, token);
             }, cancel);
         }
-        catch (Exception e) when (e is IOException or InvalidDataException or OperationCanceledException)
+        catch (OperationCanceledException)
+        {
+            // Another has taken its place, or the source has ended it.
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException)
         {
             if (_record.Fetches)
                 LogFetchBroke(_log, _record.Container, _record.SourceNode, e.Message);
@@ -83,7 +86,7 @@ internal sealed partial class DestinationMove
         { AwayPages: 0 } => null,
         _ => new FetchReport(
             _record.AwayPages * (long)Interop.PageSize, (_lazy?.PagesAway ?? _record.AwayPages) * (long)Interop.PageSize,
-            _resumed == 0 ? 0 : Math.Round(_tools.Time.GetElapsedTime(_resumed).TotalSeconds, 3), _lazy?.Waits ?? 0, Math.Round(_lazy?.LongestWait.TotalMilliseconds ?? 0, 1)),
+            _record.Phase == DestinationPhase.Running ? Math.Round((_tools.Time.GetUtcNow() - _record.Updated).TotalSeconds, 3) : 0, _lazy?.Waits ?? 0, Math.Round(_lazy?.LongestWait.TotalMilliseconds ?? 0, 1)),
     };
 
     /// <summary>Nothing is away any more: from here on the source's copy is not needed. On the disk before anybody hears of it.</summary>

@@ -108,7 +108,6 @@ internal sealed partial class DestinationMove
     private async void Watch(LazySession session)
     {
         _tools.Fills[_record.Container] = session.Filled;
-        _resumed = _resumed == 0 ? _tools.Time.GetTimestamp() : _resumed;
         try
         {
             FillReport report = await session.Filled;
