@@ -24,6 +24,9 @@ internal sealed record ContainerPolicy
     /// <summary>evacuator.freeze-budget; null: the node's default.</summary>
     public TimeSpan? FreezeBudget { get; private init; }
 
+    /// <summary>evacuator.post-copy=yes: it may be resumed before all of its memory is there. The agents act upon it; here it is only checked.</summary>
+    public bool MayPostCopy { get; private init; }
+
     /// <summary>evacuator.spread: never two of the same name in one place; null: none.</summary>
     public string? Spread { get; private init; }
 
@@ -72,6 +75,10 @@ internal sealed record ContainerPolicy
                 mistakes.Add($"evacuator.freeze-budget={budgetText} is not a duration such as 300ms or 2s");
         }
 
+        string? postCopy = Get("evacuator.post-copy");
+        if (postCopy is not (null or "yes" or "true" or "no" or "false"))
+            mistakes.Add($"evacuator.post-copy={postCopy} is none of yes, no: taken for no");
+
         SpreadOver over = SpreadOver.Node;
         if (Get("evacuator.spread-over") is { } place && !(Enum.TryParse(place, ignoreCase: true, out over) && Enum.IsDefined(over) && !char.IsAsciiDigit(place[0])))
         {
@@ -86,6 +93,7 @@ internal sealed record ContainerPolicy
             OnlyStop = policy == "stop",
             Priority = Number("evacuator.priority", 100, DefaultPriority),
             FreezeBudget = budget,
+            MayPostCopy = postCopy is "yes" or "true",
             Spread = Get("evacuator.spread"),
             SpreadOver = over,
             Group = Get("evacuator.group"),

@@ -19,7 +19,7 @@ namespace Evacuator.NodeAgent.Transfer;
 /// POST   /v1/moves/{id}/hold                            → 204                   still Receiving; its frames are held here from now on
 /// POST   /v1/moves/{id}/complete   CompleteRequest      → 200 PeerReply(Ready)  Receiving → Ready, all checked
 /// GET    /v1/moves/{id}/away/{lane} Upgrade: evacuator-away → 101, then AwayRequests until everything is here; 410 when nothing is away any more
-///                                                        lane "wanted" and lane "rest"; only if the answer Ready says Fetch; a new one takes the place of an older one
+///                                                        lane "wanted" and lane "rest"; only if the answer Ready says Fetches; a new one takes the place of an older one
 ///        ── the source journals Released ──
 /// POST   /v1/moves/{id}/release                         → 200 PeerReply(Running | Failed), after the restore; may be repeated
 /// POST   /v1/moves/{id}/lost                            → 200 PeerReply         the source's host was rebooted while memory was away: what runs here is removed, Failed
