@@ -25,15 +25,15 @@ internal sealed partial class AwayMemory : IAsyncDisposable
     private Task[] _serving = [];
     private volatile string _problem = "";
 
-    private AwayMemory(ContainerDescription container, PeerClient peer, TimeProvider time, ILogger log)
+    private AwayMemory(ContainerDescription container, PeerClient peer, MoveTools tools, ILogger log)
     {
-        (_peer, _time, _log, _container) = (peer, time, log, container.Name);
+        (_peer, _time, _log, _container) = (peer, tools.Time, log, container.Name);
         // It is frozen: none is added, and one that is killed is missed when its memory is asked for.
         Dictionary<int, int> processes = [];
         foreach (int pid in Memory.ProcFiles.ProcessesOfCgroup(KernelPaths.Default.CgroupDirectory(container.CgroupPath)))
             if (ProcessStatus.Read(pid) is { IsZombie: false } status)
                 processes[status.NamespacePid] = pid;
-        _server = new AwayServer(pid => processes.TryGetValue(pid, out int hostPid) ? hostPid : null);
+        _server = new AwayServer(pid => processes.TryGetValue(pid, out int hostPid) ? hostPid : null, tools.Bandwidth.Charge);
     }
 
     /// <summary>Ends when the destination has said on both connections, or in answer to a new one, that it has everything.</summary>
@@ -45,9 +45,9 @@ internal sealed partial class AwayMemory : IAsyncDisposable
     /// <summary>Opens both connections; the container is frozen, and may not be released before this has ended well.</summary>
     /// <exception cref="HttpRequestException">the destination cannot be reached</exception>
     /// <exception cref="PeerRefusedException">it does not take them</exception>
-    public static async Task<AwayMemory> ConnectAsync(ContainerDescription container, PeerClient peer, TimeProvider time, ILogger log, CancellationToken cancel)
+    public static async Task<AwayMemory> ConnectAsync(ContainerDescription container, PeerClient peer, MoveTools tools, ILogger log, CancellationToken cancel)
     {
-        AwayMemory memory = new(container, peer, time, log);
+        AwayMemory memory = new(container, peer, tools, log);
         try
         {
             Stream[] streams = await Task.WhenAll(peer.OpenAwayAsync(wanted: true, cancel), peer.OpenAwayAsync(wanted: false, cancel));
@@ -62,9 +62,9 @@ internal sealed partial class AwayMemory : IAsyncDisposable
     }
 
     /// <summary>Goes on after a restart of the agent: the container has been released.</summary>
-    public static AwayMemory Resume(ContainerDescription container, PeerClient peer, TimeProvider time, ILogger log)
+    public static AwayMemory Resume(ContainerDescription container, PeerClient peer, MoveTools tools, ILogger log)
     {
-        AwayMemory memory = new(container, peer, time, log);
+        AwayMemory memory = new(container, peer, tools, log);
         memory._serving = [memory.ServeAsync(wanted: true, null), memory.ServeAsync(wanted: false, null)];
         return memory;
     }

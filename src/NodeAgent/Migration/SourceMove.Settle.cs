@@ -158,7 +158,7 @@ internal sealed partial class SourceMove
     private void ServeIfAway()
     {
         if (Record.Away && !IsLost)
-            _away ??= AwayMemory.Resume(JsonSerializer.Deserialize<ContainerDescription>(Record.Description!, ApiJson.Options)!, _peer, _tools.Time, _log);
+            _away ??= AwayMemory.Resume(JsonSerializer.Deserialize<ContainerDescription>(Record.Description!, ApiJson.Options)!, _peer, _tools, _log);
     }
 
     private async Task EndServingAsync()

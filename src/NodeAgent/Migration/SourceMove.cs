@@ -172,7 +172,7 @@ internal sealed partial class SourceMove : IDisposable
                 if (ready.Phase != DestinationPhase.Ready)
                     throw new PeerRefusedException(HttpStatusCode.Conflict, $"{Record.Request.DestinationNode} is not ready: {ready.Detail}");
                 if (ready.Fetches)
-                    _away = await freeze.TimeAsync("serve", () => AwayMemory.ConnectAsync(container, _peer, _tools.Time, _log, frozen.Token));
+                    _away = await freeze.TimeAsync("serve", () => AwayMemory.ConnectAsync(container, _peer, _tools, _log, frozen.Token));
                 long sent = trees.BytesSent + bytes + (memory?.BytesSent ?? 0);
                 await _tools.Faults.ReachAsync("source.ready");
 

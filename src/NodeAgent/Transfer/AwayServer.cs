@@ -4,7 +4,8 @@ namespace Evacuator.NodeAgent.Transfer;
 
 /// <summary>The source's end of post-copy: reads pages of the frozen container as they are asked for. One connection a call.</summary>
 /// <param name="hostPid">a process of the container by its pid in the container's pid namespace; null if there is none</param>
-internal sealed class AwayServer(Func<int, int?> hostPid) : IDisposable
+/// <param name="charge">told of what is sent: it waits for no turn, since a container may stand still for it</param>
+internal sealed class AwayServer(Func<int, int?> hostPid, Action<long>? charge = null) : IDisposable
 {
     private readonly BatchBuffers _buffers = new(4);
 
@@ -34,6 +35,7 @@ internal sealed class AwayServer(Func<int, int?> hostPid) : IDisposable
             await stream.WriteAsync(head.AsMemory(0, PageFrame.Write(head, PageFrame.Batch, batch.Pid, batch.Ranges, batch.Data.Length, batch.Checksum, 0)), cancel);
             if (!batch.Data.IsEmpty)
                 await stream.WriteAsync(batch.Data, cancel);
+            charge?.Invoke(batch.Data.Length);
             await stream.FlushAsync(cancel);
         }
     }
