@@ -63,6 +63,9 @@ internal static unsafe partial class Interop
         public const int MAP_NORESERVE = 0x4000;
         public const int FALLOC_FL_KEEP_SIZE = 1;
         public const int FALLOC_FL_PUNCH_HOLE = 2;
+
+        [Since("5.14")]
+        public const int MADV_POPULATE_WRITE = 23;
     }
 
     [LibraryImport(LibC, EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
@@ -76,6 +79,12 @@ internal static unsafe partial class Interop
 
     [LibraryImport(LibC, EntryPoint = "munmap", SetLastError = true)]
     public static partial int UnmapFile(void* address, nuint length);
+
+    /// <summary>Makes all pages of a stretch of mapped memory at once. Only quicker: a page that is not there is made when it is written.</summary>
+    public static void Populate(nint start, int length) => _ = Advise((void*)start, (nuint)length, FileMemory.MADV_POPULATE_WRITE);
+
+    [LibraryImport(LibC, EntryPoint = "madvise", SetLastError = true)]
+    private static partial int Advise(void* start, nuint length, int advice);
 
     [LibraryImport(LibC, EntryPoint = "fallocate", SetLastError = true)]
     public static partial int AllocateFile(SafeFileHandle file, int mode, long offset, long length);

@@ -127,7 +127,7 @@ internal sealed class AwayPuller(LazySession session)
             if ((ulong)frame.Data != ranges.Where(range => range.Kind == PageRangeKind.Data).Aggregate(0UL, (sum, range) => sum + range.Length))
                 throw new InvalidDataException("a frame whose data is not as long as its ranges");
             AwayRequest request = new(frame.Pid, ranges[0].Address, (int)(length / Interop.PageSize));
-            if (ImageStream.Crc32C(0, data.AsSpan(0, frame.Data)) != frame.Checksum)
+            if (Crc32C.Append(0, data.AsSpan(0, frame.Data)) != frame.Checksum)
             {
                 if (++bad > MaxDamaged)
                     throw new InvalidDataException("memory from the source arrives damaged again and again: check the memory of both hosts");

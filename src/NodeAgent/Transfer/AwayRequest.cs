@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Evacuator.NodeAgent.Memory;
 
 namespace Evacuator.NodeAgent.Transfer;
 
@@ -27,14 +28,14 @@ internal readonly record struct AwayRequest(int Pid, ulong Address, int Pages)
         BinaryPrimitives.WriteInt32LittleEndian(to[4..], Pid);
         BinaryPrimitives.WriteUInt64LittleEndian(to[8..], Address);
         BinaryPrimitives.WriteInt32LittleEndian(to[16..], Pages);
-        BinaryPrimitives.WriteUInt32LittleEndian(to[20..], ImageStream.Crc32C(0, to[..20]));
+        BinaryPrimitives.WriteUInt32LittleEndian(to[20..], Crc32C.Append(0, to[..20]));
     }
 
     /// <exception cref="InvalidDataException">not such a request</exception>
     public static AwayRequest Read(ReadOnlySpan<byte> from)
     {
         AwayRequest request = new(BinaryPrimitives.ReadInt32LittleEndian(from[4..]), BinaryPrimitives.ReadUInt64LittleEndian(from[8..]), BinaryPrimitives.ReadInt32LittleEndian(from[16..]));
-        if (BinaryPrimitives.ReadUInt32LittleEndian(from) != Magic || BinaryPrimitives.ReadUInt32LittleEndian(from[20..]) != ImageStream.Crc32C(0, from[..20])
+        if (BinaryPrimitives.ReadUInt32LittleEndian(from) != Magic || BinaryPrimitives.ReadUInt32LittleEndian(from[20..]) != Crc32C.Append(0, from[..20])
             || request.Pages is < 0 or > MaxPages || request.Address % Interop.PageSize != 0 || request.Address >= 1UL << 56)
             throw new InvalidDataException("not a request for pages");
         return request;

@@ -56,7 +56,7 @@ internal static class PageFrame
 
     /// <summary>Over everything but the checksum itself.</summary>
     public static uint HeadChecksum(ReadOnlySpan<byte> headAndRanges) =>
-        ImageStream.Crc32C(ImageStream.Crc32C(0, headAndRanges[..ChecksumAt]), headAndRanges[HeadBytes..]);
+        Crc32C.Append(Crc32C.Append(0, headAndRanges[..ChecksumAt]), headAndRanges[HeadBytes..]);
 
     /// <summary>Reads the head of the next frame with its ranges.</summary>
     /// <param name="head">room for <see cref="HeadBytes"/> and <see cref="MaxRanges"/> ranges</param>

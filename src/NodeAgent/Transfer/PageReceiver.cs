@@ -14,6 +14,7 @@ namespace Evacuator.NodeAgent.Transfer;
 internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long maxBytes)
 {
     public const int MaxDamaged = 4096;
+    private const int LeastPopulated = 16 * 1024;
     private const int MaxProcesses = 100_000;
 
     /// <summary>Guards the stores' tables and all fields; the bytes themselves are written outside of it.</summary>
@@ -88,10 +89,13 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
             for (ulong at = range.Address; at < range.End;)
             {
                 (nint bytes, int region, int page, int length) = Place(store, at, range.End - at);
+                // Pages made one by one as they are written cost twice as much.
+                if (length >= LeastPopulated)
+                    Interop.Populate(bytes, length);
                 using (UnmanagedBytes memory = new(bytes, length))
                 {
                     await stream.ReadExactlyAsync(memory.Memory, cancel);
-                    checksum = ImageStream.Crc32C(checksum, memory.Memory.Span);
+                    checksum = Crc32C.Append(checksum, memory.Memory.Span);
                 }
                 arrived.Add((region, page, length, at));
                 at += (ulong)length;

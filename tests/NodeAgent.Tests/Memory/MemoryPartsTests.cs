@@ -33,7 +33,35 @@ public sealed class MemoryPartsTests
     public void Crc32C_OfKnownText_IsTheKnownNumber(string text, uint expected)
     {
         Assert.Equal(expected, Crc32C.Compute(Encoding.ASCII.GetBytes(text)));
-        Assert.Equal(expected, ~Encoding.ASCII.GetBytes(text).Aggregate(uint.MaxValue, Crc32C.Step));
+        Assert.Equal(expected, BitByBit(Encoding.ASCII.GetBytes(text)));
+    }
+
+    [Theory]
+    [InlineData(32)]
+    [InlineData(3 * 8192 - 1)]
+    [InlineData(3 * 8192)]
+    [InlineData(100_003)]
+    [InlineData(1 << 20)]
+    public void Crc32C_OfManyBytes_IsThatOfOneBitAfterTheOther(int length)
+    {
+        byte[] bytes = new byte[length];
+        new Random(length).NextBytes(bytes);
+        uint expected = BitByBit(bytes);
+        Assert.Equal(expected, Crc32C.Compute(bytes));
+        Assert.Equal(expected, Crc32C.Append(Crc32C.Append(0, bytes.AsSpan(0, length / 3)), bytes.AsSpan(length / 3)));
+    }
+
+    // RFC 3720, 12.1: the polynomial 11EDC6F41, reflected.
+    private static uint BitByBit(byte[] bytes)
+    {
+        uint crc = uint.MaxValue;
+        foreach (byte b in bytes)
+        {
+            crc ^= b;
+            for (int bit = 0; bit < 8; bit++)
+                crc = crc >> 1 ^ (0x82F63B78 & 0u - (crc & 1));
+        }
+        return ~crc;
     }
 
     [Theory]
