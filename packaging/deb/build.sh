@@ -63,8 +63,13 @@ done
 rm -f "$lib/libcoreclrtraceptprovider.so" "$lib/web.config" "$lib"/*.pdb "$lib"/*.xml
 for source in "${native[@]}"; do
     say "compiling $source"
-    gcc -O2 -g0 -Wall -Wextra -Werror -fPIC -shared -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wl,-z,relro,-z,now,-s \
-        -ffile-prefix-map="$root=/evacuator" -o "$lib/$(basename "$source" .c).so" "$source" -ldl
+    # criu-*.c are put into CRIU, the others are programs.
+    case $source in
+        */criu-*) kind=(-fPIC -shared -o "$lib/$(basename "$source" .c).so") ;;
+        *) kind=(-fPIE -pie -o "$lib/$(basename "$source" .c)") ;;
+    esac
+    gcc -O2 -g0 -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wl,-z,relro,-z,now,-s \
+        -ffile-prefix-map="$root=/evacuator" "${kind[@]}" "$source" -ldl
 done
 
 # 4. The files around them.
@@ -95,7 +100,7 @@ install -m 755 packaging/deb/{postinst,prerm,postrm} "$tree/DEBIAN/"
 # 6. Modes and times that do not depend on who builds, then the package under its name in one step.
 find "$tree" -type d -exec chmod 755 {} +
 find "$lib" -type f -exec chmod 644 {} +
-chmod 755 "$lib/evacuator" "$lib/evacuator-agent" "$lib/createdump"
+chmod 755 "$lib/evacuator" "$lib/evacuator-agent" "$lib/createdump" "$lib/dump-trial"
 find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 # gzip: xz takes five times as long to save a fifth, and lintian knows no zstd.
 say "packing"

@@ -50,6 +50,7 @@ Directory.CreateDirectory(Path.Combine(paths.Runtime, "moves"));
 using MoveJournal journal = MoveJournal.Open(paths.State, paths.Runtime);
 string version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3);
 CriuPreloads preloads = await CriuPreloads.ProbeAsync(paths.Gate, paths.Quick, CancellationToken.None);
+MemoryFeatures memory = MemoryFeatures.Probe();
 string bootId = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
 // 3.
@@ -65,6 +66,13 @@ builder.Services
     .AddSingleton(provider => new CgroupFreezer(provider.GetRequiredService<TimeProvider>()))
     .AddSingleton(provider => new HostProbe(options.Node.Name, version, PeerProtocol.Version, "/srv", provider.GetRequiredService<TimeProvider>()))
     .AddSingleton(provider => new EmptinessProof(new EmptinessOptions { Uplinks = options.Node.Uplinks }, provider.GetRequiredService<TimeProvider>()))
+    .AddSingleton(provider =>
+    {
+        TimeProvider time = provider.GetRequiredService<TimeProvider>();
+        DumpTrial trial = new(paths, owned => CriuEnvironment.For(paths, preloads, gate: null, owned), time);
+        return new DumpLadder(options.Move.Dump, memory.WhyNot, trial.RunAsync, paths.Shim, [.. DumpLadder.CriuPlaces, paths.Shim, paths.TrialProgram], time,
+            provider.GetRequiredService<ILogger<DumpLadder>>());
+    })
     .AddSingleton(new PeerClientFactory(tls, options.Fleet.AgentPort))
     .AddSingleton(provider => new MoveTools(
         provider.GetRequiredService<RuncRuntime>(), provider.GetRequiredService<Preflight>(), provider.GetRequiredService<NetworkHandover>(),
@@ -73,11 +81,12 @@ builder.Services
         {
             BootId = bootId,
             RuncRoot = options.Containers.RuncRoot,
-            Memory = MemoryFeatures.Probe(),
+            Memory = memory,
             LeastSpeedPercent = options.Move.LeastSpeedPercent,
             Bandwidth = new Bandwidth((long)options.Move.BandwidthMebibytes << 20, provider.GetRequiredService<TimeProvider>()),
             MemoryStreams = options.Move.MemoryStreamsFor(Environment.ProcessorCount),
             Preloads = preloads,
+            Dumps = provider.GetRequiredService<DumpLadder>(),
             Experience = new FreezeExperience(Path.Combine(paths.State, "freeze-model.json")),
             Systemd = provider.GetRequiredService<SystemdNotify>(),
             Descriptors = new DescriptorStore(provider.GetRequiredService<SystemdNotify>()),

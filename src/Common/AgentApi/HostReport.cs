@@ -41,6 +41,9 @@ public sealed record HostReport
     /// <summary>Bundles of containers that have left and whose files are still here, set aside: coming back, only the difference travels.</summary>
     public IReadOnlyList<string> KeptBundles { get; init; } = [];
 
+    /// <summary>How CRIU is kept from memory that travels ahead of it; null from an agent that does not tell.</summary>
+    public DumpReport? Dump { get; init; }
+
     /// <summary>What a move needs from the host, each with what was found and what to do if it is missing.</summary>
     public required IReadOnlyList<Requirement> Requirements { get; init; }
 }

@@ -163,6 +163,12 @@ public sealed record MoveReport
     /// <summary>Milliseconds from freeze to resume, as far as both sides know them; null before.</summary>
     public double? FreezeMs { get; init; }
 
+    /// <summary>How CRIU was kept from memory that had been sent ahead; none before that is known, and for one that is stopped and started.</summary>
+    public DumpRung Dump { get; init; }
+
+    /// <summary>Why no better one; empty if it is the best.</summary>
+    public string DumpReason { get; init; } = "";
+
     /// <summary>The parts of the freeze in milliseconds: freeze, files, dump, send, ready, release, restore, network, …</summary>
     public required IReadOnlyDictionary<string, double> FreezeParts { get; init; }
 

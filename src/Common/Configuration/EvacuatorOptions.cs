@@ -170,11 +170,23 @@ public sealed record MoveOptions
     /// <summary>The same as a number that is not 0.</summary>
     public int MemoryStreamsFor(int processors) => MemoryStreams > 0 ? MemoryStreams : Math.Clamp(processors / 4, 1, 4);
 
+    /// <summary>dump: how CRIU is kept from memory that travels ahead of it.</summary>
+    public DumpRule Dump { get; init; } = DumpRule.Auto;
+
     /// <summary>stop-budget: the longest that a container which is stopped to be moved may be down before it is started again where it was.</summary>
     public TimeSpan StopBudget { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>avoid-window: a peer whose next maintenance window begins within this time gets nothing.</summary>
     public TimeSpan AvoidWindow { get; init; } = TimeSpan.FromHours(1);
+}
+
+/// <summary>Which ways to keep CRIU from memory that has been sent ahead may be tried.</summary>
+public enum DumpRule
+{
+    Auto,
+    Shim,
+    LazyPages,
+    Plain,
 }
 
 /// <summary>What to do by oneself when the hardware says that the host has to be emptied.</summary>

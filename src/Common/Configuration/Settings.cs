@@ -93,6 +93,10 @@ internal static class Settings
             + "A container's annotation evacuator.least-speed overrides it."),
         Make("move", "memory-streams", SettingTypes.Number(0, 8), o => o.Move.MemoryStreams, (o, v) => o with { Move = o.Move with { MemoryStreams = v } },
             "Connections that the memory of one container travels on, side by side; one takes what one processor core can encrypt. 0: one for each four processors, at most 4."),
+        Make("move", "dump", SettingTypes.EnumWord<DumpRule>(), o => o.Move.Dump, (o, v) => o with { Move = o.Move with { Dump = v } },
+            "How CRIU is kept from reading the memory that was sent while the container ran. auto: the first of the following that works here, which the agent tries at its start. "
+            + "shim: a library in CRIU. lazy-pages: CRIU's option of that name, 0.1 s more of standing still for each GiB. plain: no memory is sent ahead, and a container stands still for as long as "
+            + "all of it takes. One that is named and does not work is plain."),
         Make("move", "stop-budget", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
             o => o.Move.StopBudget, (o, v) => o with { Move = o.Move with { StopBudget = v } },
             "The longest that a container which is stopped to be moved (annotation evacuator.policy=cold or stop) may be down before it is started again where it was."),

@@ -24,6 +24,8 @@ internal static class Show
         output.WriteLine(status.Host is { } host
             ? $"  host: {Bytes.Text(host.MemoryAvailable)} of {Bytes.Text(host.MemoryTotal)} memory free for containers, {host.Cpus} CPUs, kernel {host.Kernel}"
             : $"  host: cannot tell since {Time(status.AgentSince)}: {status.AgentProblem} (\"systemctl status evacuator-agent\")");
+        if (status.Host?.Dump is { } dump)
+            output.WriteLine($"  {Dump(dump)}");
         foreach (Requirement missing in status.Missing)
             output.WriteLine($"  MISSING {missing.Name}: found {missing.Found}. {missing.Remedy}");
         Obstacles(status.Obstacles, output);
@@ -216,7 +218,7 @@ internal static class Show
             return Wait(waiting);
         string tried = move.Rungs.Count == 0 ? "" : $"tried before: {string.Join("; ", move.Rungs.Select(rung => $"{(rung.Mode == MoveMode.Live ? "live" : "stopped")} to {rung.Peer}: {rung.Detail}"))}";
         if (move.State is MovePhase.Moved)
-            return string.Join("; ", ((string[])[move.Mode == MoveMode.Live ? HowItWent(move) : "STOPPED here and started there", tried]).Where(part => part.Length > 0));
+            return string.Join("; ", ((string[])[move.Mode == MoveMode.Live ? HowItWent(move) : "STOPPED here and started there", Dumped(move), tried]).Where(part => part.Length > 0));
         return tried.Length == 0 ? move.Detail : $"{move.Detail} ({tried})";
     }
 
@@ -228,6 +230,23 @@ internal static class Show
         { Rung: MoveRung.LiveSlowed } => $"live, slowed ({move.RungReason})",
         _ => "",
     };
+
+    private static string Dump(DumpReport dump)
+    {
+        string tried = dump.At is { } at ? string.Create(CultureInfo.InvariantCulture, $", tried {Time(at)} in {dump.Milliseconds:0} ms") : "";
+        return dump.Rung switch
+        {
+            DumpRung.None => "dump: being tried",
+            DumpRung.Shim => $"dump: shim {dump.Shim[..Math.Min(8, dump.Shim.Length)]} in CRIU {dump.Criu}{tried}",
+            DumpRung.LazyPages => $"dump: SLOWER, --lazy-pages of CRIU {dump.Criu}{tried}: containers stand still for 0.1 s more a GiB ({dump.Reason})",
+            _ => $"dump: SLOWEST, plain{(dump.Criu.Length > 0 ? $" CRIU {dump.Criu}" : "")}: containers stand still for as long as all of their memory takes ({dump.Reason})",
+        };
+    }
+
+    /// <summary>Empty for the best way and for one that is not known.</summary>
+    private static string Dumped(ContainerMove move) => move.Dump is DumpRung.LazyPages or DumpRung.Plain
+        ? $"dumped {(move.Dump == DumpRung.Plain ? "whole while it stood still" : "with --lazy-pages")} ({move.DumpReason})"
+        : "";
 
     /// <summary>Times of day in UTC, as the journal has them; with the date unless it is today's report that is read anyway.</summary>
     public static string Time(DateTimeOffset? time) => time is { } known ? known.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) : "?";

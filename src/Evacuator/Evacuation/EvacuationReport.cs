@@ -105,6 +105,12 @@ internal sealed record ContainerMove
     /// <summary>What it fetched after it was resumed (post-copy); null otherwise.</summary>
     public FetchReport? Fetch { get; init; }
 
+    /// <summary>How CRIU was kept from memory that had been sent ahead; none before that is known.</summary>
+    public DumpRung Dump { get; init; }
+
+    /// <summary>Why no better one; empty if it is the best.</summary>
+    public string DumpReason { get; init; } = "";
+
     public required IReadOnlyList<Blocker> Blockers { get; init; }
 
     public required IReadOnlyList<Attempt> Refusals { get; init; }

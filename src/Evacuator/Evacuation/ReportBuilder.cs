@@ -112,6 +112,8 @@ internal static class ReportBuilder
         Rung = move.Last?.Rung ?? MoveRung.None,
         RungReason = move.Last?.RungReason ?? "",
         Fetch = move.Last?.Fetch,
+        Dump = move.Last?.Dump ?? DumpRung.None,
+        DumpReason = move.Last?.DumpReason ?? "",
         Blockers = move.Blockers,
         Refusals = move.Attempts,
         Detail = move.Phase.IsEnd() || move.Last is not { Detail.Length: > 0 } ? move.Detail : move.Last.Detail,

@@ -5,6 +5,20 @@ namespace Evacuator.NodeAgent.Criu;
 /// <summary>The installed CRIU's version.</summary>
 internal static class CriuVersion
 {
+    /// <returns>"4.2.1"; empty if there is no CRIU, or it does not say</returns>
+    public static async Task<string> TextAsync()
+    {
+        try
+        {
+            CommandResult result = await Command.RunAsync("criu", ["--version"], CancellationToken.None);
+            return TryParse(result.Output, out Version? version) ? version!.ToString() : "";
+        }
+        catch (CommandException)
+        {
+            return "";
+        }
+    }
+
     /// <returns>false also if there is no CRIU: the host's requirements then say so</returns>
     public static async Task<bool> IsAtLeastAsync(int major, int minor)
     {

@@ -74,6 +74,9 @@ internal sealed class PagemapImage
         return new PagemapImage(_head, all);
     }
 
+    /// <summary>The same image without entries that have no bytes in pages-N.img.</summary>
+    public PagemapImage OnlyPresent() => new(_head, [.. Entries.Where(entry => (entry.Flags & PagemapEntry.Present) != 0)]);
+
     /// <summary>
     /// Completes the images of all processes in a directory. Also of those to which nothing comes later: a process that has just been executed has
     /// only its stack, CRIU marks that as one that may be asked for, and a lazy restore would leave it zero.
@@ -81,11 +84,20 @@ internal sealed class PagemapImage
     /// <param name="lazy">what comes later, by pid in the container; processes that are not in it are owed nothing</param>
     public static void CompleteAll(string directory, Func<int, IEnumerable<(ulong Address, ulong Pages)>> lazy)
     {
+        foreach ((int pid, string path) in AllIn(directory))
+            File.WriteAllBytes(path, Read(File.ReadAllBytes(path)).WithLazy(lazy(pid)).Write());
+    }
+
+    /// <summary>The images of all processes in a directory, by pid in the container.</summary>
+    public static IReadOnlyList<(int Pid, string Path)> AllIn(string directory)
+    {
         const string start = "pagemap-";
-        foreach (string path in Directory.EnumerateFiles(directory, start + "*.img").ToArray())
+        List<(int, string)> images = [];
+        foreach (string path in Directory.EnumerateFiles(directory, start + "*.img"))
             // pagemap-shmem-ID.img are shared memory, which is never lazy.
             if (int.TryParse(Path.GetFileNameWithoutExtension(path).AsSpan(start.Length), out int pid))
-                File.WriteAllBytes(path, Read(File.ReadAllBytes(path)).WithLazy(lazy(pid)).Write());
+                images.Add((pid, path));
+        return images;
     }
 
     public byte[] Write()

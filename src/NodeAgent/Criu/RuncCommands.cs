@@ -6,9 +6,9 @@ namespace Evacuator.NodeAgent.Criu;
 internal static class RuncCommands
 {
     // --leave-running: the images are only a copy until the destination has them all; the tasks stay in their frozen cgroup.
-    public static IReadOnlyList<string> Checkpoint(ContainerDescription container, string runcRoot, string images, string work) =>
+    public static IReadOnlyList<string> Checkpoint(ContainerDescription container, string runcRoot, string images, string work, bool lazyPages) =>
     [
-        .. Runc(container, runcRoot), "checkpoint", "--leave-running", "--tcp-established", "--file-locks",
+        .. Runc(container, runcRoot), "checkpoint", "--leave-running", "--tcp-established", "--file-locks", .. lazyPages ? LazyPagesDump.RuncOptions : [],
         "--image-path", images, "--work-path", work, container.Name,
     ];
 

@@ -47,6 +47,12 @@ internal sealed record SourceRecord
 
     public FetchReport? Fetch { get; init; }
 
+    /// <summary>How CRIU is kept from memory that was sent ahead, and why not in a better way.</summary>
+    public DumpRung Dump { get; init; }
+
+    /// <inheritdoc cref="Dump"/>
+    public string DumpReason { get; init; } = "";
+
     public MoveReport ToReport() => new()
     {
         MoveId = Request.MoveId,
@@ -65,6 +71,8 @@ internal sealed record SourceRecord
         Rung = Rung,
         RungReason = RungReason,
         Fetch = Fetch,
+        Dump = Dump,
+        DumpReason = DumpReason,
     };
 }
 

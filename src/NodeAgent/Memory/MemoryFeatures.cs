@@ -16,10 +16,13 @@ internal sealed record MemoryFeatures(IReadOnlyList<MissingFeature> Missing, boo
 
     public bool CanTrack => Missing.Count == 0;
 
+    /// <summary>Empty where dirty tracking works.</summary>
+    public string WhyNot => string.Join("; ", Missing.Select(feature => $"{feature.Name}: {feature.Reason}. {feature.Remedy}"));
+
     public void ThrowIfMissing()
     {
         if (!CanTrack)
-            throw new PlatformNotSupportedException(string.Join("; ", Missing.Select(feature => $"{feature.Name}: {feature.Reason}. {feature.Remedy}")));
+            throw new PlatformNotSupportedException(WhyNot);
     }
 
     public static MemoryFeatures Probe()

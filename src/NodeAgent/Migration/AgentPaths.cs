@@ -24,6 +24,9 @@ internal sealed record AgentPaths
 
     public string Armed(Guid id) => Path.Combine(Move(id), "armed");
 
+    /// <summary>A fifo in which a dump with --lazy-pages says that it listens.</summary>
+    public string DumpListens(Guid id) => Path.Combine(Move(id), "listens");
+
     /// <summary>Which memory the engine moves itself: read by the shim inside of CRIU.</summary>
     public string Owned(Guid id) => Path.Combine(Move(id), "owned");
 
@@ -35,6 +38,9 @@ internal sealed record AgentPaths
 
     /// <summary>Spares CRIU its children; see native/criu-quick.c.</summary>
     public string Quick { get; init; } = "/usr/lib/evacuator/criu-quick.so";
+
+    /// <summary>A small process to be dumped; see native/dump-trial.c.</summary>
+    public string TrialProgram { get; init; } = "/usr/lib/evacuator/dump-trial";
 
     public static string DumpUnit(Guid id) => $"evacuator-dump-{id:N}";
 

@@ -32,8 +32,8 @@ internal sealed partial class DestinationMove
     {
         if (!offer.Engine)
             return (false, "");
-        if (!_tools.HasEngine)
-            return (false, $"{Environment.MachineName} cannot take memory ahead (no PAGEMAP_SCAN with asynchronous write protection, or no criu-shim.so)");
+        if (!_tools.Memory.CanTrack)
+            return (false, $"{Environment.MachineName} cannot take memory ahead: {_tools.Memory.WhyNot}");
         _share = _tools.Descriptors.TryTake(offer.Processes, out string whyNot);
         return (_share is not null, _share is null ? $"on {Environment.MachineName} {whyNot}" : "");
     }

@@ -1,8 +1,9 @@
-using System.Buffers.Binary;
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Memory.Convergence;
+using Evacuator.NodeAgent.Processes;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.Extensions.Logging;
 
@@ -44,6 +45,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>Of the last round that was long enough to tell; a guess on the low side before.</summary>
     private double _bytesPerSecond = 100e6;
     private TimeSpan _waited;
+    private DumpRung _rung = DumpRung.Shim;
     private bool _closed;
 
     private MemoryAhead(ContainerTracker tracker, PageSender sender, ContainerDescription container, bool mayLeave, MoveTools tools, ILogger log)
@@ -74,7 +76,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     public string WhySlowed { get; private set; } = "";
 
     /// <param name="mayLeave">the destination can run a container before all of its memory is there</param>
-    public static async Task<MemoryAhead> StartAsync(ContainerDescription container, PeerClient peer, bool mayLeave, MoveTools tools, ILogger log, CancellationToken cancel)
+    public static async Task<MemoryAhead> StartAsync(
+        ContainerDescription container, PeerClient peer, bool mayLeave, MoveTools tools, DumpRung rung, ILogger log, CancellationToken cancel)
     {
         PageSender sender = new(await peer.OpenPagesAsync(tools.MemoryStreams, cancel));
         try
@@ -82,7 +85,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);
             foreach (ProcessTracking process in tracker.Processes.Where(process => process.WhyUntracked is not null))
                 LogUntracked(log, container.Name, process.HostPid, process.WhyUntracked!);
-            return new MemoryAhead(tracker, sender, container, mayLeave, tools, log);
+            return new MemoryAhead(tracker, sender, container, mayLeave, tools, log) { _rung = rung };
         }
         catch
         {
@@ -115,7 +118,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
                 _bytesPerSecond = round.DataBytes / Math.Max(residue - _waited.TotalSeconds, 1e-6);
             _rounds.Add(new RoundResult(round, _throttle.Share));
             Decision decision = ConvergencePolicy.Next(
-                new RoundHistory(_rounds, _time.GetElapsedTime(_start)), new Measurements(_bytesPerSecond, _experience.Model), budget);
+                new RoundHistory(_rounds, _time.GetElapsedTime(_start)), new Measurements(_bytesPerSecond, _experience.Model, LazyDump), budget);
             if (decision.Kind == DecisionKind.HelpConverge)
             {
                 _throttle.Set(decision.Throttle);
@@ -166,7 +169,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         : 100;
 
     /// <summary>What the freeze that is over depended on; null before the last round.</summary>
-    public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last ? FreezeShape.From(last, last.DataBytes, _bytesPerSecond) : null;
+    public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last ? FreezeShape.From(last, last.DataBytes, _bytesPerSecond) with { LazyDump = LazyDump } : null;
 
     /// <summary>What the last round has to see before CRIU touches the processes.</summary>
     public void LookFrozen() => _tracker.LookFrozen(leave: WhyLeft is not null);
@@ -180,7 +183,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     /// <summary>Waits until the destination holds all of the last round; then its streams end.</summary>
     /// <param name="dumped">the end of the dump: while CRIU is in the processes, their pages may not be read again</param>
-    public async Task ConfirmLastAsync(Task dumped, CancellationToken cancel)
+    /// <param name="images">where the dump is</param>
+    public async Task ConfirmLastAsync(Task<CommandResult> dumped, string images, CancellationToken cancel)
     {
         _damaged.AddRange(await _sender.EndRoundAsync(cancel));
         if (_damaged.Count > 0)
@@ -188,6 +192,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             await dumped;
             await SendAgainAsync(cancel);
         }
+        if (LazyDump && (await dumped).Succeeded)
+            await SettleLazyAsync(images, cancel);
         await CloseAsync();
     }
 
@@ -255,24 +261,12 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             throw new InvalidDataException($"memory of {_container} arrives damaged again and again: check the memory of both hosts");
     }
 
-    /// <summary>See native/criu-shim.c for the layout.</summary>
     internal static async Task WriteOwnedAsync(ContainerTracker tracker, string file, CancellationToken cancel)
     {
-        List<(int Pid, MemoryRange Range)> owned =
-            [.. tracker.Memory.OrderBy(memory => memory.HostPid).SelectMany(memory => memory.Owned.OrderBy(range => range.Start).Select(range => (memory.HostPid, range)))];
-        byte[] content = new byte[16 + owned.Count * 24];
-        BinaryPrimitives.WriteUInt32LittleEndian(content, 0x524F5645); // "EVOR"
-        BinaryPrimitives.WriteUInt32LittleEndian(content.AsSpan(4), 1);
-        BinaryPrimitives.WriteUInt64LittleEndian(content.AsSpan(8), (ulong)owned.Count);
-        for (int i = 0; i < owned.Count; i++)
-        {
-            Span<byte> entry = content.AsSpan(16 + i * 24);
-            BinaryPrimitives.WriteInt32LittleEndian(entry, owned[i].Pid);
-            BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], owned[i].Range.Start);
-            BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], owned[i].Range.End);
-        }
+        List<(int Pid, ulong Start, ulong End)> owned =
+            [.. tracker.Memory.OrderBy(memory => memory.HostPid).SelectMany(memory => memory.Owned.OrderBy(range => range.Start).Select(range => (memory.HostPid, range.Start, range.End)))];
         // Whole or not there: CRIU may be waiting for it.
-        await File.WriteAllBytesAsync(file + ".new", content, cancel);
+        await File.WriteAllBytesAsync(file + ".new", OwnedList.Write(owned), cancel);
         File.Move(file + ".new", file, overwrite: true);
     }
 

@@ -49,7 +49,7 @@ internal sealed partial class MoveRegistry(
     public DestinationMove? Destination(Guid id) => _destinations.GetValueOrDefault(id);
 
     public async Task<HostReport> HostAsync(CancellationToken cancel) =>
-        await host.ReportAsync(_admission.Open, _destinations.Values.Sum(move => move.ReservedBytes), cancel) with { KeptBundles = KeptBundles() };
+        await host.ReportAsync(_admission.Open, _destinations.Values.Sum(move => move.ReservedBytes), cancel) with { KeptBundles = KeptBundles(), Dump = tools.Dumps.Report };
 
     /// <summary>Of containers that have left; at most the 256 that left last are looked for.</summary>
     private IReadOnlyList<string> KeptBundles() =>
@@ -62,6 +62,7 @@ internal sealed partial class MoveRegistry(
     /// <summary>Reads the journal and goes on with what is in it, before anything else is served.</summary>
     public override async Task StartAsync(CancellationToken cancel)
     {
+        tools.Dumps.Start();
         _ = tools.Journal.Prune(tools.Time.GetUtcNow());
         Directory.CreateDirectory(tools.Paths.Throttled);
         foreach (string cgroup in CgroupThrottle.RestoreAll(tools.Paths.Throttled))

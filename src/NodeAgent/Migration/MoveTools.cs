@@ -68,8 +68,8 @@ internal sealed record MoveTools(
     /// <summary>Key of a fill whose container nobody can name: no container's name begins like this.</summary>
     public static string UnknownContainer(Guid move) => $"?{move:N}";
 
-    /// <summary>Whether memory can be sent ahead: the kernel tracks it and the shim that keeps CRIU from it is installed.</summary>
-    public bool HasEngine => Memory.CanTrack && File.Exists(Paths.Shim);
+    /// <summary>How CRIU is kept from memory that has been sent ahead.</summary>
+    public required DumpLadder Dumps { get; init; }
 
     /// <summary>What can be put into CRIU.</summary>
     public CriuPreloads Preloads { get; init; } = CriuPreloads.None;
@@ -77,27 +77,5 @@ internal sealed record MoveTools(
     /// <summary>What runc and CRIU get as their environment.</summary>
     /// <param name="gate">the directory of the armed command, if CRIU is to hold there</param>
     /// <param name="owned">the list of memory that CRIU leaves alone, for a dump with the engine</param>
-    public IReadOnlyDictionary<string, string> RuncEnvironment(string? gate, string? owned = null)
-    {
-        Dictionary<string, string> environment = new() { ["HOME"] = Paths.CriuHome, ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin", ["LC_ALL"] = "C" };
-        List<string> preloads = [];
-        if (owned is not null)
-        {
-            preloads.Add(Paths.Shim);
-            environment["EVACUATOR_OWNED"] = owned;
-        }
-        if (gate is not null)
-        {
-            preloads.Add(Paths.Gate);
-            environment["EVACUATOR_GATE"] = gate;
-        }
-        if (Preloads.Quick)
-        {
-            preloads.Add(Paths.Quick);
-            environment["EVACUATOR_QUICK"] = "1";
-        }
-        if (preloads.Count > 0)
-            environment["LD_PRELOAD"] = string.Join(':', preloads);
-        return environment;
-    }
+    public IReadOnlyDictionary<string, string> RuncEnvironment(string? gate, string? owned = null) => CriuEnvironment.For(Paths, Preloads, gate, owned);
 }

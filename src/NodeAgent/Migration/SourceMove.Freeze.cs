@@ -11,14 +11,15 @@ namespace Evacuator.NodeAgent.Migration;
 /// <summary>What happens around the freeze: the dump is prepared while the container runs, and so is the code that the freeze needs.</summary>
 internal sealed partial class SourceMove
 {
-    private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, bool withShim, CancellationToken cancel)
+    private async Task<ArmedCommand> ArmDumpAsync(ContainerDescription container, DumpRung rung, CancellationToken cancel)
     {
         Directory.CreateDirectory(_tools.Paths.Images(Id));
         Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
+        IReadOnlyList<string> command = RuncCommands.Checkpoint(container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id), rung == DumpRung.LazyPages);
         return await ArmedCommand.ArmAsync(
             AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id),
-            RuncCommands.Checkpoint(container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id)),
-            _tools.RuncEnvironment(_tools.Preloads.Gate ? _tools.Paths.Armed(Id) : null, withShim ? _tools.Paths.Owned(Id) : null),
+            rung == DumpRung.LazyPages ? LazyPagesDump.Wrap(_tools.Paths.DumpListens(Id), command) : command,
+            _tools.RuncEnvironment(_tools.Preloads.Gate ? _tools.Paths.Armed(Id) : null, rung == DumpRung.Shim ? _tools.Paths.Owned(Id) : null),
             inside: _tools.Preloads.Gate, _tools.Time, cancel);
     }
 
@@ -48,7 +49,8 @@ internal sealed partial class SourceMove
         if (memory is not null)
         {
             freeze.Time("look", memory.LookFrozen);
-            if (_tools.Preloads.Gate)
+            // Only with the shim is there a list to wait for.
+            if (_tools.Preloads.Gate && Record.Dump == DumpRung.Shim)
             {
                 dumping = freeze.TimeAsync("dump", dump.GoAsync);
                 await _tools.Faults.ReachAsync("source.dumping");
@@ -67,7 +69,7 @@ internal sealed partial class SourceMove
             cancel.ThrowIfCancellationRequested();
         }
         dumping ??= freeze.TimeAsync("dump", dump.GoAsync);
-        await Task.WhenAll(dumping, memory is null ? Task.CompletedTask : freeze.TimeAsync("confirm", () => memory.ConfirmLastAsync(dumping, cancel)));
+        await Task.WhenAll(dumping, memory is null ? Task.CompletedTask : freeze.TimeAsync("confirm", () => memory.ConfirmLastAsync(dumping, _tools.Paths.Images(Id), cancel)));
         CommandResult result = await dumping;
         cancel.ThrowIfCancellationRequested();
         if (!result.Succeeded)

@@ -33,7 +33,9 @@ internal sealed partial class SourceMove
             ContainerDescription container = await DescribeAsync(undoable.Token);
             Advance(SourceInput.CopyBegins, record => record with { Description = JsonSerializer.Serialize(container, ApiJson.Options), Bundle = container.Bundle.TrimEnd('/') });
             await _tools.Faults.ReachAsync("source.copying");
-            if (!_tools.HasEngine)
+            DumpReport way = await _tools.Dumps.ChooseAsync(undoable.Token);
+            Update(record => record with { Dump = way.Rung, DumpReason = way.Reason });
+            if (way.Rung == DumpRung.Plain)
                 throw new MoveRefusedException([new Blocker(BlockerCode.FeatureMissing, "the memory engine is not available on this host, and a dump of the whole memory is no test: see \"evacuator status\"")]);
 
             Directory.CreateDirectory(_tools.Paths.Move(Id), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
@@ -45,7 +47,7 @@ internal sealed partial class SourceMove
             };
             if (tracker.Processes.FirstOrDefault(process => process.WhyUntracked is not null) is { } untracked)
                 throw new ContainerException(BlockerCode.None, $"its process {untracked.HostPid} cannot be tracked ({untracked.WhyUntracked}): it would move, with its memory sent while it stands still");
-            ArmedCommand dump = await ArmDumpAsync(container, withShim: true, undoable.Token);
+            ArmedCommand dump = await ArmDumpAsync(container, way.Rung, undoable.Token);
             for (int round = 1; round <= RehearsedRounds; round++)
             {
                 await ReadAsync(tracker.RoundAsync(undoable.Token));

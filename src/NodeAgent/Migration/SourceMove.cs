@@ -106,7 +106,8 @@ internal sealed partial class SourceMove : IDisposable
             await _tools.Faults.ReachAsync("source.copying");
 
             // 2. Offer.
-            OfferReply offer = await _peer.OfferAsync(new Offer(container, _tools.HasEngine, ProcessesOf(container).Count), undoable.Token);
+            DumpReport way = await _tools.Dumps.ChooseAsync(undoable.Token);
+            OfferReply offer = await _peer.OfferAsync(new Offer(container, way.Rung != DumpRung.Plain, ProcessesOf(container).Count), undoable.Token);
             if (!offer.Accepted)
                 throw new MoveRefusedException(offer.Blockers);
             if (offer.WhyNoEngine.Length > 0)
@@ -114,13 +115,15 @@ internal sealed partial class SourceMove : IDisposable
                 LogNoEngine(_log, Name, offer.WhyNoEngine);
                 Update(record => record with { Detail = $"all of its memory travels while it stands still: {offer.WhyNoEngine}" });
             }
+            DumpRung rung = offer.Engine ? way.Rung : DumpRung.Plain;
+            Update(record => record with { Dump = rung, DumpReason = rung == way.Rung ? way.Reason : offer.WhyNoEngine });
 
             // 3. Files and memory while it runs.
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
-            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy, _tools, _log, undoable.Token) : null;
+            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy, _tools, rung, _log, undoable.Token) : null;
             _endTracking = memory is null ? null : memory.DisposeAsync;
-            ArmedCommand dump = await ArmDumpAsync(container, memory is not null, undoable.Token);
+            ArmedCommand dump = await ArmDumpAsync(container, rung, undoable.Token);
             await RehearseAsync(container, undoable.Token);
             await _peer.ArmAsync(undoable.Token);
             // Two warm connections: the freeze has two requests side by side.

@@ -4,8 +4,10 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
 using Evacuator.Common.Hosting;
 using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Migration;
@@ -160,6 +162,7 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
             new FaultPoints($"{_root}/fault-point", TimeProvider.System), _time)
         {
             BootId = "now", RuncRoot = $"{_root}/state", Memory = MemoryFeatures.Probe(), MemoryStreams = 1, LeastSpeedPercent = 50, Systemd = new SystemdNotify(), Descriptors = new DescriptorStore(new SystemdNotify()),
+            Dumps = new DumpLadder(DumpRule.Plain, "", (_, _) => throw new InvalidOperationException("nothing is to be tried"), "", [], _time, NullLogger.Instance),
         };
         SslClientAuthenticationOptions tls = new() { TargetHost = "localhost", RemoteCertificateValidationCallback = (_, _, _, _) => true };
         return new SourceMove(record, tools, new PeerClient($"127.0.0.1:{port}", port, tls, request.MoveId, "t", "c1"), NullLogger.Instance);

@@ -29,7 +29,7 @@ internal static class ConvergencePolicy
             return new Decision(DecisionKind.AnotherRound, TimeSpan.MaxValue, 1, GiveUpReason.None, "nothing is copied yet");
         RoundStatistics last = history.Rounds[^1].Round;
         double throttle = history.Rounds[^1].Throttle;
-        FreezeShape shape = FreezeShape.From(last, ExpectedResidual(history), measured.BytesPerSecond);
+        FreezeShape shape = FreezeShape.From(last, ExpectedResidual(history), measured.BytesPerSecond) with { LazyDump = measured.LazyDump };
         TimeSpan predicted = measured.Model.Predict(shape);
         TimeSpan floor = measured.Model.Predict(shape with { ResidualBytes = 0 });
 

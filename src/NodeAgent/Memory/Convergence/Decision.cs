@@ -57,4 +57,5 @@ internal sealed record RoundHistory(IReadOnlyList<RoundResult> Rounds, TimeSpan 
 /// <summary>What is known at the moment of deciding.</summary>
 /// <param name="BytesPerSecond">What the wire takes for this container now.</param>
 /// <param name="Model">This host's experience.</param>
-internal sealed record Measurements(double BytesPerSecond, FreezeModel Model);
+/// <param name="LazyDump">CRIU dumps with --lazy-pages.</param>
+internal sealed record Measurements(double BytesPerSecond, FreezeModel Model, bool LazyDump = false);

@@ -8,7 +8,8 @@ namespace Evacuator.NodeAgent.Memory.Convergence;
 /// <param name="ResidualBytes">To be sent while frozen: written since the last round, and whole processes that are not tracked.</param>
 /// <param name="UntrackedBytes">To be written by CRIU while frozen.</param>
 /// <param name="BytesPerSecond">What the wire takes for this container.</param>
-internal sealed record FreezeShape(int Processes, int Threads, int Mappings, ulong TrackedBytes, ulong ResidualBytes, ulong UntrackedBytes, double BytesPerSecond)
+/// <param name="LazyDump">CRIU dumps with --lazy-pages.</param>
+internal sealed record FreezeShape(int Processes, int Threads, int Mappings, ulong TrackedBytes, ulong ResidualBytes, ulong UntrackedBytes, double BytesPerSecond, bool LazyDump = false)
 {
     /// <param name="residualBytes">What is expected to be dirty when the container freezes; the round's own finding is the best guess while it writes evenly.</param>
     public static FreezeShape From(RoundStatistics round, ulong residualBytes, double bytesPerSecond) =>

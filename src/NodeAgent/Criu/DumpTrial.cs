@@ -1,0 +1,190 @@
+using System.Buffers.Binary;
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Migration;
+using Evacuator.NodeAgent.Processes;
+
+namespace Evacuator.NodeAgent.Criu;
+
+/// <summary>How a trial ended.</summary>
+/// <param name="Problem">what did not work; empty if all did</param>
+internal sealed record TrialResult(string Problem, TimeSpan Took)
+{
+    public bool Works => Problem.Length == 0;
+}
+
+/// <summary>
+/// Dumps a small process of our own (native/dump-trial.c) as a container's is dumped, and looks at the images: what the engine owns must not be in them, all else must, byte for byte.
+/// Nothing about a CRIU is taken on trust that decides whether a container's memory arrives.
+/// </summary>
+/// <param name="environment">of CRIU, given the path of the list of owned memory, or null if the shim is not to be used</param>
+internal sealed class DumpTrial(AgentPaths paths, Func<string?, IReadOnlyDictionary<string, string>> environment, TimeProvider time)
+{
+    // The same numbers as in native/dump-trial.c.
+    private const int Pages = 64;
+    private const ulong First = 0x2000_0000_0000, Apart = 0x1000_0000, Pattern = 0x9E37_79B9_7F4A_7C15, PageSize = 4096;
+
+    /// <summary>A trial takes a fifth of a second; a host that is at its limits gets time.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    private static ulong Area(int number) => First + (ulong)number * Apart;
+
+    /// <summary>All of the first area, none of the second, the middle of the third.</summary>
+    private static (ulong Start, ulong End)[] Owned => [(Area(0), Area(0) + Pages * PageSize), (Area(2) + 16 * PageSize, Area(2) + 48 * PageSize)];
+
+    public async Task<TrialResult> RunAsync(DumpRung rung, CancellationToken cancel)
+    {
+        long start = time.GetTimestamp();
+        string directory = Path.Combine(paths.Runtime, "trial");
+        // Linked: the agent stops; and a limit.
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using CancellationTokenSource patience = new(Patience, time);
+        await using CancellationTokenRegistration late = patience.Token.Register(limit.Cancel);
+        string problem;
+        try
+        {
+            problem = await TryAsync(rung, directory, limit.Token) ?? "";
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            problem = $"a dump of a small process did not end within {Patience.TotalSeconds:0} s";
+        }
+        catch (Exception e) when (e is CommandException or IOException or UnauthorizedAccessException or InvalidDataException)
+        {
+            problem = e.Message;
+        }
+        return new TrialResult(problem, time.GetElapsedTime(start));
+    }
+
+    private async Task<string?> TryAsync(DumpRung rung, string directory, CancellationToken cancel)
+    {
+        if (!File.Exists(paths.TrialProgram))
+            return $"{paths.TrialProgram} is missing: reinstall the package";
+        if (rung == DumpRung.Shim && !File.Exists(paths.Shim))
+            return $"{paths.Shim} is missing: reinstall the package";
+        if (Directory.Exists(directory))
+            Directory.Delete(directory, recursive: true);
+        string images = Path.Combine(directory, "images");
+        Directory.CreateDirectory(images);
+        using Process target = StartTarget();
+        try
+        {
+            int pid = await FindAsync(target, cancel);
+            string owned = Path.Combine(directory, "owned");
+            await File.WriteAllBytesAsync(owned, OwnedList.Write([.. Owned.Select(range => (pid, range.Start, range.End))]), cancel);
+            List<string> criu =
+            [
+                "criu", "dump", "--tree", pid.ToString(CultureInfo.InvariantCulture), "--images-dir", images, "--work-dir", images, "--log-file", "dump.log", "-v1",
+                "--leave-running", "--manage-cgroups=ignore", .. rung == DumpRung.LazyPages ? LazyPagesDump.CriuOptions : [],
+            ];
+            IReadOnlyList<string> command = rung == DumpRung.LazyPages ? LazyPagesDump.Wrap(Path.Combine(directory, "listens"), criu) : criu;
+            CommandResult result = await Command.RunAsync(command[0], command.Skip(1), cancel, environment(rung == DumpRung.Shim ? owned : null));
+            if (!result.Succeeded)
+                return $"criu dump of a small process ended with {result.ExitCode}: {RuncCommands.ReasonIn(images, "dump.log")} {result.Tail(1)}".TrimEnd();
+            if (target.HasExited)
+                return "criu dump ended the process that it was to leave running";
+            return rung == DumpRung.Shim ? JudgeShim(images) : JudgeLazyPages(images);
+        }
+        finally
+        {
+            // unshare takes its child with it (--kill-child).
+            target.Kill(entireProcessTree: true);
+            await target.WaitForExitAsync(CancellationToken.None);
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private Process StartTarget()
+    {
+        try
+        {
+            return Process.Start(new ProcessStartInfo("unshare", ["--pid", "--fork", "--kill-child", "--", paths.TrialProgram]) { WorkingDirectory = "/" })!;
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new CommandException($"cannot start unshare: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The host's number of the process in the new namespace, once its memory is written.</summary>
+    private async Task<int> FindAsync(Process parent, CancellationToken cancel)
+    {
+        while (true)
+        {
+            string children = Text($"/proc/{parent.Id}/task/{parent.Id}/children");
+            if (int.TryParse(children.AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int pid) && Text($"/proc/{pid}/comm").Trim() == "ready")
+                return pid;
+            if (parent.HasExited)
+                throw new CommandException($"the process to be dumped did not start (unshare or {paths.TrialProgram} ended with {parent.ExitCode})");
+            await Task.Delay(TimeSpan.FromMilliseconds(2), time, cancel);
+        }
+
+        static string Text(string path) => System.Text.Encoding.ASCII.GetString(Memory.ProcFiles.Read(path));
+    }
+
+    /// <returns>what is wrong; null if nothing is</returns>
+    internal static string? JudgeShim(string images)
+    {
+        (PagemapImage image, byte[] content) = Read(images);
+        ulong offset = 0;
+        HashSet<ulong> found = [];
+        foreach (PagemapEntry entry in image.Entries)
+        {
+            for (ulong page = entry.Address; page < entry.End; page += PageSize)
+            {
+                if (!IsOurs(page))
+                    continue;
+                if (Owned.Any(range => page >= range.Start && page < range.End))
+                    return "criu-shim.so does not keep this CRIU from memory that it must not read";
+                if ((entry.Flags & PagemapEntry.Present) != 0 && IsIntact(page, content, offset + (page - entry.Address)))
+                    found.Add(page);
+            }
+            if ((entry.Flags & PagemapEntry.Present) != 0)
+                offset += entry.Pages * PageSize;
+        }
+        int expected = 3 * Pages - (int)Owned.Aggregate(0UL, (sum, range) => sum + (range.End - range.Start) / PageSize);
+        return found.Count == expected ? null : $"with criu-shim.so this CRIU saves {found.Count} of {expected} pages that it has to save";
+    }
+
+    /// <inheritdoc cref="JudgeShim"/>
+    internal static string? JudgeLazyPages(string images)
+    {
+        (PagemapImage image, _) = Read(images);
+        int left = 0;
+        foreach (PagemapEntry entry in image.Entries)
+            for (ulong page = entry.Address; page < entry.End; page += PageSize)
+            {
+                if (!IsOurs(page))
+                    continue;
+                if ((entry.Flags & (PagemapEntry.Lazy | PagemapEntry.Present)) != PagemapEntry.Lazy)
+                    return "with --lazy-pages this CRIU writes memory that it was to leave out";
+                left++;
+            }
+        return left == 3 * Pages ? null : $"with --lazy-pages this CRIU names {left} of {3 * Pages} pages that are there";
+    }
+
+    private static (PagemapImage Image, byte[] Content) Read(string images)
+    {
+        string pagemap = Path.Combine(images, "pagemap-1.img");
+        // The number in it is of the image and not of the process; there is one process.
+        string[] pages = Directory.GetFiles(images, "pages-*.img");
+        if (!File.Exists(pagemap) || pages.Length > 1)
+            throw new InvalidDataException($"criu dump of a small process left {pages.Length} images of pages, and {(File.Exists(pagemap) ? "a" : "no")} pagemap of it");
+        return (PagemapImage.Read(File.ReadAllBytes(pagemap)), pages.Length == 0 ? [] : File.ReadAllBytes(pages[0]));
+    }
+
+    private static bool IsOurs(ulong page) => page >= First && page < First + 3 * Apart;
+
+    private static bool IsIntact(ulong page, byte[] content, ulong offset)
+    {
+        if (offset + PageSize > (ulong)content.Length)
+            return false;
+        ReadOnlySpan<byte> bytes = content.AsSpan((int)offset, (int)PageSize);
+        for (int at = 0; at < (int)PageSize; at += sizeof(ulong))
+            if (BinaryPrimitives.ReadUInt64LittleEndian(bytes[at..]) != unchecked((page + (ulong)at) * Pattern))
+                return false;
+        return true;
+    }
+}
