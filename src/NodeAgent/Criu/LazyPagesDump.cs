@@ -18,17 +18,27 @@ internal static class LazyPagesDump
     /// <summary>The dump writes a byte there when it listens.</summary>
     public const string StatusDescriptor = "8";
 
-    // head ends without a byte when the dump ends without having listened, and then nobody answers socat. It is not to get what is preloaded into CRIU.
-    private const string Script =
+    // What is preloaded into CRIU is not for the tools around it: criu-quick.so takes itself out of the environment of whatever is executed by a search of PATH.
+    private const string Outside =
+        """
+        preload=$LD_PRELOAD; unset LD_PRELOAD
+        exec unshare --net /bin/sh -c "$1" sh "$preload" "$2" "$@"
+        """;
+
+    // head ends without a byte when the dump ends without having listened, and then nobody answers socat.
+    private const string Inside =
         """
         ip link set lo up || exit 122
-        rm -f "$1" && mkfifo -m 600 "$1" || exit 122
-        ( unset LD_PRELOAD; head -c 1 < "$1" > /dev/null; exec socat -u /dev/null TCP4:127.0.0.1:
+        rm -f "$2" && mkfifo -m 600 "$2" || exit 122
+        ( head -c 1 < "$2" > /dev/null; exec socat -u /dev/null TCP4:127.0.0.1:
         """ + Port + """
          ) > /dev/null 2>&1 &
-        fifo=$1; shift
+        export LD_PRELOAD="$1"
+        fifo=$2
+        shift 4
         "$@" 8> "$fifo"
         status=$?
+        unset LD_PRELOAD
         wait
         exit $status
         """;
@@ -39,7 +49,7 @@ internal static class LazyPagesDump
 
     /// <param name="fifo">path in a directory of the dump's own</param>
     /// <param name="command">runc or criu, with the options above</param>
-    public static IReadOnlyList<string> Wrap(string fifo, IReadOnlyList<string> command) => ["unshare", "--net", "/bin/sh", "-c", Script, "sh", fifo, .. command];
+    public static IReadOnlyList<string> Wrap(string fifo, IReadOnlyList<string> command) => ["/bin/sh", "-c", Outside, "sh", Inside, fifo, .. command];
 
     /// <summary>What became of one process's memory in such a dump.</summary>
     /// <param name="Image">the same image without what is not in it: as a dump with the shim leaves it</param>
