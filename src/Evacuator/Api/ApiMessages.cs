@@ -134,6 +134,9 @@ internal sealed record NodeStatus
     /// <summary>Containers here that belong to other nodes.</summary>
     public IReadOnlyList<GuestStatus> Guests { get; init; } = [];
 
+    /// <summary>Room held here for containers on their way.</summary>
+    public IReadOnlyList<HeldRoom> Reservations { get; init; } = [];
+
     /// <summary>The homecoming that is under way, or the last one; null if there was none.</summary>
     public Homecoming.HomecomingState? Homecoming { get; init; }
 
@@ -163,6 +166,10 @@ internal sealed record NodeStatus
 /// <summary>A container now, with what keeps it from moving.</summary>
 internal sealed record ContainerStatus(
     string Name, string State, long MemoryBytes, int Processes, IReadOnlyList<string> Addresses, IReadOnlyList<Blocker> Blockers);
+
+/// <summary>Room held for a container on its way here.</summary>
+/// <param name="Since">the last news of it; without any for two minutes (ten, once it is complete) the room is free again</param>
+internal sealed record HeldRoom(string Container, string From, long MemoryBytes, DestinationPhase Phase, DateTimeOffset Since);
 
 /// <param name="Home">the node it belongs to</param>
 /// <param name="From">the node that sent it here</param>

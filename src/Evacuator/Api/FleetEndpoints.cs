@@ -2,6 +2,8 @@ using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Common.Hosting;
+using Evacuator.Fleet;
+using Evacuator.Fleet.Etcd;
 using Evacuator.Fleet.Locks;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -14,8 +16,8 @@ internal static class FleetEndpoints
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet(ApiRoutes.Fleet, async (IFleetLock fleetLock, EvacuatorOptions options, CancellationToken token) =>
-            Results.Json(new FleetReply(await fleetLock.LookAsync(token).ConfigureAwait(false), FleetLimits.Of(options)), ApiJson.Options));
+        routes.MapGet(ApiRoutes.Fleet, async (IFleetLock fleetLock, IFleetRegister register, EvacuatorOptions options, CancellationToken token) =>
+            Results.Json(new FleetReply(await fleetLock.LookAsync(token).ConfigureAwait(false), FleetLimits.Of(options), await register.ReservationsAsync(token).ConfigureAwait(false)), ApiJson.Options));
         routes.MapDelete(ApiRoutes.Fleet + "/slots/{node}", UnlockAsync);
     }
 
@@ -29,4 +31,5 @@ internal static class FleetEndpoints
 }
 
 /// <param name="Limits">as configured on this node</param>
-internal sealed record FleetReply(FleetLockView Lock, FleetLimits Limits);
+/// <param name="Reservations">room held for containers on their way, in the whole fleet; empty without a store: each node shows its own in its status</param>
+internal sealed record FleetReply(FleetLockView Lock, FleetLimits Limits, IReadOnlyList<ReservationRecord> Reservations);

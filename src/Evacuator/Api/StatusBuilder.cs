@@ -22,6 +22,7 @@ internal sealed class StatusBuilder(
         AgentView view = await watch.LookAsync(token).ConfigureAwait(false);
         IReadOnlyList<ContainerReport> containers = [];
         IReadOnlyList<PresentGuest> present = [];
+        IReadOnlyList<HeldRoom> held = [];
         List<string> notices = [.. journal.Notices, .. told.Problems()];
         IReadOnlyList<string> obstacles = view.Host is null ? [] : await agent.GetObstaclesAsync(token).ConfigureAwait(false);
         if (view.Host is not null)
@@ -30,6 +31,9 @@ internal sealed class StatusBuilder(
             {
                 containers = await agent.GetContainersAsync(token).ConfigureAwait(false);
                 present = await guests.PresentAsync(token).ConfigureAwait(false);
+                held = [.. (await agent.GetInboundAsync(token).ConfigureAwait(false))
+                    .Where(inbound => inbound.Phase is DestinationPhase.Announced or DestinationPhase.Receiving or DestinationPhase.Ready or DestinationPhase.Resuming)
+                    .Select(inbound => new HeldRoom(inbound.Container, inbound.Source, inbound.MemoryBytes, inbound.Phase, inbound.Updated))];
             }
             catch (AgentException e)
             {
@@ -42,6 +46,7 @@ internal sealed class StatusBuilder(
             notices.Add($"the hardware says that this node has to be emptied ({signals.Why}), and a person has to decide: {asks}. \"evacuator start --reason …\" empties it");
         if (services.Lock.Problem is { } problem)
             notices.Add($"the fleet's store: {problem}");
+        notices.AddRange(services.Register.Duplicates);
         EvacuationReport? last = evacuations.LastOwn();
         bool active = last is not null && !last.State.IsEnd();
         return new NodeStatus
@@ -56,6 +61,7 @@ internal sealed class StatusBuilder(
             Containers = [.. containers.OrderBy(container => container.Name, StringComparer.Ordinal).Select(Describe)],
             Reopens = soak.Waiting,
             Guests = [.. present.Select(guest => new GuestStatus(guest.Container.Name, guest.Home, guest.From, guest.Since))],
+            Reservations = held,
             Homecoming = homecomings.Last(),
             Obstacles = obstacles,
             Evacuation = active ? last : null,
@@ -74,7 +80,8 @@ internal sealed class StatusBuilder(
     {
         IReadOnlyList<ContainerReport> containers = await agent.GetContainersAsync(token).ConfigureAwait(false);
         IReadOnlyList<PeerView> views = await peers.SurveyAsync(token).ConfigureAwait(false);
-        Plan plan = Planner.Make(containers, views, await services.PlacementAsync(token).ConfigureAwait(false));
+        FleetClaims claims = await services.Register.LookAsync([.. containers.Select(container => container.Name)], token).ConfigureAwait(false);
+        Plan plan = Planner.Make(claims.Mark(containers), claims.Reduce(views), await services.PlacementAsync(token).ConfigureAwait(false));
         IReadOnlyList<Experience> past = ExperienceReader.Read(journal, containers.Select(container => container.Name));
         plan = plan with
         {

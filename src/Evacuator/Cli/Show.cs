@@ -54,6 +54,8 @@ internal static class Show
 
         foreach (GuestStatus guest in status.Guests)
             output.WriteLine($"  {guest.Name} belongs to {guest.Home}, here since {Time(guest.Since)} from {guest.From}");
+        foreach (HeldRoom room in status.Reservations)
+            output.WriteLine($"  {Bytes.Text(room.MemoryBytes)} are held for {room.Container} from {room.From}: {Words.Of(room.Phase)}, last news {Time(room.Since)}");
         if (status.Homecoming is { } homecoming && !homecoming.Phase.IsEnd())
         {
             output.WriteLine();

@@ -1,5 +1,7 @@
 using Evacuator.Api;
+using Evacuator.Fleet.Etcd;
 using Evacuator.Fleet.Locks;
+using Evacuator.Placement;
 
 namespace Evacuator.Cli;
 
@@ -37,6 +39,8 @@ internal static class ShowFleet
             output.WriteLine($"  waits: {ask.Node} since {Show.Time(ask.Since)}{(ask.Urgency > 0 ? ", failing hardware" : "")}");
         if (view.Picture.Asks.Count > MostAsks)
             output.WriteLine($"  and {view.Picture.Asks.Count - MostAsks} more wait");
+        foreach (ReservationRecord room in reply.Reservations.OrderBy(room => room.Destination, StringComparer.Ordinal))
+            output.WriteLine($"  held: {Bytes.Text(room.Memory)} at {room.Destination} for {room.Container} from {room.Source}, since {Show.Time(room.Since)}");
     }
 
     private static string Limits(FleetLimits limits)

@@ -1,5 +1,6 @@
 using Evacuator.Agent;
 using Evacuator.Common.AgentApi;
+using Evacuator.Fleet;
 using Evacuator.Journal;
 using Evacuator.Placement;
 using Evacuator.Power;
@@ -124,7 +125,8 @@ internal sealed partial class EvacuationRun
         HashSet<string> planned = [.. snapshot.Moves.Select(move => move.Name)];
         IReadOnlyList<PeerView> peers = await _services.Peers.SurveyAsync(token).ConfigureAwait(false);
         PlacementPolicy policy = await _services.PlacementAsync(token).ConfigureAwait(false) with { Failing = snapshot.State.Trigger.Fault };
-        Plan plan = Planner.Make(containers.Where(container => !planned.Contains(container.Name)), peers, policy);
+        FleetClaims claims = await _services.Register.LookAsync([.. containers.Select(container => container.Name)], token).ConfigureAwait(false);
+        Plan plan = Planner.Make(claims.Mark(containers.Where(container => !planned.Contains(container.Name))), claims.Reduce(peers), policy);
 
         // Later passes are for containers that appeared meanwhile: the others have left already, and whole is no longer to be had.
         bool refused = snapshot.State.Passes == 0 && plan.Missing is not null && !PartialIsFine(snapshot.State.Trigger);
@@ -162,6 +164,7 @@ internal sealed partial class EvacuationRun
         }
 
         Advance(new EvacuationInput.PlanMade(plan.ExcludedPeers), moves);
+        _services.Register.Ring();
     }
 
     /// <summary>A person may want all or nothing; hardware that fails by itself is better left by some than by none.</summary>

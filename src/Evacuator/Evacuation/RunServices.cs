@@ -12,7 +12,7 @@ namespace Evacuator.Evacuation;
 
 /// <summary>What a run works with.</summary>
 internal sealed record RunServices(
-    EvacuatorOptions Options, AgentClient Agent, PeerDirectory Peers, Admission Admission, PowerHandover Power, GuestBook Guests, DepartureBoard Departures, RehearsalBoard Rehearsals, IFleetLock Lock, BootId BootId, BrainTimings Timings,
+    EvacuatorOptions Options, AgentClient Agent, PeerDirectory Peers, Admission Admission, PowerHandover Power, GuestBook Guests, DepartureBoard Departures, RehearsalBoard Rehearsals, IFleetLock Lock, IFleetRegister Register, BootId BootId, BrainTimings Timings,
     TimeProvider Time, ILoggerFactory Logs)
 {
     /// <summary>What placement depends on, as of now. A silent agent costs the comparison of processors and kernels, which the destination cannot make either.</summary>

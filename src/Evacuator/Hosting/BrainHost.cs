@@ -116,6 +116,7 @@ internal static class BrainHost
         if (setup.EtcdTls is not { } tls)
         {
             services.AddSingleton<IFleetLock, StaticFleetLock>();
+            services.AddSingleton<IFleetRegister, NoFleetRegister>();
             return;
         }
 
@@ -126,7 +127,10 @@ internal static class BrainHost
             provider.GetRequiredService<EtcdClient>(), provider.GetRequiredService<EtcdSession>(), new EtcdKeys(fleet.EtcdPrefix), setup.Options.Node.Name,
             () => [setup.Options.Node.Name, .. provider.GetRequiredService<PeerDirectory>().Names]));
         services.AddSingleton<IFleetLock, EtcdFleetLock>();
+        services.AddSingleton<EtcdRegister>();
+        services.AddSingleton<IFleetRegister>(provider => provider.GetRequiredService<EtcdRegister>());
         AddLoop<EtcdMembership>(services);
+        AddLoop<EtcdRegisterLoop>(services);
     }
 
     /// <summary>A loop that others can ask as well.</summary>

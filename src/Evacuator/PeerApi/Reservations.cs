@@ -15,7 +15,7 @@ namespace Evacuator.PeerApi;
 /// Containers that other nodes want to send here. The agent checks and reserves; this only makes the one-time token and remembers it for a while, so that a
 /// repeated request gets the same answer.
 /// </summary>
-internal sealed class Reservations(AgentClient agent, EvacuationService evacuations, Admission admission, GuestBook guests, BrainTimings timings, TimeProvider time)
+internal sealed class Reservations(AgentClient agent, EvacuationService evacuations, Admission admission, GuestBook guests, IFleetRegister register, BrainTimings timings, TimeProvider time)
 {
     private const int TokenBytes = 32;
 
@@ -52,6 +52,7 @@ internal sealed class Reservations(AgentClient agent, EvacuationService evacuati
                 return new ReservationReply(false, null, reply.Blockers);
             guests.Announced(request.Container.Name, NodeName.IsValid(request.Home ?? "") ? request.Home! : node, node, request.MoveId);
             _open[(node, request.MoveId)] = new Entry(secret, request.Container.Name, new Patience(timings.ReservationLease, time));
+            register.Ring();
             return new ReservationReply(true, secret, []);
         }
         catch (AgentException e)

@@ -14,7 +14,8 @@ namespace Evacuator.Fleet.Etcd;
 /// PREFIX/asks/U-SINCE-NODE       it waits for a slot, the most urgent first in the order of keys; hangs on the node's lease
 /// PREFIX/reservations/NODE/MOVE  room held at that node; hangs on its lease
 /// PREFIX/plans/NODE              what that node is about to send where; hangs on its lease
-/// PREFIX/containers/NAME         the node that it runs on; stays
+/// PREFIX/containers/NAME         the node that it runs on; stays until the container is gone
+/// PREFIX/owned/NODE/NAME         the same, to be found by node
 /// </code>
 /// </remarks>
 internal sealed class EtcdKeys(string prefix)
@@ -35,6 +36,11 @@ internal sealed class EtcdKeys(string prefix)
 
     public byte[] Guard { get; } = Bytes($"{prefix}/guard");
 
+    /// <summary>What that node runs.</summary>
+    public string Owned(string node) => $"{prefix}/owned/{node}/";
+
+    public byte[] Owned(string node, string container) => Bytes(Owned(node) + Uri.EscapeDataString(container));
+
     public byte[] Host(string node) => Bytes(Hosts + node);
 
     public byte[] IsAlive(string node) => Bytes(Alive + node);
@@ -50,8 +56,6 @@ internal sealed class EtcdKeys(string prefix)
 
     /// <summary>Runc permits few characters in a name; any other is escaped, so that no name reaches outside of its key.</summary>
     public byte[] Container(string name) => Bytes(Containers + Uri.EscapeDataString(name));
-
-    public string ContainerName(EtcdPair pair) => Uri.UnescapeDataString(Encoding.UTF8.GetString(pair.Key)[Containers.Length..]);
 
     /// <summary>The last part of a key.</summary>
     public static string NameOf(EtcdPair pair)

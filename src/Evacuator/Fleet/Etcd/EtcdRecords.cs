@@ -17,7 +17,7 @@ internal sealed record HostRecord(string Node, string Address, string Zone, stri
 internal sealed record AliveRecord(string Node, string Version, int Protocol, string? Closed, string? Degraded, long MemoryAvailable, int Containers, DateTimeOffset Since);
 
 /// <summary>Room that is held at a node for a container on its way.</summary>
-internal sealed record ReservationRecord(Guid MoveId, string Container, string Source, string Destination, long Memory, long Disk, string Phase, DateTimeOffset Since);
+internal sealed record ReservationRecord(Guid MoveId, string Container, string Source, string Destination, long Memory, DateTimeOffset Since);
 
 /// <summary>What a node is about to send: not reserved so far.</summary>
 internal sealed record PlanRecord(string Source, Guid EvacuationId, IReadOnlyList<PlanShare> Shares);
