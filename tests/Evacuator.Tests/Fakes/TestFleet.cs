@@ -119,7 +119,8 @@ internal sealed class TestNode
         EtcdPoll = TimeSpan.FromMilliseconds(100),
         // The shortest that etcd grants.
         EtcdLease = TimeSpan.FromSeconds(2),
-        EtcdLimit = TimeSpan.FromSeconds(1),
+        // On a crowded machine etcd itself takes a second at times.
+        EtcdLimit = TimeSpan.FromSeconds(10),
     };
 
     private readonly FakeRack _rack;

@@ -215,7 +215,7 @@ public sealed class EtcdFleetLockTests
                 Fleet = OptionsOf(etcd) with { MaxEmptied = limit, MaxEmptiedPerZone = perZone },
                 Signals = new SignalOptions { FleetSharePercent = 100 },
             };
-            BrainTimings timings = new() { LockPoll = TimeSpan.FromMilliseconds(20), EtcdLimit = TimeSpan.FromMilliseconds(500), EtcdLease = TimeSpan.FromSeconds(20) };
+            BrainTimings timings = new() { LockPoll = TimeSpan.FromMilliseconds(20), EtcdLimit = TimeSpan.FromSeconds(2), EtcdLease = TimeSpan.FromSeconds(20) };
             _tls = TlsOf(etcd);
             EtcdClient client = new([etcd.Endpoint], wrap?.Invoke(_tls.Handler()) ?? _tls.Handler(), timings.EtcdLimit, TimeProvider.System);
             _fleet = new EtcdFleet(client, new EtcdSession(client, timings.EtcdLease, TimeProvider.System), new EtcdKeys("/test"), name, () => [name]);

@@ -158,7 +158,7 @@ public sealed class EtcdLockFlowTests
     [EtcdFact]
     public async Task EtcdThatStalls_HoldsNothingUpLongerThanItsLimit_AndTheLimitHolds()
     {
-        await using TestFleet fleet = await StartAsync();
+        await using TestFleet fleet = await StartAsync(limit: TimeSpan.FromSeconds(1));
         fleet["node1"].Agent.Containers["c1"] = FakeRack.Container("c1");
         fleet["node1"].Agent.Hold = _ => true;
         StartReply first = await fleet["node1"].EvacuateAsync();
@@ -205,8 +205,10 @@ public sealed class EtcdLockFlowTests
         Assert.Equal("127.0.0.3", fleet["node1"].Service<Evacuator.Fleet.PeerDirectory>().Find("node3")!.Peer.Address);
     }
 
-    private static Task<TestFleet> StartAsync(int nodes = 3) =>
-        TestFleet.StartAsync(nodes, options: same => same with { Fleet = same.Fleet with { MaxEmptied = 1 }, Signals = new SignalOptions { FleetSharePercent = 50 } }, withEtcd: true);
+    private static Task<TestFleet> StartAsync(int nodes = 3, TimeSpan? limit = null) =>
+        TestFleet.StartAsync(
+            nodes, options: same => same with { Fleet = same.Fleet with { MaxEmptied = 1 }, Signals = new SignalOptions { FleetSharePercent = 50 } },
+            timings: same => same with { EtcdLimit = limit ?? same.EtcdLimit }, withEtcd: true);
 
     private static Task<FleetLockView> LookAsync(TestNode node) => node.Service<IFleetLock>().LookAsync(default);
 
