@@ -85,7 +85,15 @@ public sealed class SystemdNotify : IDisposable
         try
         {
             Interop.PollEntry entry = new() { Descriptor = (int)pipe.SafePipeHandle.DangerousGetHandle() };
-            return Interop.Poll(&entry, 1, (int)patience.TotalMilliseconds) == 1;
+            long begun = TimeProvider.System.GetTimestamp();
+            while (true)
+            {
+                int left = (int)Math.Max(0, (patience - TimeProvider.System.GetElapsedTime(begun)).TotalMilliseconds);
+                int ready = Interop.Poll(&entry, 1, left);
+                // The runtime stops its threads by signals, and poll is not begun again by itself after one.
+                if (ready >= 0 || Marshal.GetLastPInvokeError() != Interop.EINTR)
+                    return ready == 1;
+            }
         }
         finally
         {
@@ -136,7 +144,11 @@ public sealed class SystemdNotify : IDisposable
             {
                 Interop.IoVector vector = new() { Base = start, Length = (nuint)text.Length };
                 Interop.MessageHeader header = new() { Vectors = &vector, VectorCount = 1, Control = &control, ControlLength = (nuint)sizeof(Interop.DescriptorMessage) };
-                return Interop.SendMessage(_socket.SafeHandle, &header, Interop.MSG_NOSIGNAL) == text.Length;
+                long sent;
+                do
+                    sent = (long)Interop.SendMessage(_socket.SafeHandle, &header, Interop.MSG_NOSIGNAL);
+                while (sent < 0 && Marshal.GetLastPInvokeError() == Interop.EINTR);
+                return sent == text.Length;
             }
         }
         finally

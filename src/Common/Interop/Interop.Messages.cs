@@ -8,6 +8,7 @@ internal static unsafe partial class Interop
     internal const int SCM_RIGHTS = 1;
     internal const int SO_PEERCRED = 17;
     internal const int MSG_NOSIGNAL = 0x4000;
+    internal const int EINTR = 4;
 
     /// <summary>sys/socket.h struct iovec.</summary>
     internal struct IoVector

@@ -60,6 +60,9 @@ internal sealed record BrainTimings
     /// <summary>Before a hook that failed is tried again; four times as long each time.</summary>
     public TimeSpan NoticeRetry { get; init; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>Between looks at whether the copy of a journal that is in memory is out of date.</summary>
+    public TimeSpan CopyPoll { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Between looks at the maintenance windows.</summary>
     public TimeSpan WindowPoll { get; init; } = TimeSpan.FromSeconds(5);
 

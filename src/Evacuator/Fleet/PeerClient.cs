@@ -108,6 +108,22 @@ internal sealed class PeerClient : IDisposable
     public Task InviteHomeAsync(HomecomingInvitation invitation, CancellationToken token) =>
         CallAsync<object>(HttpMethod.Post, PeerRoutes.Homecomings, invitation, TimeSpan.FromSeconds(20), token);
 
+    public Task KeepJournalCopyAsync(Journal.JournalCopy copy, CancellationToken token) =>
+        CallAsync<object>(HttpMethod.Put, PeerRoutes.JournalCopy, copy, TimeSpan.FromSeconds(20), token);
+
+    /// <summary>Null if the peer has none.</summary>
+    public async Task<Journal.JournalCopy?> GetJournalCopyAsync(CancellationToken token)
+    {
+        try
+        {
+            return await CallAsync<Journal.JournalCopy>(HttpMethod.Get, PeerRoutes.JournalCopy, null, _answer, token).ConfigureAwait(false);
+        }
+        catch (PeerException e) when (e.Status == HttpStatusCode.NotFound)
+        {
+            return null;
+        }
+    }
+
     public void Dispose() => _http.Dispose();
 
     private async Task<DepartureReport?> FindDepartureAsync(HttpMethod method, Guid id, CancellationToken token)

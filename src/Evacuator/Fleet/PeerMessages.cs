@@ -22,6 +22,8 @@ namespace Evacuator.Fleet;
 /// DELETE /v1/departures/{id}          → 200 DepartureReport: stops where it can; 404 if unknown
 /// POST   /v1/lock                     LockRequest → 200 LockReply: who else is being emptied; notes that the caller asks or is
 /// DELETE /v1/lock/{evacuationId}      → 204
+/// PUT    /v1/journal-copy             JournalCopy → 204: the caller's disk cannot be written, its journal is kept here
+/// GET    /v1/journal-copy             JournalCopy, the caller's own; 404 if there is none
 /// POST   /v1/homecomings              HomecomingInvitation → 204: this node brings these home now; 409 if it cannot
 /// </code>
 /// </remarks>
@@ -36,6 +38,7 @@ internal static class PeerRoutes
     public const string Departures = "/v1/departures";
     public const string Homecomings = "/v1/homecomings";
     public const string Lock = "/v1/lock";
+    public const string JournalCopy = "/v1/journal-copy";
 }
 
 /// <summary>What a node says about itself to a node that looks for room.</summary>

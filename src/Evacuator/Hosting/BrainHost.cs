@@ -106,6 +106,7 @@ internal static class BrainHost
         AddLoop<SoakWatch>(services);
         AddLoop<NoticeService>(services);
         AddLoop<WindowService>(services);
+        AddLoop<JournalCopies>(services);
         AddLoop<FleetLockKeeper>(services);
         services.AddSingleton<IProgressCheck>(provider => provider.GetRequiredService<EvacuationService>());
     }

@@ -2,6 +2,7 @@ using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Common.Hosting;
 using Evacuator.Evacuation;
+using Evacuator.Fleet;
 using Evacuator.Fleet.Etcd;
 using Evacuator.Health;
 using Evacuator.Journal;
@@ -20,12 +21,32 @@ internal static class ServeHandler
         if (Load(configurationFile, out List<ConfigurationMistake> mistakes) is not { } setup)
             return StartupFailure.Report("evacuator", mistakes);
 
-        // 2. The service.
+        // 2. What a peer has kept of the journal, if the disk has nothing.
         using FleetTls tls = setup.Tls;
         using JournalStore journal = setup.Journal;
         using EtcdTls? etcd = setup.EtcdTls;
+        await TakeBackAsync(setup).ConfigureAwait(false);
+
+        // 3. The service.
         WebApplication app = BrainHost.Build(setup);
         return await app.RunServiceAsync($"{setup.Options.Node.Name}, {setup.Peers.Count - 1} peers").ConfigureAwait(false);
+    }
+
+    /// <summary>Bounded by the time limit of the calls, all at once: a node that is new to the fleet has no copy anywhere, and a peer that is away costs its limit once.</summary>
+    internal static async Task TakeBackAsync(BrainSetup setup)
+    {
+        PeerClient[] peers = [.. setup.Peers.Where(peer => peer.Name != setup.Options.Node.Name)
+            .Select(peer => new PeerClient(peer, setup.Options.Fleet.BrainPort, setup.Tls.HttpHandlerFor(peer.Name), setup.Timings.PeerAnswer))];
+        try
+        {
+            if (await JournalCopies.TakeBackAsync(setup.Journal, peers, CancellationToken.None).ConfigureAwait(false) is { } holder)
+                setup.Journal.Tell($"the journal was empty and is taken back from the copy at {holder}");
+        }
+        finally
+        {
+            foreach (PeerClient peer in peers)
+                peer.Dispose();
+        }
     }
 
     /// <summary>Null if anything is wrong; then everything that is wrong is in <paramref name="mistakes"/>.</summary>

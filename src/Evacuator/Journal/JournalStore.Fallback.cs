@@ -22,7 +22,15 @@ internal sealed partial class JournalStore
         return true;
     });
 
-    public void Note(string notice) => _notices = [.. _notices, notice];
+    /// <summary>It is in memory, for this reason.</summary>
+    public void Note(string notice)
+    {
+        IsFallback = true;
+        Tell(notice);
+    }
+
+    /// <summary>Something else that a person has to know about it.</summary>
+    public void Tell(string notice) => _notices = [.. _notices, notice];
 
     private T Written<T>(Func<T> write)
     {

@@ -88,7 +88,10 @@ internal sealed partial class JournalStore : IDisposable
     internal Action<bool>? FaultPoint { get; set; }
 
     /// <summary>Whether it is in memory because the disk could not be written.</summary>
-    public bool IsFallback => _notices.Count > 0;
+    public bool IsFallback { get; private set; }
+
+    /// <summary>Whether it has just been made: nothing of an earlier life is in it.</summary>
+    public bool IsNew => Fact("opened") == "1";
 
     /// <summary>What a person has to know about the journal; empty when all is well.</summary>
     public IReadOnlyList<string> Notices => _notices;

@@ -7,6 +7,7 @@ using Evacuator.Fleet;
 using Evacuator.Fleet.Locks;
 using Evacuator.Health;
 using Evacuator.Hosting;
+using Evacuator.Journal;
 using Evacuator.Placement;
 using Evacuator.Power;
 using Evacuator.Windows;
@@ -30,6 +31,13 @@ internal static class PeerEndpoints
         routes.MapGet(PeerRoutes.Witness + "/{evacuationId:guid}", WitnessStatus);
         routes.MapDelete(PeerRoutes.Witness + "/{evacuationId:guid}", WithdrawWitness);
         HomecomingPeerEndpoints.Map(routes);
+        routes.MapPut(PeerRoutes.JournalCopy, (HttpContext context, JournalCopy copy, JournalCopies copies) =>
+        {
+            copies.Keep(Caller(context), copy);
+            return Results.NoContent();
+        });
+        routes.MapGet(PeerRoutes.JournalCopy, (HttpContext context, JournalCopies copies) =>
+            copies.Find(Caller(context)) is { } copy ? Json(copy) : Error(StatusCodes.Status404NotFound, $"no copy of the journal of {Caller(context)} is here"));
         routes.MapPost(PeerRoutes.Lock, (HttpContext context, LockRequest request, FleetLockBook book) => Json(book.Note(Caller(context), request)));
         routes.MapDelete(PeerRoutes.Lock + "/{evacuationId:guid}", (HttpContext context, Guid evacuationId, FleetLockBook book) =>
         {

@@ -55,6 +55,40 @@ public sealed class MisfortuneTests
         await node.StopAsync();
     }
 
+    /// <summary>A file where the folder should be: nothing can be written there, and after the reboot memory is empty, too.</summary>
+    [Fact]
+    public async Task Disk_CannotBeWritten_APeerHasTheJournalAndTheRebootedNodeTakesItBack()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync();
+        TestNode node = fleet["node1"];
+        await node.StopAsync();
+        Directory.Delete(node.StateDirectory, recursive: true);
+        node.StateDirectory = Path.Combine(node.StateDirectory + ".broken", "state");
+        Directory.CreateDirectory(Path.GetDirectoryName(node.StateDirectory)!);
+        File.WriteAllText(node.StateDirectory, "");
+        node.TakesBackItsJournal = true;
+        await node.StartAsync();
+        Assert.True(node.Journal!.IsFallback);
+        node.Agent.Containers["c1"] = FakeRack.Container("c1");
+        node.Agent.Containers["c2"] = FakeRack.Container("c2");
+        EvacuationReport report = await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+        Assert.Equal(EvacuationPhase.Done, report.State);
+        using CancellationTokenSource limit = new(TestLimits.Hang);
+        while (fleet["node2"].Service<JournalCopies>().Find("node1") is not { } copy || copy.Evacuations is not [{ Phase: EvacuationPhase.Done }])
+            await Task.Delay(5, limit.Token);
+
+        await node.RebootAsync();
+        Assert.Contains(node.Journal!.Notices, notice => notice.Contains("taken back from the copy at node2", StringComparison.Ordinal));
+        EvacuationReport again = await node.ReportAsync(report.Id);
+        Assert.Equal((EvacuationPhase.Done, report.Started), (again.State, again.Started));
+        Assert.Equal(report.Containers.Select(move => (move.Name, move.To, move.State)), again.Containers.Select(move => (move.Name, move.To, move.State)));
+        // Emptied and closed it was, emptied and closed it is.
+        Assert.NotNull(node.Service<Admission>().Closed);
+        Assert.DoesNotContain(fleet["node2"].Service<JournalCopies>().Find("node1")!.Moves, move => move.Token is not null);
+        // It gives a copy to nobody but its owner.
+        Assert.Null(fleet["node2"].Service<JournalCopies>().Find("node3"));
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(-1)]

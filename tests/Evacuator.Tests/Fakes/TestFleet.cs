@@ -115,6 +115,7 @@ internal sealed class TestNode
         NoticePoll = TimeSpan.FromMilliseconds(20),
         NoticeRetry = TimeSpan.FromMilliseconds(20),
         WindowPoll = TimeSpan.FromMilliseconds(20),
+        CopyPoll = TimeSpan.FromMilliseconds(20),
         LockPoll = TimeSpan.FromMilliseconds(20),
         EtcdPoll = TimeSpan.FromMilliseconds(100),
         // The shortest that etcd grants.
@@ -136,6 +137,7 @@ internal sealed class TestNode
     {
         (_rack, _folder, _peer, _peers) = (rack, folder, peer, peers);
         Directory.CreateDirectory(folder);
+        StateDirectory = Path.Combine(folder, "state");
         _bootIdFile = Path.Combine(folder, "boot_id");
         File.WriteAllText(_bootIdFile, "boot-1\n");
         Agent = new FakeAgent(rack, peer.Name, Path.Combine(folder, "agent.sock"));
@@ -167,8 +169,11 @@ internal sealed class TestNode
     /// <summary>From the next start on; null: the system's.</summary>
     public TimeProvider? Clock { get; set; }
 
+    /// <summary>As the service does it at its start; off where a fleet is started node by node, since each new one would wait for those that are not there yet.</summary>
+    public bool TakesBackItsJournal { get; set; }
+
     /// <summary>Where its journal is, on the disk.</summary>
-    public string StateDirectory => Path.Combine(_folder, "state");
+    public string StateDirectory { get; set; }
 
     /// <summary>Called before (false) and after (true) each write to the journal; what it throws is a crash.</summary>
     public Action<bool>? FaultPoint { get; set; }
@@ -185,12 +190,13 @@ internal sealed class TestNode
 
     public async Task StartAsync()
     {
-        Directory.CreateDirectory(Path.Combine(_folder, "state"));
+        if (!File.Exists(StateDirectory))
+            Directory.CreateDirectory(StateDirectory);
         Directory.CreateDirectory(Path.Combine(_folder, "run"));
-        Journal = JournalLocation.Open(Path.Combine(_folder, "state"), Path.Combine(_folder, "run"));
+        Journal = JournalLocation.Open(StateDirectory, Path.Combine(_folder, "run"));
         Journal.FaultPoint = FaultPoint;
         _tls = FleetTls.Load(Options, FleetRole.Brain, _peers, TimeProvider.System).Value!;
-        _app = BrainHost.Build(new BrainSetup
+        BrainSetup setup = new()
         {
             Configuration = new ConfigurationResult { Options = Options, Mistakes = [], Values = [] },
             Options = Options,
@@ -211,7 +217,10 @@ internal sealed class TestNode
             SystemJournal = new SystemJournal(Path.Combine(_folder, "no-journal")),
             BmcPassword = () => new Checked<string>("secret"),
             Logging = logging => logging.ClearProviders(),
-        });
+        };
+        if (TakesBackItsJournal)
+            await ServeHandler.TakeBackAsync(setup);
+        _app = BrainHost.Build(setup);
         await _app.StartAsync();
     }
 

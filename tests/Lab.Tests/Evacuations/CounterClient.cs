@@ -10,10 +10,12 @@ namespace Evacuator.Lab.Tests.Evacuations;
 /// </summary>
 internal sealed class CounterClient : IAsyncDisposable
 {
-    private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(10);
+    /// <summary>Between two questions.</summary>
+    public static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(10);
 
     private readonly Process _process;
     private readonly string _container;
+    private readonly TimeSpan _pace;
     private readonly CancellationTokenSource _end = new();
     private readonly Task _asking;
     private long _answers;
@@ -23,8 +25,9 @@ internal sealed class CounterClient : IAsyncDisposable
     /// <param name="lab">of the rack</param>
     /// <param name="container">for messages</param>
     /// <param name="address">of the container, or of the host whose network it shares</param>
-    public CounterClient(LabCommand lab, string container, string address)
+    public CounterClient(LabCommand lab, string container, string address, TimeSpan? pace = null)
     {
+        _pace = pace ?? Pace;
         _container = container;
         // A process of its own in the outside host's network; the shell's own sockets, so that nothing needs to be installed.
         _process = lab.Start("probe", "client", "bash", "-c", "exec 3<>\"/dev/tcp/$1/7000\" || exit 1; cat <&3 & cat >&3", "-", address);
@@ -81,7 +84,7 @@ internal sealed class CounterClient : IAsyncDisposable
                 last = number;
                 _longestPauseMs = Math.Max(_longestPauseMs, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
                 Interlocked.Increment(ref _answers);
-                await Task.Delay(s_pace, _end.Token);
+                await Task.Delay(_pace, _end.Token);
             }
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)

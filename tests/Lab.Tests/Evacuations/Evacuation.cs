@@ -19,7 +19,7 @@ internal sealed class Evacuation(Node node, Guid id)
     /// <summary>Waits for the end, over restarts of the service.</summary>
     public Task<Report> EndAsync() => UntilAsync(report => report.State is "done" or "failed" or "cancelled", "did not end");
 
-    public async Task<Report> UntilAsync(Func<Report, bool> wanted, string failure)
+    public async Task<Report> UntilAsync(Func<Report, bool> wanted, string failure, TimeSpan? patience = null)
     {
         long start = Stopwatch.GetTimestamp();
         Report? last = null;
@@ -34,7 +34,7 @@ internal sealed class Evacuation(Node node, Guid id)
 
             await Task.Delay(200);
         }
-        while (Stopwatch.GetElapsedTime(start) < Node.Patience);
+        while (Stopwatch.GetElapsedTime(start) < (patience ?? Node.Patience));
         Assert.Fail($"the evacuation of {node} {failure}; its last report: {last}");
         return null!;
     }

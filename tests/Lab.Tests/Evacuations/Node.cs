@@ -47,6 +47,52 @@ internal sealed class Node(LabCommand lab, string name, string address)
 
     public Task LinkAsync(string state) => Checked(lab.RunAsync("link", name, state));
 
+    /// <summary>Whatever this node sends to the other goes to nobody, while it hears all that the other says: a cut in one direction, as by a wrong forwarding table.</summary>
+    public Task CutTowardsAsync(Node other) => ShAsync("ip neigh replace \"$1\" lladdr 02:77:ff:ff:ff:ff dev br0 nud permanent", other.Address);
+
+    /// <summary>Takes all such cuts back.</summary>
+    public Task HealAsync() => ShAsync("ip neigh flush dev br0 nud permanent");
+
+    /// <summary>Presses the BMC's power switch: off at once, or on.</summary>
+    public Task SwitchAsync(string power) => Checked(lab.RunAsync("bmc", name, "power", power));
+
+    /// <summary>Waits, after it was switched on, until both services answer.</summary>
+    public async Task UpAsync()
+    {
+        long start = Stopwatch.GetTimestamp();
+        while ((await EvacuatorAsync("status", "--json")).ExitCode != 0)
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"{name} does not come up");
+            await Task.Delay(500);
+        }
+    }
+
+    /// <summary>All that a node may have too much of after many moves, a list of names for each kind; numbers of descriptors are kept apart.</summary>
+    public async Task<SortedDictionary<string, string>> BelongingsAsync()
+    {
+        string output = await ShAsync("""
+            say() { printf '%s\t%s\n' "$1" "$(sort | tr '\n' ' ')"; }
+            ls /run/netns 2>/dev/null | say netns
+            ip -o link | awk -F': ' '{print $2}' | sed 's/@.*//' | say interfaces
+            awk '{print $5}' /proc/1/mountinfo | say mounts
+            find /sys/fs/cgroup -type d \( -name '*run-*' -o -name '*.service' -o -name '*.scope' \) -prune -o -type d -print | say cgroups
+            systemctl list-units --all --plain --no-legend 'evacuator-*' | awk '{print $1}' | say units
+            find /run/evacuator-agent /run/evacuator -not -name '*.db*' 2>/dev/null | say run
+            find /tmp /var/tmp -mindepth 1 -not -path '*systemd-private*' 2>/dev/null | say temporary
+            find /var/lib/evacuator /var/lib/evacuator-agent -type f -not -name '*.db*' 2>/dev/null | say state
+            runc list -q | say containers
+            ls -d /srv/containers/* 2>/dev/null | say trees
+            systemctl show -P NFileDescriptorStore evacuator-agent | say kept-descriptors
+            ps -eo comm= | grep -E '^(criu|runc|rsync|socat|systemd-run)' | say processes
+            for u in evacuator evacuator-agent; do ls "/proc/$(systemctl show -P MainPID $u)/fd" | wc -l | say "descriptors-$u"; done
+            """);
+        return new SortedDictionary<string, string>(output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split('\t', 2)).ToDictionary(pair => pair[0], pair => pair[1].Trim()), StringComparer.Ordinal);
+    }
+
+    /// <summary>Sessions that are open on its BMC.</summary>
+    public async Task<int> SessionsAsync() =>
+        Parse((await lab.RunAsync("bmc", name, "get", "/redfish/v1/SessionService/Sessions")).Text).GetProperty("Members").GetArrayLength();
+
     /// <summary>Writes a drop-in of the configuration, which is gone after the test.</summary>
     public Task ConfigureAsync(string text) =>
         ShAsync("f=/etc/evacuator/evacuator.conf.d/90-test.conf; printf '%s' \"$1\" >$f; chmod 644 $f", text);

@@ -24,11 +24,14 @@ internal sealed class Scene(ProductRack rack)
     public static string NewName(string prefix) => $"{prefix}{Interlocked.Increment(ref s_count)}";
 
     /// <summary>Starts a counter with a client that holds a connection to it.</summary>
-    public async Task<Guest> RunAsync(Node node, string prefix = "c", params string[] options)
+    public Task<Guest> RunAsync(Node node, string prefix = "c", params string[] options) => RunAsync(node, CounterClient.Pace, prefix, options);
+
+    /// <param name="pace">between two questions of its client: where there are many, this machine has other things to do</param>
+    public async Task<Guest> RunAsync(Node node, TimeSpan pace, string prefix, params string[] options)
     {
         string name = NewName(prefix);
         string address = (await rack.Lab.RunAsync(["run", node.Name, name, "counter", .. options])).Text;
-        Guest guest = new(this, name, address, new CounterClient(rack.Lab, name, address));
+        Guest guest = new(this, name, address, new CounterClient(rack.Lab, name, address, pace));
         _guests.Add(guest);
         await guest.Client.AssertAliveAsync();
         return guest;
@@ -90,7 +93,16 @@ internal sealed class Scene(ProductRack rack)
     {
         foreach (Guest guest in _guests)
             await guest.Client.DisposeAsync();
+        foreach (Node node in rack.Nodes)
+        {
+            if (await node.PowerAsync() == "On")
+                continue;
+            await node.SwitchAsync("on");
+            await node.UpAsync();
+        }
+
         await Task.WhenAll(rack.Nodes.Select(node => node.LinkAsync("up")));
+        await Task.WhenAll(rack.Nodes.Select(node => node.HealAsync()));
         // Services first, so that no move is under way when the containers go.
         await Task.WhenAll(rack.Nodes.Select(node => node.ShAsync("""
             rm -f /run/evacuator-agent/fault-point

@@ -1,0 +1,168 @@
+using Evacuator.Lab.Tests.Rack;
+using Evacuator.Testing;
+
+namespace Evacuator.Lab.Tests.Evacuations;
+
+/// <summary>
+/// The same loop as <see cref="FaultLoopTests"/> with cables and power instead of processes: the link cut in both directions or in one, the power of either host cut, and the witness killed. After each the
+/// container runs once or, where it went with its host, is named; never twice. By default one of each kind; all with EVACUATOR_ALL_FAULTS=1.
+/// </summary>
+[Collection(RackCollection.Name)]
+public sealed class CutLoopTests(ProductRack rack)
+{
+    private static readonly string[] s_source =
+    [
+        "source.dumped", "source.copying", "source.copied", "source.freezing", "source.frozen", "source.ready", "source.released", "source.answered", "source.running",
+    ];
+
+    private static readonly string[] s_destination = ["destination.restored", "destination.complete", "destination.ready", "destination.released", "destination.resuming", "destination.running"];
+
+    private static readonly string[] s_directions = ["both", "to the destination", "to the source"];
+
+    private static bool All => Environment.GetEnvironmentVariable("EVACUATOR_ALL_FAULTS") == "1";
+
+    [LabFact]
+    public Task Link_CutAtPointAfterPointOfTheSource_RunsOnceAndEndsUnderTheRightName() => LinkLoopAsync(s_source, atSource: true);
+
+    [LabFact]
+    public Task Link_CutAtPointAfterPointOfTheDestination_RunsOnceAndEndsUnderTheRightName() => LinkLoopAsync(s_destination, atSource: false);
+
+    [LabFact]
+    public Task Power_OfTheDestinationCutAtPointAfterPoint_RunsOnceAndEndsUnderTheRightName() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        Node home = scene.Node1;
+        foreach (string point in Chosen(s_destination))
+        {
+            (Evacuation evacuation, Node destination) = await HoldAtDestinationAsync(scene, guest, home, point);
+            await destination.SwitchAsync("off");
+            await destination.SwitchAsync("on");
+            await destination.UpAsync();
+            home = await AssertOnceAsync(scene, guest, home, await evacuation.EndAsync(), $"power of the destination cut at {point}");
+        }
+    });
+
+    /// <summary>Until the release a container goes with its host, as in any power cut, and the report says so. From the answer on it is its destination's.</summary>
+    [LabFact]
+    public Task Power_OfTheSourceCutAtPointAfterPoint_NeverTwiceAndNamed() => rack.RunAsync(async scene =>
+    {
+        foreach (string point in All ? s_source : ["source.running"])
+        {
+            Guest guest = await scene.RunAsync(scene.Node1);
+            (Evacuation evacuation, Node destination) = await HoldAtSourceAsync(scene, guest, scene.Node1, point);
+            await scene.Node1.SwitchAsync("off");
+            bool arrived = point is "source.answered" or "source.running";
+            Assert.Equal(arrived, (await destination.TracesAsync(guest.Name)).Contains("runs"));
+            await scene.Node1.SwitchAsync("on");
+            await scene.Node1.UpAsync();
+            Report report = await evacuation.EndAsync();
+            string state = report.Of(guest.Name).State;
+            if (arrived)
+            {
+                Assert.True(state == "moved", $"{point}: {report}");
+                Assert.Contains("runs", await destination.TracesAsync(guest.Name));
+                await guest.Client.AssertAliveAsync();
+            }
+            else
+            {
+                Assert.True(report.State == "failed" && state is "stayed" or "unknown" or "gone", $"{point}: {report}");
+                Assert.NotEmpty(report.Of(guest.Name).Detail);
+                foreach (Node node in rack.Nodes)
+                    Assert.DoesNotContain("runs", await node.TracesAsync(guest.Name));
+            }
+
+            await scene.Node1.ShAsync("evacuator reopen");
+        }
+    });
+
+    /// <summary>Both services of the peer that watches the BMC, while the host goes down: it goes on watching, sees it off and says so.</summary>
+    [LabFact]
+    public Task Witness_KilledWhileTheHostGoesDown_SeesItOffAllTheSame() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        Evacuation evacuation = await scene.Node1.EvacuateAsync("--power-off");
+        Node witness = await WitnessAsync(evacuation, [scene.Node2, scene.Node3]);
+        await Task.WhenAll(witness.KillAsync("evacuator"), witness.KillAsync("evacuator-agent"));
+        await witness.UpAsync();
+
+        Report report = await new Evacuation(witness, evacuation.Id).EndAsync();
+        Assert.True(report.State == "done", $"{report}");
+        Assert.Equal(witness.Name, report.Json.GetProperty("power").GetProperty("verifiedBy").GetString());
+        Assert.Equal("Off", report.Json.GetProperty("power").GetProperty("state").GetString());
+        Assert.Equal("Off", await scene.Node1.PowerAsync());
+        Node now = scene.Find(report.Of(guest.Name).To);
+        Assert.Contains("runs", await now.TracesAsync(guest.Name));
+        await guest.Client.AssertAliveAsync();
+
+        await scene.Node1.SwitchAsync("on");
+        await scene.Node1.UpAsync();
+        Assert.Equal("done", (await evacuation.EndAsync()).State);
+    });
+
+    private Task LinkLoopAsync(string[] points, bool atSource) => rack.RunAsync(async scene =>
+    {
+        // A small budget, so that a freeze under which the link goes gives up soon.
+        Guest guest = await scene.RunAsync(scene.Node1, "c", "--annotation", "evacuator.freeze-budget=6s");
+        Node home = scene.Node1;
+        foreach ((string point, string direction) in All ? points.SelectMany(point => s_directions.Select(direction => (point, direction))) : [(points[0], atSource ? s_directions[1] : s_directions[2])])
+        {
+            (Evacuation evacuation, Node destination) = atSource ? await HoldAtSourceAsync(scene, guest, home, point) : await HoldAtDestinationAsync(scene, guest, home, point);
+            await (direction switch
+            {
+                "both" => destination.LinkAsync("down"),
+                "to the destination" => home.CutTowardsAsync(destination),
+                _ => destination.CutTowardsAsync(home),
+            });
+            await (atSource ? home : destination).LetGoAsync();
+            // Long enough for whatever was to be said to be lost.
+            await Task.Delay(TimeSpan.FromSeconds(2));
+            await Task.WhenAll(destination.LinkAsync("up"), destination.HealAsync(), home.HealAsync());
+            home = await AssertOnceAsync(scene, guest, home, await evacuation.EndAsync(), $"link cut at {point}, {direction}");
+        }
+    });
+
+    private static async Task<(Evacuation Evacuation, Node Destination)> HoldAtSourceAsync(Scene scene, Guest guest, Node home, string point)
+    {
+        await home.ArmAsync("pause", point);
+        Evacuation evacuation = await home.EvacuateAsync();
+        await home.ReachedAsync();
+        return (evacuation, scene.Find((await evacuation.LookAsync())!.Of(guest.Name).To));
+    }
+
+    private static async Task<(Evacuation Evacuation, Node Destination)> HoldAtDestinationAsync(Scene scene, Guest guest, Node home, string point)
+    {
+        (Evacuation evacuation, Node destination) = await HoldAtSourceAsync(scene, guest, home, "source.copied");
+        await destination.ArmAsync("pause", point);
+        await home.LetGoAsync();
+        await destination.ReachedAsync();
+        return (evacuation, destination);
+    }
+
+    /// <returns>where it runs now</returns>
+    private static async Task<Node> AssertOnceAsync(Scene scene, Guest guest, Node before, Report report, string what)
+    {
+        ContainerReport move = report.Of(guest.Name);
+        Assert.True((report.State, move.State) is ("done", "moved") or ("failed", "stayed"), $"{what}: {report}");
+        Node now = move.State == "moved" ? scene.Find(move.To) : before;
+        await scene.AssertOnlyOnAsync(guest, now);
+        await before.ShAsync("evacuator reopen");
+        return now;
+    }
+
+    /// <summary>The one of these that has been asked to watch.</summary>
+    private static async Task<Node> WitnessAsync(Evacuation evacuation, Node[] peers)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        while (TimeProvider.System.GetElapsedTime(start) < Node.Patience)
+        {
+            foreach (Node peer in peers)
+                if (await new Evacuation(peer, evacuation.Id).LookAsync() is not null)
+                    return peer;
+        }
+
+        Assert.Fail($"nobody was asked to watch: {await evacuation.LookAsync()}");
+        return null!;
+    }
+
+    private static IEnumerable<string> Chosen(string[] points) => All ? points : points.Take(1);
+}
