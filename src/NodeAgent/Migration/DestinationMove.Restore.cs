@@ -2,6 +2,7 @@ using System.Text.Json;
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
+using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Transfer;
 
 namespace Evacuator.NodeAgent.Migration;
@@ -33,7 +34,18 @@ internal sealed partial class DestinationMove
         await ImageStream.WriteAsync(_tools.Paths.Images(Id), stream, cancel);
         stream.Position = 0;
         await ImageStream.ReadAsync(stream, place, 1 << 20, cancel);
-        _ = PagemapImage.Empty.WithLazy([(4096, 1)]).Write();
+        await File.WriteAllBytesAsync(Path.Combine(place, "pagemap-1.img"), PagemapImage.Empty.Write(), cancel);
+        using (ProcessPages pages = ProcessPages.Create(1))
+        {
+            (_, int region, int page, int length) = pages.Place(Interop.PageSize, Interop.PageSize);
+            pages.Keep(region, page, length);
+            PagemapImage.CompleteAll(place, _ => pages.Runs());
+            _ = pages.Table.CountPages();
+        }
+        // It hears of no process, so it fills nothing and ends nothing.
+        LazySession.Listen(new Dictionary<int, ProcessPages>(), place, _tools.Time, _log, fatal: _ => { }).Dispose();
+        using (QuickCgroupMoves.Begin(_tools.Time, KernelPaths.Default))
+            _ = _tools.Systemd.Barrier(KeepingPatience);
         CompleteRequest request = new(JsonSerializer.Serialize(container, ApiJson.Options), 0, 0, []);
         request = JsonSerializer.Deserialize<CompleteRequest>(JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Options), ApiJson.Options)!;
         _ = JsonSerializer.Deserialize<ContainerDescription>(request.Neighbours, ApiJson.Options);
