@@ -9,7 +9,8 @@ namespace Evacuator.Lab.Tests.Evacuations;
 
 /// <summary>
 /// Away and home again and away again, over the same connections: nobody is lost, nobody is there twice, all are back at their first home, and no node has anything that it had not before. By default
-/// once with three containers; EVACUATOR_ROUND_TRIPS=10 does it ten times with twenty.
+/// once with three containers; EVACUATOR_ROUND_TRIPS=10 does it ten times with twenty (or as many
+/// as EVACUATOR_ROUND_TRIP_CONTAINERS says).
 /// </summary>
 [Collection(RackCollection.Name)]
 public sealed class RoundTripTests(ProductRack rack, ITestOutputHelper output)
@@ -17,9 +18,9 @@ public sealed class RoundTripTests(ProductRack rack, ITestOutputHelper output)
     /// <summary>Connections that are kept for the next question come and go; what leaks grows with each move.</summary>
     private const int DescriptorsThatComeAndGo = 24;
 
-    private static readonly int s_rounds = int.TryParse(Environment.GetEnvironmentVariable("EVACUATOR_ROUND_TRIPS"), NumberStyles.None, CultureInfo.InvariantCulture, out int rounds) && rounds > 0 ? rounds : 1;
+    private static readonly int s_rounds = Setting("EVACUATOR_ROUND_TRIPS", 1);
 
-    private static readonly int s_containers = s_rounds > 1 ? 20 : 3;
+    private static readonly int s_containers = Setting("EVACUATOR_ROUND_TRIP_CONTAINERS", s_rounds > 1 ? 20 : 3);
 
     [LabFact]
     public Task Evacuated_Returned_EvacuatedAgain_NobodyIsLostAndNothingIsLeft() => rack.RunAsync(async scene =>
@@ -140,6 +141,9 @@ public sealed class RoundTripTests(ProductRack rack, ITestOutputHelper output)
     private Task<int[]> SessionsAsync() => Task.WhenAll(rack.Nodes.Select(node => node.SessionsAsync()));
 
     private static IEnumerable<string> WithoutAside(string trees) => trees.Split(' ').Where(tree => !tree.EndsWith(".evacuated", StringComparison.Ordinal));
+
+    private static int Setting(string variable, int otherwise) =>
+        int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value > 0 ? value : otherwise;
 
     private static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 }
