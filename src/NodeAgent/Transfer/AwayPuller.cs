@@ -10,6 +10,9 @@ namespace Evacuator.NodeAgent.Transfer;
 /// </summary>
 internal sealed class AwayPuller(LazySession session)
 {
+    /// <summary>Pages of one stretch: what a page that a thread waits for has to wait for on a wire that both connections share.</summary>
+    private const int Stretch = 64;
+
     /// <summary>Stretches asked for beyond the one that is being received: enough for the wire never to be idle.</summary>
     private const int Window = 4;
 
@@ -82,7 +85,7 @@ internal sealed class AwayPuller(LazySession session)
     {
         while (session.PagesAway > 0)
         {
-            foreach ((int pid, ulong address, int pages) in session.AllAway(AwayRequest.MaxPages))
+            foreach ((int pid, ulong address, int pages) in session.AllAway(Stretch))
             {
                 await window.WaitAsync(cancel);
                 await AskAsync(stream, pid, address, pages, cancel);

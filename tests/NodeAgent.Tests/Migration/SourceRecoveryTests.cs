@@ -132,6 +132,70 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
         Assert.Contains("does not wait for node2", await move.DeclareGoneAsync("by root", default), StringComparison.Ordinal);
     }
 
+    [RootFact]
+    public async Task Serving_DestinationFetchesAndThenHasEverything_RemovesOnlyThen()
+    {
+        List<string> said = [];
+        int fetching = 3;
+        int port = await PeerAsync(request =>
+        {
+            if (request.Path.Value!.Contains("/away/", StringComparison.Ordinal))
+                return Results.Json(new ErrorReply("not now"), ApiJson.Options, statusCode: Volatile.Read(ref fetching) > 0 ? 503 : 410);
+            bool fetches = request.Path.Value.EndsWith("/known", StringComparison.Ordinal) ? Volatile.Read(ref fetching) > 0 : Interlocked.Decrement(ref fetching) > 0;
+            lock (said)
+                said.Add($"{request.Path.Value.Split('/')[^1]} {fetches}");
+            return Results.Json(new PeerReply(DestinationPhase.Running, "", new Dictionary<string, double>(), Fetch: new FetchReport(8192, fetches ? 4096 : 0, 1, 1, 1), Fetches: fetches), ApiJson.Options);
+        });
+        using SourceMove move = Move(port, SourcePhase.Serving, boot: "now", away: true);
+
+        await RecoverAsync(move);
+
+        Assert.Equal(SourcePhase.Moved, move.Record.Phase);
+        Assert.Equal("release True", said[0]);
+        Assert.Equal("known False", said[^1]);
+        Assert.Single(said, line => line.StartsWith("known", StringComparison.Ordinal));
+        Assert.Equal(0, move.Record.Fetch!.BytesLeft);
+    }
+
+    [RootFact]
+    public async Task Serving_DestinationLostItsPower_IsThawedHereAndSaysWhatIsLost()
+    {
+        using TestCgroup cgroup = new();
+        Write(cgroup, cgroup.Contain());
+        await new CgroupFreezer(TimeProvider.System).FreezeAsync(cgroup.Path, TimeSpan.FromSeconds(10), default);
+        int port = await PeerAsync(_ => Answer(DestinationPhase.Failed));
+        using SourceMove move = Move(port, SourcePhase.Serving, boot: "now", cgroup.Path, away: true);
+
+        await RecoverAsync(move);
+
+        Assert.Equal(SourcePhase.Stayed, move.Record.Phase);
+        Assert.Contains("goes on here from where it was frozen, and what it has done there since is lost", move.Record.Detail, StringComparison.Ordinal);
+        Assert.False(CgroupTree.Event(KernelPaths.Default.CgroupDirectory(cgroup.Path), "frozen"));
+    }
+
+    /// <summary>The destination must not be left with a container that waits for ever.</summary>
+    [RootTheory]
+    [InlineData(SourcePhase.Serving)]
+    [InlineData(SourcePhase.Released)]
+    public async Task MemoryLeftHere_AndThisHostWasRestarted_TellsTheDestinationAndSaysThatItIsLost(SourcePhase phase)
+    {
+        List<string> asked = [];
+        int port = await PeerAsync(request =>
+        {
+            lock (asked)
+                asked.Add(request.Path.Value!.Split('/')[^1]);
+            return Answer(DestinationPhase.Failed);
+        });
+        using SourceMove move = Move(port, phase, boot: "before", away: true);
+
+        await RecoverAsync(move);
+
+        Assert.Equal(SourcePhase.Stayed, move.Record.Phase);
+        Assert.Equal("lost", asked[0]);
+        Assert.DoesNotContain("release", asked);
+        Assert.Contains($"the container is not running here. It is lost; its files are in {_root}/c1", move.Record.Detail, StringComparison.Ordinal);
+    }
+
     private async Task RecoverAsync(SourceMove move, Func<Task<string?>>? meanwhile = null)
     {
         await using IAsyncDisposable passing = _time.PassWaits(TimeSpan.FromSeconds(30));
@@ -141,7 +205,7 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
         await recovery.WaitAsync(Hang);
     }
 
-    private SourceMove Move(int port, SourcePhase phase, string boot, string cgroup = "")
+    private SourceMove Move(int port, SourcePhase phase, string boot, string cgroup = "", bool away = false)
     {
         MoveRequest request = new()
         {
@@ -154,7 +218,7 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
         };
         SourceRecord record = new()
         {
-            Request = request, Phase = phase, BootId = boot, Description = JsonSerializer.Serialize(container, ApiJson.Options), Started = _time.GetUtcNow(), Updated = _time.GetUtcNow(),
+            Request = request, Phase = phase, BootId = boot, Away = away, Description = JsonSerializer.Serialize(container, ApiJson.Options), Started = _time.GetUtcNow(), Updated = _time.GetUtcNow(),
         };
         _journal.Write(record);
         RuncRuntime runtime = new($"{_root}/state", _network, TimeProvider.System, NullLogger<RuncRuntime>.Instance);
@@ -187,7 +251,8 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
         _peer = builder.Build();
         _peer.Run(async context =>
         {
-            _requests.Add(context.Request.Method);
+            lock (_requests)
+                _requests.Add(context.Request.Method);
             await answer(context.Request).ExecuteAsync(context);
         });
         await _peer.StartAsync();

@@ -37,6 +37,14 @@ public class TransitionTests
     public void Destination_Failed_IsForEver() =>
         Assert.All(Enum.GetValues<DestinationInput>(), input => Assert.Null(DestinationTransitions.Next(DestinationPhase.Failed, input)));
 
+    [Fact]
+    public void Destination_Running_EndsOnlyWithAHostThatHadPartOfIt()
+    {
+        DestinationInput[] ways = [.. Enum.GetValues<DestinationInput>().Where(input => DestinationTransitions.Next(DestinationPhase.Running, input) is not null)];
+
+        Assert.Equal([DestinationInput.LostByReboot, DestinationInput.SourceLost], ways);
+    }
+
     [Theory]
     [InlineData(SourcePhase.None, 0)]
     [InlineData(SourcePhase.Accepted, 1)]
