@@ -32,6 +32,13 @@ public sealed class LabFactAttribute : FactAttribute
     public LabFactAttribute() => Skip = Prerequisites.WhyNoLab;
 }
 
+/// <summary>Like <see cref="LabFactAttribute"/>, for faults that take long: only with EVACUATOR_ALL_FAULTS=1.</summary>
+public sealed class LongLabFactAttribute : FactAttribute
+{
+    public LongLabFactAttribute() =>
+        Skip = Prerequisites.WhyNoLab ?? (Environment.GetEnvironmentVariable("EVACUATOR_ALL_FAULTS") == "1" ? null : "takes long: EVACUATOR_ALL_FAULTS=1");
+}
+
 /// <summary>Like <see cref="LabFactAttribute"/>, with data rows.</summary>
 public sealed class LabTheoryAttribute : TheoryAttribute
 {

@@ -132,7 +132,8 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
         // 1. A move that began before a reboot of the host is not begun again: its container is gone from here or has arrived.
         if (services.BootId.Value != ledger.BootId)
         {
-            await SettleAsync(move, "the host was restarted during the move", stop).ConfigureAwait(false);
+            string lost = await FollowPostCopyAsync(move, stop).ConfigureAwait(false);
+            await SettleAsync(move, $"the host was restarted during the move{lost}", stop).ConfigureAwait(false);
             return;
         }
 
@@ -182,6 +183,22 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
 
             await Task.Delay(services.Timings.MovePoll, services.Time, stop).ConfigureAwait(false);
             report = await AgentAsync(move, t => services.Agent.GetMoveAsync(move.MoveId, t), stop).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// What runs at the destination may need memory that went with the restart: until the agents have settled that, "it runs there" is not the end of it.
+    /// </summary>
+    /// <returns>what the own agent says of its end; empty for a move of another kind</returns>
+    private async Task<string> FollowPostCopyAsync(MoveState move, CancellationToken stop)
+    {
+        while (true)
+        {
+            MoveReport? report = await AgentAsync(move, t => services.Agent.GetMoveAsync(move.MoveId, t), stop).ConfigureAwait(false);
+            if (report is not { Rung: MoveRung.PostCopy, Ended: false })
+                return report is { Rung: MoveRung.PostCopy, Phase: SourcePhase.Stayed, Detail.Length: > 0 } ? $"; {report.Detail}" : "";
+            ledger.WaitMove(move.Name, new Waiting(report.Detail.Length > 0 ? report.Detail : $"{move.Destination} to say what became of it", report.Updated, null, "the agents ask each other again"));
+            await Task.Delay(services.Timings.MovePoll, services.Time, stop).ConfigureAwait(false);
         }
     }
 

@@ -38,7 +38,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly FreezeExperience _experience;
     private readonly CgroupThrottle _throttle;
     private readonly double _leastSpeed;
-    private readonly bool _mayLeave;
+    private readonly bool _canLeave, _mayLeave;
     private readonly TimeProvider _time;
     private readonly long _start;
 
@@ -48,9 +48,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private DumpRung _rung = DumpRung.Shim;
     private bool _closed;
 
-    private MemoryAhead(ContainerTracker tracker, PageSender sender, ContainerDescription container, bool mayLeave, MoveTools tools, ILogger log)
+    private MemoryAhead(ContainerTracker tracker, PageSender sender, ContainerDescription container, bool canLeave, MoveTools tools, ILogger log)
     {
-        (_tracker, _sender, _container, _mayLeave, _log) = (tracker, sender, container.Name, mayLeave && PermitsPostCopy(container.Annotations), log);
+        (_tracker, _sender, _container, _canLeave, _mayLeave, _log) = (tracker, sender, container.Name, canLeave, PermitsPostCopy(container.Annotations), log);
         _throttle = new CgroupThrottle(container.CgroupPath, tools.Paths.Throttled, tools.Time);
         _leastSpeed = LeastSpeed(container.Annotations, tools.LeastSpeedPercent) / 100.0;
         (_urgent, _bandwidth, _experience, _time, _start) = (tools.Urgent, tools.Bandwidth, tools.Experience, tools.Time, tools.Time.GetTimestamp());
@@ -75,9 +75,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>Why it was slowed down; empty if it was not.</summary>
     public string WhySlowed { get; private set; } = "";
 
-    /// <param name="mayLeave">the destination can run a container before all of its memory is there</param>
+    /// <param name="canLeave">the destination can run a container before all of its memory is there, and CRIU's dump leaves it alone in the meantime</param>
     public static async Task<MemoryAhead> StartAsync(
-        ContainerDescription container, PeerClient peer, bool mayLeave, MoveTools tools, DumpRung rung, ILogger log, CancellationToken cancel)
+        ContainerDescription container, PeerClient peer, bool canLeave, MoveTools tools, DumpRung rung, ILogger log, CancellationToken cancel)
     {
         PageSender sender = new(await peer.OpenPagesAsync(tools.MemoryStreams, cancel));
         try
@@ -85,7 +85,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);
             foreach (ProcessTracking process in tracker.Processes.Where(process => process.WhyUntracked is not null))
                 LogUntracked(log, container.Name, process.HostPid, process.WhyUntracked!);
-            return new MemoryAhead(tracker, sender, container, mayLeave, tools, log) { _rung = rung };
+            return new MemoryAhead(tracker, sender, container, canLeave, tools, log) { _rung = rung };
         }
         catch
         {
@@ -135,6 +135,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             {
                 _experience.Doubt();
                 string permission = decision.Reason == GiveUpReason.FixedCostOverBudget ? ""
+                    : _mayLeave && !_canLeave ? "; post-copy, which its owner permits, needs the shim in CRIU here (\"evacuator status\") and a destination that knows it"
                     : _mayLeave ? "; post-copy would take too long as well"
                     : $"; the annotation {PostCopyAnnotation}=yes permits to resume it before all of its memory is there, {LeastSpeedAnnotation} how far it may be slowed down";
                 throw new ContainerException(BlockerCode.None,
@@ -152,7 +153,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     /// <summary>Whether it fits without what it writes: then only the list of what is left here travels while it stands still.</summary>
     private bool CanLeave(Decision decision, RoundStatistics round, TimeSpan freezeBudget) =>
-        _mayLeave && decision.Reason != GiveUpReason.FixedCostOverBudget
+        _canLeave && _mayLeave && decision.Reason != GiveUpReason.FixedCostOverBudget
         && _experience.Model.Predict(FreezeShape.From(round, (ulong)round.Regions * ListedRangeBytes, _bytesPerSecond)) <= freezeBudget;
 
     /// <returns>whether its owner permits that both hosts are needed for a while: if one of them fails then, the container is lost or falls back</returns>

@@ -121,7 +121,7 @@ internal sealed partial class SourceMove : IDisposable
             // 3. Files and memory while it runs.
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
-            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy, _tools, rung, _log, undoable.Token) : null;
+            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy && rung == DumpRung.Shim, _tools, rung, _log, undoable.Token) : null;
             _endTracking = memory is null ? null : memory.DisposeAsync;
             ArmedCommand dump = await ArmDumpAsync(container, rung, undoable.Token);
             await RehearseAsync(container, undoable.Token);

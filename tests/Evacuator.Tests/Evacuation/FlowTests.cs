@@ -279,6 +279,32 @@ public sealed class FlowTests
         Assert.Contains(report.Notes, note => note.Contains("the host was restarted in phase moving", StringComparison.Ordinal));
     }
 
+    /// <summary>Post-copy: that it runs there is not enough, when what it still needed is gone with this host's memory.</summary>
+    [Fact]
+    public async Task Host_RestartsWhileItsMemoryIsFetched_TheAgentsEndOfItCountsAndNotThatItRunsThere()
+    {
+        await using TestFleet fleet = await WithContainersAsync(1);
+        FakeMove? served = null;
+        fleet["node1"].Agent.KeepsMoves = true;
+        fleet["node1"].Agent.Hold = move =>
+        {
+            (served = move).Rung = MoveRung.PostCopy;
+            return move.Phase == SourcePhase.Removing;
+        };
+        Guid id = (await fleet["node1"].EvacuateAsync()).Id;
+        await fleet["node1"].WaitAsync(id, report => report.Containers is [{ Step: SourcePhase.Removing }]);
+        await fleet["node1"].RebootAsync();
+        EvacuationReport meanwhile = await fleet["node1"].WaitAsync(id, report => report.Containers is [{ Waiting: not null }]);
+
+        fleet[meanwhile.Containers[0].To!].Agent.Lose(served!);
+        (served!.Phase, served.Detail) = (SourcePhase.Stayed, "it is lost with its memory");
+        EvacuationReport report = await fleet["node1"].WaitForEndAsync(id);
+
+        Assert.Equal(MovePhase.Moving, meanwhile.Containers[0].State);
+        Assert.Equal(MovePhase.Gone, report.Containers[0].State);
+        Assert.Contains("it is lost with its memory", report.Containers[0].Detail, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Agent_ForgetsTheMove_NobodyIsToldThatItArrived()
     {

@@ -81,12 +81,23 @@ internal sealed class FakeAgent : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _app.DisposeAsync();
 
-    /// <summary>The host comes up again: containers and moves are gone, the agent knows nothing.</summary>
+    /// <summary>Over a reboot, as the journal of a real agent.</summary>
+    public bool KeepsMoves { get; set; }
+
+    /// <summary>A container that had arrived ended with what it still needed of its source.</summary>
+    public void Lose(FakeMove move)
+    {
+        Containers.TryRemove(move.Request.Container, out _);
+        _inboundReports[move.Request.MoveId] = _inboundReports[move.Request.MoveId] with { Phase = DestinationPhase.Failed };
+    }
+
+    /// <summary>The host comes up again: containers are gone, and the agent knows nothing, unless it <see cref="KeepsMoves"/>.</summary>
     public void Reboot()
     {
         BootId = "boot-2";
         Containers.Clear();
-        _moves.Clear();
+        if (!KeepsMoves)
+            _moves.Clear();
         _inbound.Clear();
         _inboundReports.Clear();
         InboundOpen = true;
@@ -279,6 +290,7 @@ internal sealed class FakeAgent : IAsyncDisposable
         Rounds = move.Steps >= 2 ? 2 : move.Steps,
         FreezeMs = move.Steps >= 5 || move.FrozenBefore ? 212.5 : null,
         FreezeParts = new Dictionary<string, double> { ["dump"] = 100, ["restore"] = 80 },
+        Rung = move.Rung,
     };
 
     private static IResult Json<T>(T value) => Results.Json(value, ApiJson.Options);
@@ -298,6 +310,8 @@ internal sealed class FakeMove(MoveRequest request, DateTimeOffset started)
     public string Detail { get; set; } = "";
 
     public Blocker? Blocker { get; set; }
+
+    public MoveRung Rung { get; set; }
 
     /// <summary>It had been frozen before it stayed.</summary>
     public bool FrozenBefore { get; set; }

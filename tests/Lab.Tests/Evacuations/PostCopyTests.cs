@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using Evacuator.Lab.Tests.Rack;
 using Evacuator.Testing;
@@ -58,6 +59,47 @@ public sealed class PostCopyTests(ProductRack rack)
         Assert.Contains("evacuator.post-copy=yes permits", stayed.Detail, StringComparison.Ordinal);
         await AssertWholeOnAsync(scene, guest, scene.Node1);
     });
+
+    /// <summary>What runs there could only wait for ever: it is removed, and both sides say that it is lost. Its owner has permitted that.</summary>
+    [LongLabFact]
+    public Task Source_LosesPowerWhileItServes_IsLostAndNothingWaitsForEver() => RunAsync(["--annotation", "evacuator.post-copy=yes"], async (scene, guest, evacuation) =>
+    {
+        Node destination = await ServesAsync(scene, guest, evacuation, slowly: "1mbit");
+        await PowerAsync(scene.Node1, "off", "Off");
+        await PowerAsync(scene.Node1, "on", "On");
+
+        Report report = await evacuation.EndAsync();
+        Assert.True(report.Of(guest.Name).State == "gone", $"not gone: {report}");
+        Assert.Empty(await destination.TracesAsync(guest.Name));
+        Assert.Contains("is lost", await destination.ShAsync("journalctl --no-pager -b -u evacuator-agent"), StringComparison.Ordinal);
+        await destination.ShAsync("[ -e /srv/containers/\"$1\".evacuated/rootfs ]", guest.Name);
+    });
+
+    [LongLabFact]
+    public Task Destination_LosesPowerWhileItFetches_GoesOnAtTheSourceFromTheFreeze() => RunAsync(["--annotation", "evacuator.post-copy=yes"], async (scene, guest, evacuation) =>
+    {
+        Node destination = await ServesAsync(scene, guest, evacuation, slowly: "1mbit");
+        await PowerAsync(destination, "off", "Off");
+        await PowerAsync(destination, "on", "On");
+
+        Report report = await evacuation.EndAsync();
+        Assert.True(report.Of(guest.Name).State == "stayed", $"not stayed: {report}");
+        Assert.Contains("it goes on here from where it was frozen", report.Of(guest.Name).Detail, StringComparison.Ordinal);
+        await AssertWholeOnAsync(scene, guest, scene.Node1);
+    });
+
+    private async Task PowerAsync(Node node, string order, string state)
+    {
+        _ = (await rack.Lab.RunAsync("bmc", node.Name, "power", order)).Text;
+        await rack.Lab.UntilAsync(state, "bmc", node.Name, "state");
+        // Nothing can be run there before it has booted.
+        long start = Stopwatch.GetTimestamp();
+        while (order == "on" && (await node.TryAsync("systemctl", "is-active", "--quiet", "evacuator", "evacuator-agent")).ExitCode != 0)
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start) < Node.Patience, $"{node} did not come up again");
+            await Task.Delay(500);
+        }
+    }
 
     private Task RunAsync(string[] options, Func<Scene, Guest, Evacuation, Task> test) => rack.RunAsync(async scene =>
     {
