@@ -117,7 +117,7 @@ public sealed class FleetLockTests
         Testing.ManualTime time = new();
         BrainTimings timings = new() { LockPoll = TimeSpan.FromSeconds(5), LockLease = TimeSpan.FromMinutes(2) };
         using Testing.TemporaryFolder folder = new();
-        using JournalStore journal = JournalLocation.Open(folder.Path, folder.Path);
+        using JournalStore journal = JournalStore.Open(Path.Combine(folder.Path, "journal.db"));
         FleetLockBook book = new(journal, timings, time);
         Assert.False(book.Note("a", Ask()).Ready);
         time.Advance(TimeSpan.FromSeconds(16));
