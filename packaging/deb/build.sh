@@ -76,7 +76,7 @@ done
 install -d "$tree"/usr/bin "$tree"/usr/lib/systemd/system "$tree"/usr/lib/sysusers.d "$tree"/etc/evacuator/evacuator.conf.d \
     "$tree"/usr/share/{doc/evacuator,man/man1,man/man5,man/man8,bash-completion/completions,lintian/overrides}
 ln -s ../lib/evacuator/evacuator "$tree/usr/bin/evacuator"
-install -m 644 systemd/*.service "$tree/usr/lib/systemd/system/"
+install -m 644 systemd/*.service systemd/*.timer "$tree/usr/lib/systemd/system/"
 install -m 644 packaging/deb/sysusers.conf "$tree/usr/lib/sysusers.d/evacuator.conf"
 install -m 644 packaging/deb/evacuator.conf "$tree/etc/evacuator/evacuator.conf"
 install -m 644 packaging/completion/evacuator "$tree/usr/share/bash-completion/completions/evacuator"

@@ -28,11 +28,11 @@ List<ConfigurationMistake> mistakes = [.. configuration.Mistakes];
 FleetTls? tls = null;
 if (configuration.Options is { } options)
 {
-    Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
-    mistakes.AddRange(peers.Mistakes);
-    if (peers.Value is { } known)
+    Checked<FleetMembers> members = FleetMembers.Load(options);
+    mistakes.AddRange(members.Mistakes);
+    if (members.Value is { } known)
     {
-        Checked<FleetTls> loaded = FleetTls.Load(options, FleetRole.Agent, known, TimeProvider.System);
+        Checked<FleetTls> loaded = FleetTls.Load(options, FleetRole.Agent, known.Peers, TimeProvider.System, known.Roster);
         mistakes.AddRange(loaded.Mistakes);
         tls = loaded.Value;
     }
@@ -58,13 +58,16 @@ WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
 builder.AddServiceHosting(options);
 builder.Services
     .AddSingleton(tls)
+    .AddSingleton(ProtocolVersions.Agents)
+    .AddSingleton<AgentFleet>()
+    .AddHostedService<FleetRefresh>()
     .AddSingleton(journal)
     .AddSingleton(provider => new NetworkHandover(provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<NetworkHandover>>()))
     .AddSingleton(provider => new RuncRuntime(options.Containers.RuncRoot, provider.GetRequiredService<NetworkHandover>(),
         provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RuncRuntime>>()))
     .AddSingleton(new Preflight())
     .AddSingleton(provider => new CgroupFreezer(provider.GetRequiredService<TimeProvider>()))
-    .AddSingleton(provider => new HostProbe(options.Node.Name, version, PeerProtocol.Version, "/srv", provider.GetRequiredService<TimeProvider>()))
+    .AddSingleton(provider => new HostProbe(options.Node.Name, version, ProtocolVersions.Agents.Current, "/srv", provider.GetRequiredService<TimeProvider>()))
     .AddSingleton(provider => new EmptinessProof(new EmptinessOptions { Uplinks = options.Node.Uplinks }, provider.GetRequiredService<TimeProvider>()))
     .AddSingleton(provider =>
     {

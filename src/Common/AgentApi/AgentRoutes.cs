@@ -8,6 +8,7 @@ namespace Evacuator.Common.AgentApi;
 /// <code>
 /// GET    /v1/host                 HostReport
 /// GET    /v1/containers           ContainerReport[]
+/// PUT    /v1/fleet                FleetRequest          → 204: the signed list of the fleet's nodes; 409 if its authority did not sign it
 /// PUT    /v1/admission            AdmissionRequest      → 204
 /// POST   /v1/inbound              InboundRequest        → 200 InboundReply (accepted or not)
 /// GET    /v1/inbound              InboundReport[]
@@ -27,6 +28,7 @@ public static class AgentRoutes
     public const string SocketPath = "/run/evacuator-agent/agent.sock";
     public const string Host = "/v1/host";
     public const string Containers = "/v1/containers";
+    public const string Fleet = "/v1/fleet";
     public const string Admission = "/v1/admission";
     public const string Inbound = "/v1/inbound";
     public const string Moves = "/v1/moves";
@@ -34,3 +36,6 @@ public static class AgentRoutes
     public const string Lasting = "/v1/emptiness/lasting";
     public const string PowerOff = "/v1/poweroff";
 }
+
+/// <param name="Roster">a signed list, as it is (<see cref="Fleet.SignedRoster"/>)</param>
+public sealed record FleetRequest(string Roster);

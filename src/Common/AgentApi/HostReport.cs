@@ -44,6 +44,12 @@ public sealed record HostReport
     /// <summary>How CRIU is kept from memory that travels ahead of it; null from an agent that does not tell.</summary>
     public DumpReport? Dump { get; init; }
 
+    /// <summary>Of the signed list of nodes that the agent has; null when it has none.</summary>
+    public long? FleetNumber { get; init; }
+
+    /// <summary>When the agent's own certificate ends; null from an agent that does not tell.</summary>
+    public DateTimeOffset? CertificateUntil { get; init; }
+
     /// <summary>What a move needs from the host, each with what was found and what to do if it is missing.</summary>
     public required IReadOnlyList<Requirement> Requirements { get; init; }
 }

@@ -73,6 +73,9 @@ public sealed record FleetOptions
     /// <summary>agent-port: where agents talk to each other.</summary>
     public int AgentPort { get; init; } = 7361;
 
+    /// <summary>authority-port: where evacuator-authority.service listens, on the node that has it.</summary>
+    public int AuthorityPort { get; init; } = 7363;
+
     /// <summary>store: where the fleet keeps what all nodes have to agree on.</summary>
     public FleetStore Store { get; init; } = FleetStore.Static;
 

@@ -28,6 +28,8 @@ internal static class Settings
             "TCP port on which the deciding services talk to each other. The same on all nodes."),
         Make("fleet", "agent-port", SettingTypes.Number(1, 65535), o => o.Fleet.AgentPort, (o, v) => o with { Fleet = o.Fleet with { AgentPort = v } },
             "TCP port on which agents hand containers over. The same on all nodes."),
+        Make("fleet", "authority-port", SettingTypes.Number(1, 65535), o => o.Fleet.AuthorityPort, (o, v) => o with { Fleet = o.Fleet with { AuthorityPort = v } },
+            "TCP port of evacuator-authority.service, on the node that has the fleet's authority. Set it before \"evacuator fleet init\"; the others are told."),
 
         Make("fleet", "max-emptied", SettingTypes.Number(0, 1000), o => o.Fleet.MaxEmptied, (o, v) => o with { Fleet = o.Fleet with { MaxEmptied = v } },
             "Nodes of the fleet that may be out at once, the same on all nodes: a node takes its place when it begins to be emptied and gives it back when it is opened again, or when its evacuation "

@@ -15,6 +15,9 @@ public sealed class FleetAuthority : IDisposable
 
     public static readonly TimeSpan NodeLifetime = TimeSpan.FromDays(731);
 
+    /// <summary>Of a certificate that its node renews by itself.</summary>
+    public static readonly TimeSpan RenewedLifetime = TimeSpan.FromDays(366);
+
     private const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
 
     private const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
@@ -52,10 +55,55 @@ public sealed class FleetAuthority : IDisposable
     /// <summary>A new certificate and key for one service of one node.</summary>
     public IssuedCertificate Issue(PeerIdentity identity)
     {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using X509Certificate2 certificate = Issue(identity, new PublicKey(key), NodeLifetime, notBefore: null);
+        return new IssuedCertificate(certificate.ExportCertificatePem() + "\n", key.ExportPkcs8PrivateKeyPem() + "\n");
+    }
+
+    /// <summary>A certificate for the key of a request; of all that the request says, only the key counts, and that its maker has the private one.</summary>
+    /// <param name="requestPem">PKCS#10, EC P-256</param>
+    /// <param name="notBefore">the certificate is not valid earlier than this, so that what was revoked stays apart from what was issued since</param>
+    /// <exception cref="FleetSetupException">it is no such request</exception>
+    public string Sign(PeerIdentity identity, string requestPem, TimeSpan lifetime, DateTimeOffset? notBefore)
+    {
+        try
+        {
+            PublicKey key = CertificateRequest.LoadSigningRequestPem(requestPem, HashAlgorithmName.SHA256).PublicKey;
+            using (ECDsa? curve = key.GetECDsaPublicKey())
+            {
+                if (curve?.ExportParameters(includePrivateParameters: false).Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value)
+                    throw new FleetSetupException("the request's key is not on the curve P-256");
+            }
+
+            using X509Certificate2 certificate = Issue(identity, key, lifetime, notBefore);
+            return certificate.ExportCertificatePem() + "\n";
+        }
+        catch (Exception e) when (e is CryptographicException or ArgumentException)
+        {
+            throw new FleetSetupException($"the certificate request is damaged: {e.Message}", e);
+        }
+    }
+
+    /// <summary>A certificate of this authority's own service; the caller disposes it.</summary>
+    public X509Certificate2 IssueOwn(PeerIdentity identity, TimeSpan lifetime)
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using X509Certificate2 certificate = Issue(identity, new PublicKey(key), lifetime, notBefore: null);
+        return certificate.CopyWithPrivateKey(key);
+    }
+
+    /// <summary>ECDSA with SHA-256, in DER as openssl writes it.</summary>
+    public byte[] SignData(byte[] data)
+    {
+        using ECDsa key = Certificate.GetECDsaPrivateKey()!;
+        return key.SignData(data, HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence);
+    }
+
+    private X509Certificate2 Issue(PeerIdentity identity, PublicKey key, TimeSpan lifetime, DateTimeOffset? notBefore)
+    {
         if (!NodeName.IsValid(identity.Node))
             throw new ArgumentException($"\"{identity.Node}\" is not a node's name", nameof(identity));
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new($"CN={identity.Node}, OU={PeerIdentity.Word(identity.Role)}", key, HashAlgorithmName.SHA256);
+        CertificateRequest request = new(new X500DistinguishedName($"CN={identity.Node}, OU={PeerIdentity.Word(identity.Role)}"), key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: false, hasPathLengthConstraint: false, pathLengthConstraint: 0, critical: true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, critical: true));
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(ServerAuthentication), new Oid(ClientAuthentication)], critical: false));
@@ -66,13 +114,13 @@ public sealed class FleetAuthority : IDisposable
         names.AddDnsName(identity.Node);
         request.CertificateExtensions.Add(names.Build());
 
-        DateTimeOffset from = _time.GetUtcNow() - Backdating;
-        DateTimeOffset until = from + NodeLifetime;
-        DateTimeOffset authorityFrom = new(Certificate.NotBefore.ToUniversalTime());
+        DateTimeOffset now = _time.GetUtcNow();
         DateTimeOffset authorityUntil = new(Certificate.NotAfter.ToUniversalTime());
-        using X509Certificate2 certificate = request.Create(
-            Certificate, from < authorityFrom ? authorityFrom : from, until > authorityUntil ? authorityUntil : until, RandomNumberGenerator.GetBytes(16));
-        return new IssuedCertificate(certificate.ExportCertificatePem() + "\n", key.ExportPkcs8PrivateKeyPem() + "\n");
+        DateTimeOffset from = Later(Later(now - Backdating, notBefore), new DateTimeOffset(Certificate.NotBefore.ToUniversalTime()));
+        DateTimeOffset until = now - Backdating + lifetime;
+        return request.Create(Certificate, from, until > authorityUntil ? authorityUntil : until, RandomNumberGenerator.GetBytes(16));
+
+        static DateTimeOffset Later(DateTimeOffset one, DateTimeOffset? other) => other is { } time && time > one ? time : one;
     }
 
     public void Dispose() => Certificate.Dispose();

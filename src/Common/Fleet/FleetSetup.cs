@@ -19,17 +19,21 @@ public sealed record FleetInitResult(bool NewAuthority, string Fingerprint, IRea
 /// <param name="Files">written files</param>
 public sealed record FleetJoinResult(string Node, string Fingerprint, IReadOnlyList<Peer> Peers, IReadOnlyList<string> Files);
 
+/// <summary>All that makes a host a node.</summary>
+/// <param name="Authority">certificate, PEM</param>
+/// <param name="Peers">all nodes, this one included</param>
+/// <param name="Roster">the same, signed; null from a release that did not sign it</param>
+public sealed record NodeFiles(string Name, string Authority, IssuedCertificate Brain, IssuedCertificate Agent, IReadOnlyList<Peer> Peers, SignedRoster? Roster);
+
 /// <summary>
 /// Makes a fleet and lets a node join it. Both may be repeated: init adds nodes to the authority that its directory holds and writes all bundles
 /// anew with the longer list; join puts the same files again.
 /// </summary>
 public sealed class FleetSetup(TimeProvider time)
 {
-    public const string AuthorityCertificate = "ca.crt";
-
-    public const string AuthorityKey = "ca.key";
-
     public const string PeersList = "peers.conf";
+
+    private const string DropIn = "10-fleet.conf";
 
     private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
@@ -54,10 +58,10 @@ public sealed class FleetSetup(TimeProvider time)
     {
         try
         {
-            Directory.CreateDirectory(outputDirectory, Private | UnixFileMode.UserExecute);
-            string peersPath = Path.Combine(outputDirectory, PeersList);
-            IReadOnlyList<Peer> peers = Merge(File.Exists(peersPath) ? Read(peersPath) : [], nodes);
-            using FleetAuthority authority = LoadOrCreate(outputDirectory, out bool created);
+            using AuthorityDirectory directory = AuthorityDirectory.Open(outputDirectory, create: true, time);
+            IReadOnlyList<Peer> peers = Merge(directory.Roster.Nodes, nodes);
+            // A node that was revoked and is named again comes back with new certificates; the earlier ones stay void.
+            directory.Change(roster => roster with { Nodes = peers });
 
             List<string> bundles = [];
             foreach (Peer peer in peers)
@@ -67,23 +71,48 @@ public sealed class FleetSetup(TimeProvider time)
                     Magic = JoinBundle.ExpectedMagic,
                     Version = JoinBundle.CurrentVersion,
                     Node = peer.Name,
-                    Authority = authority.CertificatePem,
-                    Brain = authority.Issue(new PeerIdentity(peer.Name, FleetRole.Brain)),
-                    Agent = authority.Issue(new PeerIdentity(peer.Name, FleetRole.Agent)),
+                    Authority = directory.Authority.CertificatePem,
+                    Brain = Issue(directory, new PeerIdentity(peer.Name, FleetRole.Brain)),
+                    Agent = Issue(directory, new PeerIdentity(peer.Name, FleetRole.Agent)),
                     Peers = peers,
+                    Roster = directory.Signed.Text,
                 };
                 string path = Path.Combine(outputDirectory, peer.Name + ".join");
                 AtomicFile.Write(path, bundle.ToJson(), Private);
                 bundles.Add(path);
             }
 
-            AtomicFile.Write(peersPath, PeersFile.Format(peers), AllRead);
-            return new FleetInitResult(created, authority.Certificate.GetCertHashString(HashAlgorithmName.SHA256), peers, bundles);
+            return new FleetInitResult(directory.IsNew, directory.Fingerprint, peers, bundles);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new FleetSetupException(e.Message, e);
         }
+    }
+
+    /// <summary>
+    /// Makes a fleet whose authority stays on this host and is served from here, with this host as its first node; nodes join by token then. Again, it puts this host's own
+    /// files anew.
+    /// </summary>
+    /// <param name="authorityDirectory"><see cref="AuthorityDirectory.DefaultPath"/></param>
+    /// <param name="serveAt">host:port of evacuator-authority.service</param>
+    public FleetJoinResult Found(string authorityDirectory, Peer self, string serveAt, string etcDirectory, bool replaceFleet = false)
+    {
+        uint group = RequireRoot();
+        using AuthorityDirectory directory = AuthorityDirectory.Open(authorityDirectory, create: true, time);
+        return Found(directory, self, serveAt, etcDirectory, group, replaceFleet);
+    }
+
+    /// <inheritdoc cref="Found(string, Peer, string, string, bool)"/>
+    /// <param name="group">owns the brain's key; null leaves it to the caller's</param>
+    public FleetJoinResult Found(AuthorityDirectory directory, Peer self, string serveAt, string etcDirectory, uint? group, bool replaceFleet)
+    {
+        if (!replaceFleet)
+            RefuseOtherFleet(Path.Combine(etcDirectory, "tls"), directory.Authority.Certificate, self.Name);
+        directory.Change(roster => roster with { Nodes = Merge(roster.Nodes, [self]), Authority = serveAt });
+        return Install(new NodeFiles(
+            self.Name, directory.Authority.CertificatePem, Issue(directory, new PeerIdentity(self.Name, FleetRole.Brain)), Issue(directory, new PeerIdentity(self.Name, FleetRole.Agent)),
+            directory.Roster.Nodes, directory.Signed), etcDirectory, group);
     }
 
     /// <summary>
@@ -96,11 +125,17 @@ public sealed class FleetSetup(TimeProvider time)
     /// <exception cref="FleetSetupException">the bundle is not sound, this host belongs to another fleet, or files cannot be written; the services stay as they were then</exception>
     public FleetJoinResult Join(string bundlePath, string etcDirectory = "/etc/evacuator", bool replaceFleet = false)
     {
+        return Join(bundlePath, etcDirectory, RequireRoot(), replaceFleet);
+    }
+
+    /// <summary>The group that reads the brain's key.</summary>
+    /// <exception cref="FleetSetupException">the caller is not root, or the package is not installed</exception>
+    public static uint RequireRoot()
+    {
         if (!Accounts.IsRoot)
-            throw new FleetSetupException("joining a fleet writes keys that only root may own: run it as root");
-        uint group = Accounts.GroupId(Accounts.Service)
+            throw new FleetSetupException("a fleet's files hold keys that only root may own: run it as root");
+        return Accounts.GroupId(Accounts.Service)
             ?? throw new FleetSetupException($"there is no group {Accounts.Service} on this host: install the evacuator package first");
-        return Join(bundlePath, etcDirectory, group, replaceFleet);
     }
 
     /// <param name="group">owns the brain's key; null leaves it to the caller's</param>
@@ -112,29 +147,74 @@ public sealed class FleetSetup(TimeProvider time)
         using X509Certificate2 authority = X509Certificate2.CreateFromPem(bundle.Authority);
 
         // 2. This host is free for it.
-        string tls = Path.Combine(etcDirectory, "tls");
         if (!replaceFleet)
-            RefuseOtherFleet(tls, authority, bundle.Node);
+            RefuseOtherFleet(Path.Combine(etcDirectory, "tls"), authority, bundle.Node);
 
-        // 3. All files are written whole beside their places, then get their names; agent.crt last: the units start only if it exists.
+        // 3. The files.
+        SignedRoster? roster = bundle.Roster is { } text ? SignedRoster.Parse(text, authority, bundlePath) : null;
+        return Install(new NodeFiles(bundle.Node, bundle.Authority, bundle.Brain, bundle.Agent, bundle.Peers, roster), etcDirectory, group);
+    }
+
+    /// <summary>Why this host may not become that node of that fleet, as an exception; nothing if it may.</summary>
+    /// <exception cref="FleetSetupException">it belongs to another fleet or is another node</exception>
+    public static void RefuseOtherFleet(string tls, X509Certificate2 authority, string node)
+    {
+        try
+        {
+            string path = Path.Combine(tls, TlsFiles.Authority);
+            if (File.Exists(path))
+            {
+                using X509Certificate2 present = X509CertificateLoader.LoadCertificateFromFile(path);
+                if (!present.RawDataMemory.Span.SequenceEqual(authority.RawDataMemory.Span))
+                    throw new FleetSetupException($"this host belongs to another fleet (authority {present.GetCertHashString(HashAlgorithmName.SHA256)}); --replace leaves it");
+            }
+
+            path = Path.Combine(tls, TlsFiles.Certificate(FleetRole.Agent));
+            if (File.Exists(path))
+            {
+                using X509Certificate2 present = X509CertificateLoader.LoadCertificateFromFile(path);
+                if (PeerIdentity.From(present) is { } identity && identity.Node != node)
+                    throw new FleetSetupException($"this host is {identity.Node} and would become {node}; --replace renames it");
+            }
+        }
+        catch (CryptographicException)
+        {
+            // What is there is no certificate: nothing to protect, joining repairs it.
+        }
+    }
+
+    /// <summary>Writes all that makes this host a node. All files are written whole beside their places, then get their names; agent.crt last: the units start only if it exists.</summary>
+    /// <exception cref="FleetSetupException">a file cannot be written; the services stay as they were then</exception>
+    public static FleetJoinResult Install(NodeFiles node, string etcDirectory, uint? group)
+    {
+        string tls = Path.Combine(etcDirectory, "tls");
         string dropIns = Path.Combine(etcDirectory, "evacuator.conf.d");
         List<string> files = [];
         List<AtomicFile> prepared = [];
         try
         {
+            using X509Certificate2 authority = X509Certificate2.CreateFromPem(node.Authority);
             const UnixFileMode Folder = AllRead | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
             Directory.CreateDirectory(etcDirectory, Folder);
             Directory.CreateDirectory(tls, Folder);
             Directory.CreateDirectory(dropIns, Folder);
-            Prepare(Path.Combine(tls, TlsFiles.Authority), bundle.Authority, AllRead);
-            Prepare(Path.Combine(tls, TlsFiles.Key(FleetRole.Brain)), bundle.Brain.KeyPem, GroupReads, group);
-            Prepare(Path.Combine(tls, TlsFiles.Certificate(FleetRole.Brain)), bundle.Brain.CertificatePem, AllRead);
-            Prepare(Path.Combine(tls, TlsFiles.Key(FleetRole.Agent)), bundle.Agent.KeyPem, Private);
-            Prepare(Path.Combine(etcDirectory, PeersList), PeersFile.Format(bundle.Peers), AllRead);
-            Prepare(Path.Combine(dropIns, "10-fleet.conf"), $"# Written by \"evacuator fleet join\".\n[node]\nname = {bundle.Node}\n", AllRead);
-            Prepare(Path.Combine(tls, TlsFiles.Certificate(FleetRole.Agent)), bundle.Agent.CertificatePem, AllRead);
+            string rosterPath = Path.Combine(etcDirectory, SignedRoster.FileName);
+            SignedRoster? roster = Newer(rosterPath, authority, node.Roster);
+            Prepare(Path.Combine(tls, TlsFiles.Authority), node.Authority, AllRead);
+            Prepare(Path.Combine(tls, TlsFiles.Key(FleetRole.Brain)), node.Brain.KeyPem, GroupReads, group);
+            Prepare(Path.Combine(tls, TlsFiles.Certificate(FleetRole.Brain)), node.Brain.CertificatePem, AllRead);
+            Prepare(Path.Combine(tls, TlsFiles.Key(FleetRole.Agent)), node.Agent.KeyPem, Private);
+            Prepare(Path.Combine(etcDirectory, PeersList), PeersFile.Format(roster?.Roster.Nodes ?? node.Peers), AllRead);
+            Prepare(Path.Combine(dropIns, DropIn), $"# Written by \"evacuator fleet join\".\n[node]\nname = {node.Name}\n", AllRead);
+            if (roster is not null)
+                Prepare(rosterPath, roster.Text, AllRead);
+            Prepare(Path.Combine(tls, TlsFiles.Certificate(FleetRole.Agent)), node.Agent.CertificatePem, AllRead);
             foreach (AtomicFile file in prepared)
                 file.Commit();
+            // Of another fleet: its signature would be taken for a forgery.
+            if (roster is null)
+                File.Delete(rosterPath);
+            return new FleetJoinResult(node.Name, authority.GetCertHashString(HashAlgorithmName.SHA256), roster?.Roster.Nodes ?? node.Peers, files);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -146,13 +226,57 @@ public sealed class FleetSetup(TimeProvider time)
                 file.Dispose();
         }
 
-        return new FleetJoinResult(bundle.Node, authority.GetCertHashString(HashAlgorithmName.SHA256), bundle.Peers, files);
-
         void Prepare(string path, string text, UnixFileMode mode, uint? gid = null)
         {
             prepared.Add(AtomicFile.Prepare(path, text, mode, gid: gid));
             files.Add(path);
         }
+    }
+
+    /// <summary>Takes what <see cref="Install"/> has written away: this host is no node any more. The services have to be stopped besides.</summary>
+    /// <exception cref="FleetSetupException">a file cannot be removed</exception>
+    public static void Uninstall(string etcDirectory)
+    {
+        string tls = Path.Combine(etcDirectory, "tls");
+        try
+        {
+            // agent.crt first: without it the units do not start.
+            foreach (string path in new[]
+                     {
+                         Path.Combine(tls, TlsFiles.Certificate(FleetRole.Agent)), Path.Combine(tls, TlsFiles.Key(FleetRole.Agent)), Path.Combine(tls, TlsFiles.Key(FleetRole.Brain)),
+                         Path.Combine(tls, TlsFiles.Certificate(FleetRole.Brain)), Path.Combine(tls, TlsFiles.Authority), Path.Combine(etcDirectory, SignedRoster.FileName),
+                         Path.Combine(etcDirectory, PeersList), Path.Combine(etcDirectory, "evacuator.conf.d", DropIn),
+                     })
+            {
+                if (File.Exists(path))
+                    File.Delete(path);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new FleetSetupException(e.Message, e);
+        }
+    }
+
+    /// <summary>Of two lists of one fleet the later: a bundle may be older than what this node has heard since, such as a revocation.</summary>
+    private static SignedRoster? Newer(string path, X509Certificate2 authority, SignedRoster? offered)
+    {
+        try
+        {
+            return File.Exists(path) && SignedRoster.Parse(File.ReadAllText(path), authority, path) is var present && offered is not null && present.Roster.Number > offered.Roster.Number
+                ? present
+                : offered;
+        }
+        catch (FleetSetupException)
+        {
+            return offered; // of another fleet, or damaged: joining repairs it
+        }
+    }
+
+    private static IssuedCertificate Issue(AuthorityDirectory directory, PeerIdentity identity)
+    {
+        NodeRequest request = NodeRequest.Make(identity);
+        return new IssuedCertificate(directory.Authority.Sign(identity, request.RequestPem, FleetAuthority.NodeLifetime, directory.Roster.Find(identity.Node)?.Before), request.KeyPem);
     }
 
     /// <summary>Earlier nodes keep their place; a node named again gets its new address.</summary>
@@ -176,42 +300,6 @@ public sealed class FleetSetup(TimeProvider time)
         return merged.Count > 0 ? merged : throw new FleetSetupException("name at least one node: NAME=ADDRESS");
     }
 
-    private static IReadOnlyList<Peer> Read(string path)
-    {
-        Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(path);
-        return peers.Value ?? throw new FleetSetupException(string.Join('\n', peers.Mistakes));
-    }
-
-    private FleetAuthority LoadOrCreate(string directory, out bool created)
-    {
-        string certificatePath = Path.Combine(directory, AuthorityCertificate);
-        string keyPath = Path.Combine(directory, AuthorityKey);
-        created = false;
-        switch (File.Exists(certificatePath), File.Exists(keyPath))
-        {
-            case (true, true):
-                try
-                {
-                    return FleetAuthority.FromPem(File.ReadAllText(certificatePath), File.ReadAllText(keyPath), time);
-                }
-                catch (Exception e) when (e is CryptographicException or ArgumentException)
-                {
-                    throw new FleetSetupException($"{keyPath} is not the key of {certificatePath}: {e.Message}", e);
-                }
-
-            case (true, false):
-                throw new FleetSetupException($"{certificatePath} is there but its key is not: bring back {keyPath}, or begin a new fleet in an empty directory");
-            case (false, true):
-                // Killed between the two files of the first init: no certificate was ever made with this key.
-            default:
-                FleetAuthority authority = FleetAuthority.Create(time);
-                AtomicFile.Write(keyPath, authority.ExportKeyPem(), Private);
-                AtomicFile.Write(certificatePath, authority.CertificatePem, AllRead);
-                created = true;
-                return authority;
-        }
-    }
-
     private void Verify(string path, JoinBundle bundle)
     {
         if (!NodeName.IsValid(bundle.Node))
@@ -221,47 +309,29 @@ public sealed class FleetSetup(TimeProvider time)
             throw new FleetSetupException($"{path}: its list of nodes is not sound: {peers.Mistakes.FirstOrDefault()?.Text ?? "names or addresses with forbidden characters"}");
         if (!bundle.Peers.Any(peer => peer.Name == bundle.Node))
             throw new FleetSetupException($"{path}: its list of nodes does not name {bundle.Node}");
+        Verify(path, bundle.Node, bundle.Authority, bundle.Brain, bundle.Agent, time);
+    }
+
+    /// <summary>Whether these are this node's certificates, from this authority, with their keys, and valid by this host's clock.</summary>
+    /// <param name="source">where they come from, for the message</param>
+    /// <exception cref="FleetSetupException">they are not</exception>
+    public static void Verify(string source, string node, string authorityPem, IssuedCertificate brain, IssuedCertificate agent, TimeProvider time)
+    {
         try
         {
-            using X509Certificate2 authority = X509Certificate2.CreateFromPem(bundle.Authority);
-            foreach ((IssuedCertificate issued, FleetRole role) in new[] { (bundle.Brain, FleetRole.Brain), (bundle.Agent, FleetRole.Agent) })
+            using X509Certificate2 authority = X509Certificate2.CreateFromPem(authorityPem);
+            foreach ((IssuedCertificate issued, FleetRole role) in new[] { (brain, FleetRole.Brain), (agent, FleetRole.Agent) })
             {
                 using X509Certificate2 certificate = X509Certificate2.CreateFromPem(issued.CertificatePem, issued.KeyPem);
                 if (FleetTrust.WhyNot(certificate, authority, time.GetUtcNow()) is { } reason)
-                    throw new FleetSetupException($"{path}: the certificate of {bundle.Node}/{PeerIdentity.Word(role)} {reason}");
-                if (PeerIdentity.From(certificate) != new PeerIdentity(bundle.Node, role))
-                    throw new FleetSetupException($"{path}: a certificate is not for {bundle.Node}/{PeerIdentity.Word(role)}");
+                    throw new FleetSetupException($"{source}: the certificate of {node}/{PeerIdentity.Word(role)} {reason}");
+                if (PeerIdentity.From(certificate) != new PeerIdentity(node, role))
+                    throw new FleetSetupException($"{source}: a certificate is not for {node}/{PeerIdentity.Word(role)}");
             }
         }
         catch (Exception e) when (e is CryptographicException or ArgumentException)
         {
-            throw new FleetSetupException($"{path}: a certificate or key in it is damaged: {e.Message}", e);
-        }
-    }
-
-    private static void RefuseOtherFleet(string tls, X509Certificate2 authority, string node)
-    {
-        try
-        {
-            string path = Path.Combine(tls, TlsFiles.Authority);
-            if (File.Exists(path))
-            {
-                using X509Certificate2 present = X509CertificateLoader.LoadCertificateFromFile(path);
-                if (!present.RawDataMemory.Span.SequenceEqual(authority.RawDataMemory.Span))
-                    throw new FleetSetupException($"this host belongs to another fleet (authority {present.GetCertHashString(HashAlgorithmName.SHA256)}); --replace leaves it");
-            }
-
-            path = Path.Combine(tls, TlsFiles.Certificate(FleetRole.Agent));
-            if (File.Exists(path))
-            {
-                using X509Certificate2 present = X509CertificateLoader.LoadCertificateFromFile(path);
-                if (PeerIdentity.From(present) is { } identity && identity.Node != node)
-                    throw new FleetSetupException($"this host is {identity.Node} and the bundle is for {node}; --replace renames it");
-            }
-        }
-        catch (CryptographicException)
-        {
-            // What is there is no certificate: nothing to protect, joining repairs it.
+            throw new FleetSetupException($"{source}: a certificate or key in it is damaged: {e.Message}", e);
         }
     }
 }

@@ -28,6 +28,9 @@ public sealed record JoinBundle
     /// <summary>All nodes of the fleet, this one included.</summary>
     public required IReadOnlyList<Peer> Peers { get; init; }
 
+    /// <summary>The same list as its authority has signed it (<see cref="SignedRoster"/>); null in a bundle of an earlier release.</summary>
+    public string? Roster { get; init; }
+
     public string ToJson() => JsonSerializer.Serialize(this, ApiJson.Indented) + "\n";
 
     /// <summary>Reads a bundle; its contents are not judged here.</summary>

@@ -15,6 +15,9 @@ public enum FleetRole
 
     /// <summary>evacuator-agent: acts.</summary>
     Agent = 2,
+
+    /// <summary>evacuator authority: signs certificates and says who is in the fleet.</summary>
+    Authority = 3,
 }
 
 /// <summary>Who is at the other end of a connection: a node's name and which of its two services. In certificates: the URI evacuator://fleet/NODE/ROLE.</summary>
@@ -61,6 +64,7 @@ public sealed record PeerIdentity(string Node, FleetRole Role)
         {
             "brain" => FleetRole.Brain,
             "agent" => FleetRole.Agent,
+            "authority" => FleetRole.Authority,
             _ => FleetRole.None,
         };
         if (role == FleetRole.None || !NodeName.IsValid(node))

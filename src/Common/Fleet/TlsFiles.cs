@@ -22,7 +22,7 @@ internal static class TlsFiles
             FileInfo file = new(path);
             string? mistake = null;
             if (!file.Exists)
-                mistake = "does not exist: join the fleet with \"evacuator fleet join NODE.join\"";
+                mistake = "does not exist: join the fleet with \"evacuator fleet join\"";
             else if (file.Length > MaximumSize)
                 mistake = $"is larger than {MaximumSize} bytes";
             else if (secret && (file.UnixFileMode & Others) != 0)

@@ -54,6 +54,10 @@ internal sealed class AgentClient : IDisposable
     public async Task<IReadOnlyList<ContainerReport>> GetContainersAsync(CancellationToken token) =>
         await GetAsync<List<ContainerReport>>(AgentRoutes.Containers, token).ConfigureAwait(false);
 
+    /// <exception cref="AgentException">it did not take it, or does not answer</exception>
+    public Task TellRosterAsync(string roster, CancellationToken token) =>
+        SendAsync(HttpMethod.Put, AgentRoutes.Fleet, JsonContent.Create(new FleetRequest(roster), options: ApiJson.Options), token);
+
     public Task SetAdmissionAsync(bool open, string reason, CancellationToken token) =>
         SendAsync(HttpMethod.Put, AgentRoutes.Admission, JsonContent.Create(new AdmissionRequest(open, reason), options: ApiJson.Options), token);
 

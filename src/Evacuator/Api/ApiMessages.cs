@@ -33,6 +33,8 @@ namespace Evacuator.Api;
 /// POST   /v1/notices/test                 → 202 Notice
 /// GET    /v1/fleet                        FleetReply: who is out, who waits, as the fleet's store has it
 /// DELETE /v1/fleet/slots/{node}           → 204: the place of a node that is gone is free again; 409 with the reason
+/// POST   /v1/fleet                        RosterMessage → 200 RosterSpread: a signed list of nodes, taken and passed on; 409 if the authority did not sign it
+/// POST   /v1/fleet/leave                  → 204: the node is closed and may leave the fleet; 409 with every reason against it
 /// GET    /v1/config                       ConfigReply, secrets hidden
 /// GET    /v1/signals                      SignalsReport
 /// GET    /v1/bmc                          BmcReport
@@ -54,6 +56,7 @@ internal static class ApiRoutes
     public const string Windows = "/v1/windows";
     public const string Notices = "/v1/notices";
     public const string Fleet = "/v1/fleet";
+    public const string Leave = "/v1/fleet/leave";
     public const string Config = "/v1/config";
     public const string Signals = "/v1/signals";
     public const string Bmc = "/v1/bmc";
@@ -147,6 +150,9 @@ internal sealed record NodeStatus
     public EvacuationReport? LastEvacuation { get; init; }
 
     public required IReadOnlyList<PeerStanding> Peers { get; init; }
+
+    /// <summary>How this node itself stands in the fleet; null from a service of an older version.</summary>
+    public Fleet.Membership.FleetStanding? Fleet { get; init; }
 
     public required BmcReport Bmc { get; init; }
 

@@ -5,13 +5,14 @@ using Evacuator.Common.Hosting;
 using Evacuator.Fleet;
 using Evacuator.Fleet.Etcd;
 using Evacuator.Fleet.Locks;
+using Evacuator.Fleet.Membership;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
 namespace Evacuator.Api;
 
-/// <summary>The fleet's lock; see <see cref="ApiRoutes"/>.</summary>
+/// <summary>The fleet's lock, its list of nodes, and leaving it; see <see cref="ApiRoutes"/>.</summary>
 internal static class FleetEndpoints
 {
     public static void Map(IEndpointRouteBuilder routes)
@@ -19,6 +20,8 @@ internal static class FleetEndpoints
         routes.MapGet(ApiRoutes.Fleet, async (IFleetLock fleetLock, IFleetRegister register, EvacuatorOptions options, CancellationToken token) =>
             Results.Json(new FleetReply(await fleetLock.LookAsync(token).ConfigureAwait(false), FleetLimits.Of(options), await register.ReservationsAsync(token).ConfigureAwait(false)), ApiJson.Options));
         routes.MapDelete(ApiRoutes.Fleet + "/slots/{node}", UnlockAsync);
+        routes.MapPost(ApiRoutes.Fleet, AcceptAsync);
+        routes.MapPost(ApiRoutes.Leave, LeaveAsync);
     }
 
     private static async Task<IResult> UnlockAsync(HttpContext context, string node, IFleetLock fleetLock, CancellationToken token)
@@ -27,6 +30,26 @@ internal static class FleetEndpoints
             ? await fleetLock.UnlockAsync(node, context.PeerCredentials()?.UserName ?? "unknown", token).ConfigureAwait(false)
             : $"\"{node}\" is not a node's name";
         return why is null ? Results.NoContent() : Results.Json(new ErrorReply(why), ApiJson.Options, statusCode: StatusCodes.Status409Conflict);
+    }
+
+    private static async Task<IResult> AcceptAsync(RosterMessage message, FleetMembership membership, CancellationToken token)
+    {
+        try
+        {
+            return Results.Json(await membership.AcceptAsync(message.Text, spread: true, token).ConfigureAwait(false), ApiJson.Options);
+        }
+        catch (FleetSetupException e)
+        {
+            return Results.Json(new ErrorReply(e.Message), ApiJson.Options, statusCode: StatusCodes.Status409Conflict);
+        }
+    }
+
+    private static async Task<IResult> LeaveAsync(Leaving leaving, CancellationToken token)
+    {
+        IReadOnlyList<string> reasons = await leaving.PrepareAsync(token).ConfigureAwait(false);
+        return reasons.Count == 0
+            ? Results.NoContent()
+            : Results.Json(new ErrorReply($"this node cannot leave the fleet now: {string.Join("; ", reasons)}"), ApiJson.Options, statusCode: StatusCodes.Status409Conflict);
     }
 }
 

@@ -15,7 +15,7 @@ namespace Evacuator.Api;
 /// <summary>Puts together what "evacuator status" and "evacuator plan" show.</summary>
 internal sealed class StatusBuilder(
     EvacuatorOptions options, NodeWatch watch, AgentClient agent, PeerDirectory peers, Admission admission, EvacuationService evacuations, BmcHealth bmc, PowerHandover power, JournalStore journal, RunServices services,
-    GuestBook guests, SoakWatch soak, HomecomingService homecomings, Notices.NoticeService told)
+    GuestBook guests, SoakWatch soak, HomecomingService homecomings, Notices.NoticeService told, Fleet.Membership.FleetMembership fleet)
 {
     public async Task<NodeStatus> StatusAsync(CancellationToken token)
     {
@@ -23,7 +23,7 @@ internal sealed class StatusBuilder(
         IReadOnlyList<ContainerReport> containers = [];
         IReadOnlyList<PresentGuest> present = [];
         IReadOnlyList<HeldRoom> held = [];
-        List<string> notices = [.. journal.Notices, .. told.Problems()];
+        List<string> notices = [.. journal.Notices, .. told.Problems(), .. fleet.Notices()];
         IReadOnlyList<string> obstacles = view.Host is null ? [] : await agent.GetObstaclesAsync(token).ConfigureAwait(false);
         if (view.Host is not null)
         {
@@ -67,6 +67,7 @@ internal sealed class StatusBuilder(
             Evacuation = active ? last : null,
             LastEvacuation = active ? null : last,
             Peers = peers.Standings,
+            Fleet = fleet.Standing,
             Bmc = bmc.Report,
             Health = new HealthSummary(signals.Verdict, signals.Why, signals.Since, signals.Does, signals.AsksPerson),
             LedLitSince = power.LedLitSince,

@@ -90,7 +90,7 @@ internal sealed class BrainClient : IDisposable
             $"no permission on {_socketPath}: be root or a member of group evacuator (\"usermod -aG evacuator USER\", then log in again).", e),
         // ENOENT has no SocketError of its own.
         _ when !_hasJoined() => new CliException(CliExit.Unavailable,
-            "this host has not joined a fleet, so the service does not run: as root \"evacuator fleet join NAME.join\" with the bundle that \"evacuator fleet init\" made for it, "
+            "this host has not joined a fleet, so the service does not run: as root \"evacuator fleet join\" with a token or with the bundle that was made for it, "
             + "then \"systemctl restart evacuator-agent evacuator\".", e),
         SocketError.ConnectionRefused or SocketError.AddressNotAvailable or SocketError.SocketError or SocketError.HostNotFound => new CliException(CliExit.Unavailable,
             "evacuator is not running on this host: \"systemctl start evacuator\"; why it stopped: \"journalctl -u evacuator -n 50\".", e),

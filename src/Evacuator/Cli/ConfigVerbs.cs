@@ -53,9 +53,9 @@ internal static class ConfigVerbs
         if (result.Options is { } options)
         {
             bmc = options.Bmc.Url.Length > 0;
-            Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
-            mistakes.AddRange(peers.Mistakes);
-            Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, peers.Value ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System);
+            Checked<FleetMembers> members = FleetMembers.Load(options);
+            mistakes.AddRange(members.Mistakes);
+            Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, members.Value?.Peers ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System, members.Value?.Roster);
             mistakes.AddRange(tls.Mistakes);
             tls.Value?.Dispose();
             if (options.Fleet.Store == FleetStore.Etcd)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Evacuator.Cli.Bmc;
+using Evacuator.Cli.Membership;
 
 namespace Evacuator.Cli;
 
@@ -27,6 +28,7 @@ internal static class EvacuatorCommand
         NoticesVerb.Create(),
         ConfigVerbs.Create(),
         FleetVerbs.Create(),
+        AuthorityVerb.Create(),
         BmcVerbs.Create(),
         VersionVerb.Create(),
     };

@@ -1,6 +1,13 @@
 using System.CommandLine;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
 using Evacuator.Api;
+using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
+using Evacuator.Power;
 
 namespace Evacuator.Cli;
 
@@ -15,16 +22,88 @@ internal static class ReportVerb
             CustomParser = CliOptions.ParseUuid,
         };
         Option<bool> json = CliOptions.Json();
+        Option<bool> verify = new("--verify") { Description = "Check the witness's signature against the fleet's authority. Exit code 1 if it is not good, or missing." };
+        Option<FileInfo?> from = new("--from") { Description = "A report that was kept, as --json wrote it, instead of asking the service.", HelpName = "FILE" };
+        Option<FileInfo?> authority = new("--ca") { Description = "With --verify: the authority's certificate, instead of the one of this host's fleet.", HelpName = "FILE" };
         return Verb.Create("report", "Shows how an evacuation went: per container, proof of emptiness, power. A witness has the reports of nodes that are off.", async (context, token) =>
         {
-            using BrainClient client = context.Connect();
-            string which = context.Get(id) is { } known ? known.ToString("D") : "last";
-            EvacuationReport report = await client.GetAsync<EvacuationReport>($"{ApiRoutes.Evacuations}/{which}", token).ConfigureAwait(false);
+            EvacuationReport report = context.Get(from) is { } file ? await ReadAsync(file.FullName, token).ConfigureAwait(false) : await AskAsync(context, context.Get(id), token).ConfigureAwait(false);
+            if (context.Get(id) is { } wanted && report.Id != wanted)
+                throw new CliException(CliExit.Refused, $"the report is of evacuation {report.Id:D}");
+            if (context.Get(verify))
+                return Verify(context, report, context.Get(authority)?.FullName);
             if (context.Get(json))
                 context.WriteJson(report);
             else
                 Show.Report(report, context.Out);
             return CliExit.Ok;
-        }, id, json);
+        }, id, json, verify, from, authority);
+    }
+
+    private static async Task<EvacuationReport> AskAsync(VerbContext context, Guid? id, CancellationToken token)
+    {
+        using BrainClient client = context.Connect();
+        string which = id is { } known ? known.ToString("D") : "last";
+        return await client.GetAsync<EvacuationReport>($"{ApiRoutes.Evacuations}/{which}", token).ConfigureAwait(false);
+    }
+
+    private static async Task<EvacuationReport> ReadAsync(string path, CancellationToken token)
+    {
+        try
+        {
+            await using FileStream stream = File.OpenRead(path);
+            return await JsonSerializer.DeserializeAsync<EvacuationReport>(stream, ApiJson.Options, token).ConfigureAwait(false) ?? throw new JsonException("it is empty");
+        }
+        catch (JsonException e)
+        {
+            throw new CliException(CliExit.Failed, $"{path}: is not a report as \"evacuator report --json\" writes it: {e.Message}", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CliException(CliExit.Failed, e.Message, e);
+        }
+    }
+
+    private static int Verify(VerbContext context, EvacuationReport report, string? authorityFile)
+    {
+        if (report.Power.Certificate is not { } certificate)
+        {
+            string why = (report.Power.Requested, report.Power.VerifiedBy) switch
+            {
+                (false, _) => $"{report.Node} was not to be powered off: nobody watched it",
+                (_, null) => $"nobody has seen {report.Node} off",
+                (_, { } witness) => $"{witness} saw {report.Node} off and has not signed it: its release is an earlier one",
+            };
+            throw new CliException(CliExit.Failed, $"nothing to verify: {why}");
+        }
+
+        FleetRoster? roster = null;
+        string path = authorityFile ?? "";
+        if (authorityFile is null)
+        {
+            ConfigurationResult configuration = ConfigurationLoader.Load(context.ConfigurationFile);
+            if (configuration.Options is not { } options)
+                throw new CliException(CliExit.Configuration, string.Join('\n', configuration.Mistakes));
+            path = Path.Combine(options.Fleet.TlsDirectory, "ca.crt");
+            roster = FleetMembers.Load(options).Value?.Roster?.Roster;
+        }
+
+        WitnessCheck check;
+        try
+        {
+            using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(path);
+            check = certificate.Check(report.Id, report.Node, authority, roster);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+        {
+            throw new CliException(CliExit.Failed, $"{path}: {e.Message}", e);
+        }
+
+        if (check.Statement is null)
+            throw new CliException(CliExit.Failed, $"NOT GOOD: {check.Text}");
+        context.Out.WriteLine($"GOOD: {check.Text}");
+        if (check.Note.Length > 0)
+            context.Out.WriteLine($"  but: {check.Note}");
+        return CliExit.Ok;
     }
 }

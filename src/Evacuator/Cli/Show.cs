@@ -135,6 +135,8 @@ internal static class Show
                 { Witness: { } witness } => $"  power: not verified so far; {witness} watches the BMC",
                 _ => "  power: not switched off",
             });
+            if (report.Power.Certificate is not null)
+                output.WriteLine($"  signed by {report.Power.VerifiedBy}: \"evacuator report --verify {report.Id:D}\" checks it");
             output.WriteLine($"  locator LED: {report.Led ?? "not touched"}");
             if (report is { State: EvacuationPhase.Done, Power.VerifiedBy: not null })
                 output.WriteLine($"  SAFE TO PULL{(report.Fault is { } fault ? $": {fault.Part}, at {fault.Location ?? "a place that the BMC does not tell"}" : "")}");

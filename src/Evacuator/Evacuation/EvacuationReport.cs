@@ -136,4 +136,6 @@ internal sealed record EmptinessProof(bool Passed, IReadOnlyList<EmptinessReport
 /// <param name="Witness">the peer that watches the BMC</param>
 /// <param name="State">what two reads agreed on; null: not verified</param>
 /// <param name="VerifiedBy">the node that read it</param>
-internal sealed record PowerReport(bool Requested, string? Witness, string? State, string? VerifiedBy, DateTimeOffset? VerifiedAt, bool Forced);
+/// <param name="Certificate">its statement, signed; "evacuator report --verify" checks it</param>
+internal sealed record PowerReport(
+    bool Requested, string? Witness, string? State, string? VerifiedBy, DateTimeOffset? VerifiedAt, bool Forced, Power.WitnessCertificate? Certificate = null);

@@ -36,7 +36,7 @@ internal static class ReportBuilder
             Containers = [.. snapshot.Moves.Select(move => Describe(move, state.Node, snapshot.MoveWaiting.GetValueOrDefault(move.Name)))],
             ExcludedPeers = state.ExcludedPeers,
             Emptiness = new EmptinessProof(state.Proof.Count >= 2 && state.Proof.All(look => look.Empty), state.Proof),
-            Power = new PowerReport(state.Trigger.PowerOff, state.Witness, state.Power?.State, state.Power?.VerifiedBy, state.Power?.At, state.Power?.Forced ?? false),
+            Power = new PowerReport(state.Trigger.PowerOff, state.Witness, state.Power?.State, state.Power?.VerifiedBy, state.Power?.At, state.Power?.Forced ?? false, state.Power?.Certificate),
             Led = state.Led,
             Notes = state.Notes,
         };
@@ -56,7 +56,7 @@ internal static class ReportBuilder
                 // The host's clock and this one's: never negative, whatever lies between them.
                 TotalSeconds = Math.Max(0, Math.Round(((witness.LastRead ?? witness.Started) - report.Started).TotalSeconds, 1)),
                 Waiting = null,
-                Power = report.Power with { State = witness.LastPowerState, VerifiedBy = ownNode, VerifiedAt = witness.LastRead, Forced = witness.Forced is not null },
+                Power = report.Power with { State = witness.LastPowerState, VerifiedBy = ownNode, VerifiedAt = witness.LastRead, Forced = witness.Forced is not null, Certificate = witness.Certificate },
             };
         }
 

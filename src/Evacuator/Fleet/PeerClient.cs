@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
@@ -17,28 +16,32 @@ internal sealed class PeerClient : IDisposable
     private const int MaxReplyBytes = 4 << 20;
 
     private readonly HttpClient _http;
+    private readonly ProtocolHandler _protocol;
     private readonly TimeSpan _answer;
     private readonly int _port;
     private volatile Peer _peer;
 
     /// <param name="handler">makes the connection, with the fleet's certificates; owned from now on</param>
     /// <param name="answer">how long it may take to tell its capacity</param>
-    public PeerClient(Peer peer, int port, HttpMessageHandler handler, TimeSpan? answer = null)
+    public PeerClient(Peer peer, int port, HttpMessageHandler handler, TimeSpan? answer = null, ProtocolVersions? protocol = null)
     {
         (_peer, _port) = (peer, port);
         _answer = answer ?? new BrainTimings().PeerAnswer;
-        _http = new HttpClient(handler)
+        _protocol = new ProtocolHandler(protocol ?? ProtocolVersions.Brains, handler);
+        _http = new HttpClient(_protocol)
         {
             Timeout = Timeout.InfiniteTimeSpan,
             MaxResponseContentBufferSize = MaxReplyBytes,
         };
-        _http.DefaultRequestHeaders.Add(PeerRoutes.ProtocolHeader, PeerRoutes.ProtocolVersion.ToString(CultureInfo.InvariantCulture));
     }
 
     public Peer Peer => _peer;
 
     /// <summary>From the next request on; its certificate has to be the same node's there.</summary>
     public void MoveTo(string address) => _peer = _peer with { Address = address };
+
+    /// <summary>The version of the protocol that it is spoken with, as far as it is known.</summary>
+    public int ProtocolVersion => _protocol.Version;
 
     public Task<PeerCapacity> GetCapacityAsync(CancellationToken token) =>
         CallAsync<PeerCapacity>(HttpMethod.Get, PeerRoutes.Capacity, null, _answer, token);
@@ -104,6 +107,13 @@ internal sealed class PeerClient : IDisposable
     /// <summary>A person has taken the place of a node away.</summary>
     public Task UnlockAsync(string node, CancellationToken token) =>
         CallAsync<object>(HttpMethod.Delete, $"{PeerRoutes.Lock}/nodes/{node}", null, TimeSpan.FromSeconds(5), token);
+
+    public async Task<string> GetRosterAsync(CancellationToken token) =>
+        (await CallAsync<RosterMessage>(HttpMethod.Get, PeerRoutes.Fleet, null, TimeSpan.FromSeconds(10), token).ConfigureAwait(false)).Text;
+
+    /// <exception cref="PeerException">it did not take it, does not answer, or its release knows no such list</exception>
+    public Task TellRosterAsync(string text, CancellationToken token) =>
+        CallAsync<object>(HttpMethod.Put, PeerRoutes.Fleet, new RosterMessage(text), TimeSpan.FromSeconds(10), token);
 
     public Task InviteHomeAsync(HomecomingInvitation invitation, CancellationToken token) =>
         CallAsync<object>(HttpMethod.Post, PeerRoutes.Homecomings, invitation, TimeSpan.FromSeconds(20), token);

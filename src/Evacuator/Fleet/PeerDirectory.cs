@@ -12,21 +12,28 @@ namespace Evacuator.Fleet;
 /// <param name="Why">why not; empty when usable</param>
 /// <param name="Since">of this kind of answer</param>
 /// <param name="Closed">it says that it takes no containers</param>
+/// <param name="FleetNumber">of the list of nodes that it has; null: it has none that is signed, or its release knows none</param>
 internal sealed record PeerStanding(
-    string Name, string Address, bool Reachable, bool Usable, string Why, DateTimeOffset Since, DateTimeOffset AskedAt, long MemoryAvailable, string? Version, bool Closed = false);
+    string Name, string Address, bool Reachable, bool Usable, string Why, DateTimeOffset Since, DateTimeOffset AskedAt, long MemoryAvailable, string? Version, bool Closed = false, long? FleetNumber = null);
 
 /// <summary>The other nodes of the fleet: one client each, and how each was found last.</summary>
 internal sealed class PeerDirectory : IDisposable
 {
-    private readonly ImmutableSortedDictionary<string, PeerClient> _clients;
+    private readonly Func<Peer, PeerClient>? _connect;
+    private readonly Lock _changing = new();
+    // Out of the fleet, or at another address since. Whoever still holds one gets an answer that is an error, not a disposed object.
+    private readonly List<PeerClient> _retired = [];
+    private volatile ImmutableSortedDictionary<string, PeerClient> _clients;
     private readonly TimeProvider _time;
     private readonly TimeSpan _avoidWindow;
     private ImmutableDictionary<string, PeerStanding> _standings = ImmutableDictionary<string, PeerStanding>.Empty;
 
     /// <param name="clients">owned from now on; without this node</param>
     /// <param name="avoidWindow">a peer whose next window begins within this time gets nothing</param>
-    public PeerDirectory(IEnumerable<PeerClient> clients, TimeProvider time, TimeSpan avoidWindow)
+    /// <param name="connect">makes a client for a node that comes into the fleet later; null where that does not happen</param>
+    public PeerDirectory(IEnumerable<PeerClient> clients, TimeProvider time, TimeSpan avoidWindow, Func<Peer, PeerClient>? connect = null)
     {
+        _connect = connect;
         _avoidWindow = avoidWindow;
         _clients = clients.ToImmutableSortedDictionary(client => client.Peer.Name, client => client, StringComparer.Ordinal);
         _time = time;
@@ -47,6 +54,23 @@ internal sealed class PeerDirectory : IDisposable
         string before = client.Peer.Address;
         client.MoveTo(address);
         return before;
+    }
+
+    /// <summary>From now on these are the other nodes.</summary>
+    public void Update(IReadOnlyList<Peer> peers)
+    {
+        if (_connect is null)
+            throw new InvalidOperationException("this directory was made for the nodes that it has");
+        lock (_changing)
+        {
+            ImmutableSortedDictionary<string, PeerClient>.Builder next = ImmutableSortedDictionary.CreateBuilder<string, PeerClient>(StringComparer.Ordinal);
+            foreach (Peer peer in peers)
+                next[peer.Name] = _clients.GetValueOrDefault(peer.Name) is { } present && present.Peer == peer ? present : _connect(peer);
+            _retired.AddRange(_clients.Values.Where(client => next.GetValueOrDefault(client.Peer.Name) != client));
+            _clients = next.ToImmutable();
+        }
+
+        ImmutableInterlocked.Update(ref _standings, standings => standings.RemoveRange(standings.Keys.Except(peers.Select(peer => peer.Name))));
     }
 
     /// <summary>Asks all peers at once. A peer that does not answer costs its time limit and nothing else.</summary>
@@ -78,7 +102,7 @@ internal sealed class PeerDirectory : IDisposable
 
     public void Dispose()
     {
-        foreach (PeerClient client in _clients.Values)
+        foreach (PeerClient client in _clients.Values.Concat(_retired))
             client.Dispose();
     }
 
@@ -126,6 +150,8 @@ internal sealed class PeerDirectory : IDisposable
                 return (BlockerCode.PeerUnreachable, "its evacuator-agent does not answer its brain: systemctl status evacuator-agent there");
             if (!host.InboundOpen)
                 return (BlockerCode.AdmissionClosed, "it takes no containers: it is being emptied or was not reopened (evacuator reopen)");
+            if (!ProtocolVersions.Agents.WorksWith(host.ProtocolVersion))
+                return (BlockerCode.PeerVersion, $"its evacuator-agent speaks protocol {host.ProtocolVersion}, this node's {ProtocolVersions.Agents.Describe()}: upgrade the older one, one release after the other");
             if (host.Requirements.FirstOrDefault(requirement => !requirement.Met) is { } missing)
                 return (missing.Code, $"{missing.Name} is missing there ({missing.Found}): {missing.Remedy}");
             if (capacity.Degraded is { Length: > 0 } degraded)
@@ -141,10 +167,12 @@ internal sealed class PeerDirectory : IDisposable
         DateTimeOffset now = _time.GetUtcNow();
         bool reachable = capacity is not null;
         bool usable = excluded is null;
+        if (!_clients.ContainsKey(peer.Name))
+            return;
         ImmutableInterlocked.AddOrUpdate(ref _standings, peer.Name, _ => Standing(now), (_, before) =>
             Standing(before.Reachable == reachable && before.Usable == usable ? before.Since : now));
 
         PeerStanding Standing(DateTimeOffset since) => new(
-            peer.Name, peer.Address, reachable, usable, excluded?.Reason ?? "", since, now, capacity?.Host?.MemoryAvailable ?? 0, capacity?.Version, excluded?.Code == BlockerCode.AdmissionClosed);
+            peer.Name, peer.Address, reachable, usable, excluded?.Reason ?? "", since, now, capacity?.Host?.MemoryAvailable ?? 0, capacity?.Version, excluded?.Code == BlockerCode.AdmissionClosed, capacity?.FleetNumber);
     }
 }

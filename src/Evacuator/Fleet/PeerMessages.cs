@@ -5,7 +5,7 @@ namespace Evacuator.Fleet;
 
 /// <summary>
 /// The interface between brains: HTTP with JSON over mutual TLS, brain certificates of this fleet only. Every request carries the header
-/// Evacuator-Protocol; another version than one's own is answered with 426 and a text for the operator.
+/// Evacuator-Protocol; see <see cref="Common.Fleet.ProtocolVersions"/>.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -24,13 +24,13 @@ namespace Evacuator.Fleet;
 /// DELETE /v1/lock/{evacuationId}      → 204
 /// PUT    /v1/journal-copy             JournalCopy → 204: the caller's disk cannot be written, its journal is kept here
 /// GET    /v1/journal-copy             JournalCopy, the caller's own; 404 if there is none
+/// GET    /v1/fleet                    RosterMessage: the signed list of nodes that this node has; 404 if it has none. Since version 2, as the next
+/// PUT    /v1/fleet                    RosterMessage → 204: taken if its authority signed it and it is newer; 400 if it did not
 /// POST   /v1/homecomings              HomecomingInvitation → 204: this node brings these home now; 409 if it cannot
 /// </code>
 /// </remarks>
 internal static class PeerRoutes
 {
-    public const int ProtocolVersion = 1;
-    public const string ProtocolHeader = "Evacuator-Protocol";
     public const string Capacity = "/v1/capacity";
     public const string Reservations = "/v1/reservations";
     public const string Witness = "/v1/witness";
@@ -39,6 +39,7 @@ internal static class PeerRoutes
     public const string Homecomings = "/v1/homecomings";
     public const string Lock = "/v1/lock";
     public const string JournalCopy = "/v1/journal-copy";
+    public const string Fleet = "/v1/fleet";
 }
 
 /// <summary>What a node says about itself to a node that looks for room.</summary>
@@ -76,7 +77,13 @@ internal sealed record PeerCapacity
 
     /// <summary>When its next maintenance window begins; null when none is planned.</summary>
     public DateTimeOffset? NextWindow { get; init; }
+
+    /// <summary>Of the signed list of nodes that it has; null when it has none.</summary>
+    public long? FleetNumber { get; init; }
 }
+
+/// <param name="Text">a signed list, as it is (<see cref="Common.Fleet.SignedRoster"/>)</param>
+internal sealed record RosterMessage(string Text);
 
 /// <param name="Home">where the container comes from at first and belongs when all is well; null from a node that does not know yet: the sender</param>
 internal sealed record ReservationRequest(Guid MoveId, Guid EvacuationId, ContainerReport Container, string? Home = null);
@@ -129,8 +136,10 @@ internal sealed record BmcAccess
 internal sealed record WitnessReply(bool Accepted, string Reason, string? PowerState);
 
 /// <param name="Phase">watching, verified-off, not-off, withdrawn, cannot-tell</param>
+/// <param name="Certificate">when verified-off: the statement, signed; null from version 1</param>
 internal sealed record WitnessStatus(
-    Guid EvacuationId, Journal.WitnessPhase Phase, string? LastPowerState, DateTimeOffset? LastRead, DateTimeOffset? Forced, string? Led, string Detail);
+    Guid EvacuationId, Journal.WitnessPhase Phase, string? LastPowerState, DateTimeOffset? LastRead, DateTimeOffset? Forced, string? Led, string Detail,
+    Power.WitnessCertificate? Certificate = null);
 
 /// <summary>A container at the node that was asked, which belongs to the node that asks.</summary>
 /// <param name="Since">when it was announced there</param>

@@ -48,7 +48,9 @@ internal sealed class HomecomingPlans(RunServices services)
     {
         try
         {
-            IReadOnlyList<GuestReport> guests = await services.Peers.Find(name)!.GetGuestsAsync(token).ConfigureAwait(false);
+            if (services.Peers.Find(name) is not { } peer)
+                return new AwayView([], null); // it left the fleet just now
+            IReadOnlyList<GuestReport> guests = await peer.GetGuestsAsync(token).ConfigureAwait(false);
             return new AwayView([.. guests.Select(guest => new AwayContainer(name, guest.Container))], null);
         }
         catch (PeerException e)

@@ -2,11 +2,13 @@ using Evacuator.Agent;
 using Evacuator.Api;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
 using Evacuator.Common.Hosting;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
 using Evacuator.Fleet.Etcd;
 using Evacuator.Fleet.Locks;
+using Evacuator.Fleet.Membership;
 using Evacuator.Health;
 using Evacuator.Homecoming;
 using Evacuator.Journal;
@@ -64,14 +66,15 @@ internal static class BrainHost
         services.AddSingleton(_ => new AgentClient(setup.AgentSocketPath));
         services.AddSingleton(provider => new PeerDirectory(
             setup.Peers.Where(peer => peer.Name != setup.Options.Node.Name)
-                .Select(peer => new PeerClient(peer, setup.Options.Fleet.BrainPort, setup.Tls.HttpHandlerFor(peer.Name), setup.Timings.PeerAnswer)),
-            provider.GetRequiredService<TimeProvider>(), setup.Options.Move.AvoidWindow));
+                .Select(Connect),
+            provider.GetRequiredService<TimeProvider>(), setup.Options.Move.AvoidWindow, Connect));
         services.AddSingleton(new OwnBmc(setup.Options.Bmc, setup.BmcPassword ?? (() => Secrets.BmcPassword(setup.Options))));
         services.AddSingleton(provider => setup.Bmcs(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(setup.Signals);
         services.AddSingleton(setup.Rules);
         services.AddSingleton(setup.Tls);
         services.AddSingleton(setup);
+        services.AddSingleton(setup.Protocol);
         services.AddSingleton<BmcHealth>();
         services.AddSingleton<CircuitBreaker>();
         services.AddSingleton(new WitnessSecrets(setup.RuntimeDirectory));
@@ -108,7 +111,12 @@ internal static class BrainHost
         AddLoop<WindowService>(services);
         AddLoop<JournalCopies>(services);
         AddLoop<FleetLockKeeper>(services);
+        services.AddSingleton<Leaving>();
+        AddLoop<FleetMembership>(services);
+        services.AddHostedService<FleetRefresh>();
         services.AddSingleton<IProgressCheck>(provider => provider.GetRequiredService<EvacuationService>());
+
+        PeerClient Connect(Peer peer) => new(peer, setup.Options.Fleet.BrainPort, setup.Tls.HttpHandlerFor(peer.Name), setup.Timings.PeerAnswer, setup.Protocol);
     }
 
     /// <summary>What all nodes have to agree on: in etcd, or asked of each other.</summary>
@@ -190,8 +198,7 @@ internal static class BrainHost
     {
         foreach (string notice in setup.Journal.Notices)
             app.Logger.LogError(new EventId(310), "{Notice}", notice);
-        TimeSpan left = setup.Tls.ExpiresAt - app.Services.GetRequiredService<TimeProvider>().GetUtcNow();
-        if (left < TimeSpan.FromDays(30))
-            app.Logger.LogWarning(new EventId(311), "This node's certificate expires at {ExpiresAt:u}: issue a new one with \"evacuator fleet init\" and join again", setup.Tls.ExpiresAt);
+        foreach (string notice in app.Services.GetRequiredService<FleetMembership>().Notices())
+            app.Logger.LogWarning(new EventId(311), "{Notice}", notice);
     }
 }

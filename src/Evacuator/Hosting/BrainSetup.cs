@@ -23,6 +23,8 @@ internal sealed record BrainSetup
 
     /// <summary>Null unless the fleet has its store in etcd.</summary>
     public Fleet.Etcd.EtcdTls? EtcdTls { get; init; }
+    /// <summary>What is spoken with other brains.</summary>
+    public ProtocolVersions Protocol { get; init; } = ProtocolVersions.Brains;
 
     public required JournalStore Journal { get; init; }
 

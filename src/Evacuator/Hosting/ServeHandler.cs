@@ -4,6 +4,7 @@ using Evacuator.Common.Hosting;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
 using Evacuator.Fleet.Etcd;
+using Evacuator.Fleet.Membership;
 using Evacuator.Health;
 using Evacuator.Journal;
 using Evacuator.Power;
@@ -61,10 +62,10 @@ internal static class ServeHandler
         Checked<SignalRules> rules = SignalRulesReader.Read(configuration.Rules);
         mistakes.AddRange(rules.Mistakes);
         mistakes.AddRange(RehearsalSchedule.Mistakes(configuration, configurationFile, TimeProvider.System.GetUtcNow()));
-        Checked<IReadOnlyList<Peer>> peers = PeersFile.Load(options.Fleet.PeersFile);
-        mistakes.AddRange(peers.Mistakes);
+        Checked<FleetMembers> members = FleetMembers.Load(options);
+        mistakes.AddRange(members.Mistakes);
         // Without peers the certificates are looked at all the same, with this node alone: both reports come at once.
-        Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, peers.Value ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System);
+        Checked<FleetTls> tls = FleetTls.Load(options, FleetRole.Brain, members.Value?.Peers ?? [new Peer(options.Node.Name, "localhost")], TimeProvider.System, members.Value?.Roster);
         mistakes.AddRange(tls.Mistakes);
         Checked<EtcdTls>? etcd = options.Fleet.Store == FleetStore.Etcd ? EtcdTls.Load(options.Fleet) : null;
         mistakes.AddRange(etcd?.Mistakes ?? []);
@@ -92,11 +93,12 @@ internal static class ServeHandler
             return null;
         }
 
+        FleetMembership.Restore(tls.Value!, journal!);
         return new BrainSetup
         {
             Configuration = configuration,
             Options = options,
-            Peers = peers.Value!,
+            Peers = tls.Value!.Roster is { Roster.Nodes: { Count: > 0 } nodes } ? nodes : members.Value!.Peers,
             Tls = tls.Value!,
             EtcdTls = etcd?.Value,
             Journal = journal!,

@@ -57,4 +57,5 @@ internal sealed record EvacuationState
 /// <param name="VerifiedBy">name of the node that read it</param>
 /// <param name="At">time of the last read</param>
 /// <param name="Forced">whether the witness had to force it</param>
-internal sealed record PowerVerification(string State, string VerifiedBy, DateTimeOffset At, bool Forced);
+/// <param name="Certificate">the same, signed by it; null from a witness of an earlier release</param>
+internal sealed record PowerVerification(string State, string VerifiedBy, DateTimeOffset At, bool Forced, Power.WitnessCertificate? Certificate = null);

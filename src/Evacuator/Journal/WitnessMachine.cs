@@ -9,7 +9,8 @@ internal abstract record WitnessInput
     internal sealed record Read(string PowerState, string Detail) : WitnessInput;
 
     /// <summary>Two reads agreed on Off.</summary>
-    internal sealed record SeenOff(string Detail) : WitnessInput;
+    /// <param name="Certificate">the same, signed; null if it could not be</param>
+    internal sealed record SeenOff(string Detail, Power.WitnessCertificate? Certificate = null) : WitnessInput;
 
     /// <summary>It is time to force it off and the command is about to be sent.</summary>
     internal sealed record Forcing : WitnessInput;
@@ -37,7 +38,7 @@ internal static class WitnessMachine
         WitnessState? next = input switch
         {
             Read read when watching => state with { LastPowerState = read.PowerState, LastRead = now, Detail = read.Detail },
-            SeenOff off when watching => state with { Phase = WitnessPhase.VerifiedOff, LastPowerState = "Off", LastRead = now, Detail = off.Detail },
+            SeenOff off when watching => state with { Phase = WitnessPhase.VerifiedOff, LastPowerState = "Off", LastRead = now, Detail = off.Detail, Certificate = off.Certificate },
             Forcing when watching && state is { ForceFrom: not null, Forced: null } => state with { Forced = now },
             Expired when watching => state.LastPowerState is null or "Unknown"
                 ? state with { Phase = WitnessPhase.CannotTell, Detail = $"the BMC at {state.BmcUrl} could not be read until {state.Until:u}: {state.Detail}. Look at the machine" }

@@ -62,6 +62,9 @@ internal sealed record WitnessState
 
     public string? Led { get; init; }
 
+    /// <summary>That it was seen off, signed by this node; null before that.</summary>
+    public Power.WitnessCertificate? Certificate { get; init; }
+
     /// <summary>The node's own report as of its shutdown: it cannot be asked while it is off.</summary>
     public required EvacuationReport Report { get; init; }
 }

@@ -1,10 +1,10 @@
-using System.Globalization;
 using Evacuator.Agent;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Fleet;
 using Evacuator.Fleet.Locks;
+using Evacuator.Fleet.Membership;
 using Evacuator.Health;
 using Evacuator.Hosting;
 using Evacuator.Journal;
@@ -30,6 +30,10 @@ internal static class PeerEndpoints
         routes.MapPost(PeerRoutes.Witness, WitnessAsync);
         routes.MapGet(PeerRoutes.Witness + "/{evacuationId:guid}", WitnessStatus);
         routes.MapDelete(PeerRoutes.Witness + "/{evacuationId:guid}", WithdrawWitness);
+        routes.MapGet(PeerRoutes.Fleet, (FleetTls tls) => tls.Roster is { } roster
+            ? Json(new RosterMessage(roster.Text))
+            : Error(StatusCodes.Status404NotFound, "this node has no signed list of the fleet"));
+        routes.MapPut(PeerRoutes.Fleet, TakeRosterAsync);
         HomecomingPeerEndpoints.Map(routes);
         routes.MapPut(PeerRoutes.JournalCopy, (HttpContext context, JournalCopy copy, JournalCopies copies) =>
         {
@@ -54,25 +58,24 @@ internal static class PeerEndpoints
     /// <summary>Refuses other versions with a text that an operator understands at the other end.</summary>
     public static async Task CheckVersionAsync(HttpContext context, RequestDelegate next)
     {
-        string? stated = context.Request.Headers[PeerRoutes.ProtocolHeader];
-        if (stated == PeerRoutes.ProtocolVersion.ToString(CultureInfo.InvariantCulture))
+        string? stated = context.Request.Headers[ProtocolVersions.Header];
+        ProtocolVersions own = context.RequestServices.GetRequiredService<ProtocolVersions>();
+        if (own.Read(stated) is not null)
         {
             await next(context).ConfigureAwait(false);
             return;
         }
 
         string node = context.RequestServices.GetRequiredService<EvacuatorOptions>().Node.Name;
-        string theirs = stated is { Length: > 0 and < 20 } ? $"protocol {stated}" : "no known protocol";
         context.Response.StatusCode = StatusCodes.Status426UpgradeRequired;
-        await context.Response.WriteAsJsonAsync(
-            new ErrorReply($"{node} (Evacuator {ProgramVersion.Text}) speaks protocol {PeerRoutes.ProtocolVersion}, the caller speaks {theirs}: install the same version on both"),
-            ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
+        context.Response.Headers[ProtocolVersions.RangeHeader] = own.Range;
+        await context.Response.WriteAsJsonAsync(new ErrorReply(own.Refusal($"{node} (Evacuator {ProgramVersion.Text})", stated)), ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
     }
 
     private static string Caller(HttpContext context) => FleetTls.IdentityOf(context).Node;
 
     private static async Task<IResult> CapacityAsync(
-        EvacuatorOptions options, NodeWatch watch, Reservations reservations, BmcHealth health, CircuitBreaker breaker, WindowService windows, CancellationToken token)
+        EvacuatorOptions options, NodeWatch watch, Reservations reservations, BmcHealth health, CircuitBreaker breaker, WindowService windows, FleetTls tls, CancellationToken token)
     {
         // Before the agent is asked, which takes a while: an intention shown to nobody would be worthless.
         bool intends = breaker.Intends;
@@ -93,6 +96,7 @@ internal static class PeerEndpoints
             ContainerAddresses = [.. (containers ?? []).SelectMany(container => container.Addresses).Select(UnitMember.WithoutPrefix).Distinct()],
             Degraded = health.Degraded,
             NextWindow = windows.NextStart(),
+            FleetNumber = tls.Roster?.Roster.Number,
         });
     }
 
@@ -139,6 +143,20 @@ internal static class PeerEndpoints
     {
         witness.Withdraw(Caller(context), evacuationId);
         return Results.NoContent();
+    }
+
+    /// <summary>Who brings it does not matter: it is its authority's word or nothing.</summary>
+    private static async Task<IResult> TakeRosterAsync(RosterMessage message, FleetMembership membership, CancellationToken token)
+    {
+        try
+        {
+            await membership.AcceptAsync(message.Text, spread: false, token).ConfigureAwait(false);
+            return Results.NoContent();
+        }
+        catch (FleetSetupException e)
+        {
+            return Error(StatusCodes.Status400BadRequest, e.Message);
+        }
     }
 
     private static IResult Json<T>(T value) => Results.Json(value, ApiJson.Options);

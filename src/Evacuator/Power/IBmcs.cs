@@ -37,4 +37,6 @@ internal sealed record PowerLook(string State, string Message)
 }
 
 /// <param name="Last">the last state read</param>
-internal sealed record OffLook(bool IsOff, string Last, string Message);
+/// <param name="Reads">the reads that prove it, oldest first; empty when it is not off</param>
+/// <param name="Fingerprint">SHA-256 of the certificate that the controller showed, hex; empty if it cannot be told</param>
+internal sealed record OffLook(bool IsOff, string Last, string Message, IReadOnlyList<PowerSight> Reads, string Fingerprint);

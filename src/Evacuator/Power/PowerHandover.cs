@@ -98,7 +98,7 @@ internal sealed partial class PowerHandover(
             return status.Phase switch
             {
                 WitnessPhase.VerifiedOff => new WitnessAnswer(
-                    new PowerVerification(status.LastPowerState ?? PowerLook.Off, witness, status.LastRead ?? default, status.Forced is not null), "", false),
+                    new PowerVerification(status.LastPowerState ?? PowerLook.Off, witness, status.LastRead ?? default, status.Forced is not null, status.Certificate), "", false),
                 WitnessPhase.Watching => new WitnessAnswer(null, $"{witness} has not seen it off so far: {status.Detail}", MayChange: true),
                 _ => new WitnessAnswer(null, $"{witness}: {Words.Of(status.Phase)}: {status.Detail}", MayChange: false),
             };

@@ -93,7 +93,9 @@ internal sealed class RedfishBmcs(string stateDirectory, TimeProvider time, Rand
         public async Task<OffLook> VerifyOffAsync(TimeSpan interval, TimeSpan timeout, CancellationToken token)
         {
             OffVerdict verdict = await _power.VerifyOffAsync(2, interval, timeout, token).ConfigureAwait(false);
-            return new OffLook(verdict.IsOff, verdict.Last.ToString(), verdict.Message);
+            return new OffLook(verdict.IsOff, verdict.Last.ToString(), verdict.Message,
+                verdict.IsOff ? [.. verdict.Evidence.Where(read => read is { Problem: null, Value: not null }).Select(read => new PowerSight(read.Time, read.Uri, read.Value!))] : [],
+                client.PresentedFingerprint ?? "");
         }
 
         public async Task<string> ForceOffAsync(CancellationToken token)

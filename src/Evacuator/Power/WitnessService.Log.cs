@@ -14,4 +14,7 @@ internal sealed partial class WitnessService
 
     [LoggerMessage(EventId = 252, Level = LogLevel.Warning, Message = "{Node} did not go down in time: forcing it off: {Outcome}")]
     private static partial void LogForced(ILogger logger, string node, string outcome);
+
+    [LoggerMessage(EventId = 253, Level = LogLevel.Warning, Message = "What was seen of {Node} could not be signed: {Reason}")]
+    private static partial void LogNotSigned(ILogger logger, string node, string reason);
 }

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
+using System.Security.Cryptography;
 using System.Threading.Channels;
 using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
 using Evacuator.Journal;
@@ -14,7 +16,7 @@ namespace Evacuator.Power;
 /// sees is in the journal; a restart goes on watching.
 /// </summary>
 internal sealed partial class WitnessService(
-    JournalStore journal, WitnessSecrets secrets, IBmcs bmcs, EvacuatorOptions options, BrainTimings timings, TimeProvider time, ILogger<WitnessService> log) : BackgroundService
+    JournalStore journal, WitnessSecrets secrets, IBmcs bmcs, EvacuatorOptions options, BrainTimings timings, FleetTls tls, TimeProvider time, ILogger<WitnessService> log) : BackgroundService
 {
     /// <summary>A fleet is emptied a few nodes at a time; more means that something asks without end.</summary>
     private const int MaxWatches = 32;
@@ -74,7 +76,7 @@ internal sealed partial class WitnessService(
     }
 
     public WitnessStatus? Status(string node, Guid evacuation) => journal.Witness(evacuation, node) is { } state
-        ? new WitnessStatus(state.EvacuationId, state.Phase, state.LastPowerState, state.LastRead, state.Forced, state.Led, state.Detail)
+        ? new WitnessStatus(state.EvacuationId, state.Phase, state.LastPowerState, state.LastRead, state.Forced, state.Led, state.Detail, state.Certificate)
         : null;
 
     public void Withdraw(string node, Guid evacuation)
@@ -177,7 +179,7 @@ internal sealed partial class WitnessService(
                 // The node lit it before it went; a BMC may forget that with the power, and the technician looks for it now. Before the end, so that
                 // whoever reads that the host is off reads what the LED shows, too.
                 TryStep(watch, new WitnessInput.Led(await bmc.SetLedAsync(lit: true, token).ConfigureAwait(false)));
-                End(watch, new WitnessInput.SeenOff(look.Message));
+                End(watch, new WitnessInput.SeenOff(look.Message, Certify(watch.State, look)));
                 return;
             }
 
@@ -190,6 +192,22 @@ internal sealed partial class WitnessService(
                 string outcome = await bmc.ForceOffAsync(token).ConfigureAwait(false);
                 LogForced(log, watch.State.Node, outcome);
             }
+        }
+    }
+
+    /// <summary>What was seen, signed as this node: whoever reads the report later need not take it from us. Without it what was seen is as true as before.</summary>
+    private WitnessCertificate? Certify(WitnessState state, OffLook look)
+    {
+        try
+        {
+            return WitnessCertificate.Sign(
+                new WitnessStatement(WitnessStatement.CurrentVersion, state.EvacuationId, state.Node, look.Last, look.Reads, state.BmcUrl, look.Fingerprint, state.Forced, options.Node.Name),
+                tls.Certificate);
+        }
+        catch (CryptographicException e)
+        {
+            LogNotSigned(log, state.Node, e.Message);
+            return null;
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Evacuator.Common.AgentApi;
+using Evacuator.Common.Fleet;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Host;
 using Evacuator.NodeAgent.Migration;
@@ -20,7 +21,9 @@ internal static partial class AgentEndpoints
     {
         RouteGroupBuilder local = routes.MapGroup("");
         local.AddEndpointFilter(OnlyUnixSocketAsync);
-        local.MapGet(AgentRoutes.Host, async (MoveRegistry moves, CancellationToken cancel) => Json(await moves.HostAsync(cancel)));
+        local.MapGet(AgentRoutes.Host, async (MoveRegistry moves, FleetTls tls, CancellationToken cancel) =>
+            Json(await moves.HostAsync(cancel) with { FleetNumber = tls.Roster?.Roster.Number, CertificateUntil = tls.ExpiresAt }));
+        local.MapPut(AgentRoutes.Fleet, TakeRoster);
         local.MapGet(AgentRoutes.Containers, ContainersAsync);
         local.MapPut(AgentRoutes.Admission, (AdmissionRequest request, MoveRegistry moves) =>
         {
@@ -40,6 +43,19 @@ internal static partial class AgentEndpoints
         local.MapGet(AgentRoutes.Emptiness, (EmptinessProof proof, MoveRegistry moves) => Json(proof.Prove(moves.MovesCheck())));
         local.MapGet(AgentRoutes.Lasting, LastingAsync);
         local.MapPost(AgentRoutes.PowerOff, PowerOff);
+    }
+
+    private static IResult TakeRoster(FleetRequest request, AgentFleet fleet)
+    {
+        try
+        {
+            fleet.Accept(request.Roster);
+            return Results.NoContent();
+        }
+        catch (FleetSetupException e)
+        {
+            return Refuse(StatusCodes.Status409Conflict, e.Message);
+        }
     }
 
     private static async Task<IResult> ContainersAsync(RuncRuntime runtime, CancellationToken cancel) => Json(await runtime.ReportAllAsync(cancel));

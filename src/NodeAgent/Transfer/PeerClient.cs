@@ -1,8 +1,8 @@
 using System.Net;
 using System.Net.Http.Json;
-using System.Net.Security;
 using System.Text.Json;
 using Evacuator.Common.AgentApi;
+using Evacuator.Common.Fleet;
 
 namespace Evacuator.NodeAgent.Transfer;
 
@@ -13,22 +13,14 @@ internal sealed class PeerClient : IDisposable
     private readonly Guid _moveId;
 
     /// <param name="address">host or host:port</param>
-    /// <param name="tls">proves us and accepts only the agent of the node we mean</param>
-    public PeerClient(string address, int defaultPort, SslClientAuthenticationOptions tls, Guid moveId, string token, string container)
+    /// <param name="handler">makes the connections: proves us and accepts only the agent of the node we mean; owned from now on</param>
+    public PeerClient(string address, int defaultPort, SocketsHttpHandler handler, Guid moveId, string token, string container, ProtocolVersions? protocol = null)
     {
         _moveId = moveId;
-        SocketsHttpHandler handler = new()
-        {
-            SslOptions = tls,
-            ConnectTimeout = TimeSpan.FromSeconds(5),
-            PooledConnectionIdleTimeout = TimeSpan.FromMinutes(10),
-            AllowAutoRedirect = false,
-            UseProxy = false,
-        };
+        handler.PooledConnectionIdleTimeout = TimeSpan.FromMinutes(10);
         string authority = address.Contains(':') && !address.StartsWith('[') && address.Count(c => c == ':') > 1 ? $"[{address}]:{defaultPort}"
             : address.Contains(':') ? address : $"{address}:{defaultPort}";
-        _http = new HttpClient(handler) { BaseAddress = new Uri($"https://{authority}"), Timeout = Timeout.InfiniteTimeSpan };
-        _http.DefaultRequestHeaders.Add(PeerProtocol.VersionHeader, PeerProtocol.Version.ToString());
+        _http = new HttpClient(new ProtocolHandler(protocol ?? ProtocolVersions.Agents, handler)) { BaseAddress = new Uri($"https://{authority}"), Timeout = Timeout.InfiniteTimeSpan };
         _http.DefaultRequestHeaders.Add(PeerProtocol.TokenHeader, token);
         _http.DefaultRequestHeaders.Add(PeerProtocol.ContainerHeader, container);
     }
@@ -92,7 +84,7 @@ internal sealed class PeerClient : IDisposable
         }
         catch (PeerRefusedException e) when (e.Status == HttpStatusCode.NotFound)
         {
-            // An agent from before this: it prepared what it prepares when it took the offer.
+            // Version 1: it prepared what it prepares when it took the offer.
         }
     }
 

@@ -7,5 +7,5 @@ namespace Evacuator.NodeAgent.Transfer;
 internal sealed class PeerClientFactory(FleetTls tls, int agentPort)
 {
     public PeerClient For(MoveRequest request) =>
-        new(request.DestinationAddress, agentPort, tls.ForClient(request.DestinationNode), request.MoveId, request.Token, request.Container);
+        new(request.DestinationAddress, agentPort, tls.HttpHandlerFor(request.DestinationNode), request.MoveId, request.Token, request.Container);
 }

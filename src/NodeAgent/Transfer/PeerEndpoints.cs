@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Evacuator.NodeAgent.Transfer;
 
@@ -190,11 +191,13 @@ internal static class PeerEndpoints
 
     private static ValueTask<object?> CheckVersionAsync(EndpointFilterInvocationContext invocation, EndpointFilterDelegate next)
     {
-        string theirs = invocation.HttpContext.Request.Headers[PeerProtocol.VersionHeader].ToString();
-        return theirs == PeerProtocol.Version.ToString()
-            ? next(invocation)
-            : ValueTask.FromResult<object?>(Refuse(StatusCodes.Status426UpgradeRequired,
-                $"{Environment.MachineName} speaks version {PeerProtocol.Version} of the protocol between agents, you speak \"{theirs}\": upgrade the older one"));
+        HttpContext context = invocation.HttpContext;
+        string? stated = context.Request.Headers[ProtocolVersions.Header];
+        ProtocolVersions own = context.RequestServices.GetRequiredService<ProtocolVersions>();
+        if (own.Read(stated) is not null)
+            return next(invocation);
+        context.Response.Headers[ProtocolVersions.RangeHeader] = own.Range;
+        return ValueTask.FromResult<object?>(Refuse(StatusCodes.Status426UpgradeRequired, own.Refusal($"evacuator-agent of {Environment.MachineName}", stated)));
     }
 
     private static async Task<IResult> AnswerAsync<T>(Func<Task<T>> action)

@@ -6,7 +6,7 @@ namespace Evacuator.NodeAgent.Transfer;
 
 /// <summary>
 /// The protocol between two agents: HTTP/1.1 over mutual TLS 1.3, both certificates with the role "agent", every request with the version
-/// and the move's one-time token. This file is the specification.
+/// (<see cref="Common.Fleet.ProtocolVersions"/>) and the move's one-time token. This file is the specification.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -32,8 +32,6 @@ namespace Evacuator.NodeAgent.Transfer;
 /// </remarks>
 internal static class PeerProtocol
 {
-    public const int Version = 1;
-    public const string VersionHeader = "Evacuator-Protocol";
     public const string TokenHeader = "Evacuator-Token";
 
     /// <summary>Name of the container: a destination that has lost its journal can look whether it runs before it says that it does not.</summary>

@@ -31,7 +31,7 @@ public sealed class FleetSetupTests : IDisposable
         const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         Assert.Equal(Private | UnixFileMode.UserExecute, File.GetUnixFileMode(Fleet));
         Assert.All([.. result.Bundles, Path.Combine(Fleet, "ca.key")], path => Assert.Equal(Private, File.GetUnixFileMode(path)));
-        Assert.Equal(["ca.crt", "ca.key", "node1.join", "node2.join", "peers.conf"], Names(Fleet));
+        Assert.Equal([".lock", "ca.crt", "ca.key", "fleet.json", "node1.join", "node2.join", "peers.conf"], Names(Fleet));
     }
 
     [Fact]
@@ -79,7 +79,7 @@ public sealed class FleetSetupTests : IDisposable
         Assert.Equal(["agent.crt", "agent.key", "brain.crt", "brain.key", "ca.crt"], Names(Path.Combine(Etc, "tls")));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(Etc, "tls", "agent.key")));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead, File.GetUnixFileMode(Path.Combine(Etc, "tls", "brain.key")));
-        Assert.Equal(["evacuator.conf.d", "peers.conf", "tls"], Names(Etc));
+        Assert.Equal(["evacuator.conf.d", "fleet.json", "peers.conf", "tls"], Names(Etc));
 
         File.WriteAllText(Path.Combine(Etc, "evacuator.conf"), "");
         EvacuatorOptions options = ConfigurationLoader.Load(Path.Combine(Etc, "evacuator.conf")).Options!;

@@ -232,9 +232,9 @@ public sealed class FleetTlsTests : IDisposable
         string tls = options.Fleet.TlsDirectory;
         Assert.Equal(
             [
-                $"{tls}/ca.crt: does not exist: join the fleet with \"evacuator fleet join NODE.join\"",
-                $"{tls}/brain.crt: does not exist: join the fleet with \"evacuator fleet join NODE.join\"",
-                $"{tls}/brain.key: does not exist: join the fleet with \"evacuator fleet join NODE.join\"",
+                $"{tls}/ca.crt: does not exist: join the fleet with \"evacuator fleet join\"",
+                $"{tls}/brain.crt: does not exist: join the fleet with \"evacuator fleet join\"",
+                $"{tls}/brain.key: does not exist: join the fleet with \"evacuator fleet join\"",
                 $"{options.Fleet.PeersFile}: does not name this node, \"node9\"",
             ],
             mistakes);
@@ -284,6 +284,203 @@ public sealed class FleetTlsTests : IDisposable
 
         Assert.Equal(path, Assert.Single(FleetTls.Load(Options("fleet", "node1"), FleetRole.Agent, Peers, _time).Mistakes).File);
     }
+
+    [Fact]
+    public async Task Handshake_RevokedNode_IsRefusedWithoutARestart()
+    {
+        Init("fleet");
+        FleetTls server = Tls("fleet", "node1", FleetRole.Agent);
+        SslClientAuthenticationOptions client = Tls("fleet", "node2", FleetRole.Agent).ForClient("node1");
+        Assert.Null((await Handshake(server.ForServer(), client)).ServerError);
+
+        Assert.True(server.Accept(Change("fleet", roster => Without(roster, "node2"))));
+
+        Assert.Contains("node2 had until", (await Handshake(server.ForServer(), client)).ServerError, StringComparison.Ordinal);
+        Assert.Null((await Handshake(server.ForServer(), Tls("fleet", "node3", FleetRole.Agent).ForClient("node1"))).ServerError);
+    }
+
+    [Fact]
+    public async Task Handshake_RevokedAndTakenInAgain_OnlyTheNewCertificateCounts()
+    {
+        Init("fleet");
+        SslClientAuthenticationOptions earlier = Tls("fleet", "node2", FleetRole.Agent).ForClient("node1");
+        Change("fleet", roster => Without(roster, "node2"));
+        FleetSetup setup = new(_time);
+        setup.Init(Path.Combine(_folder.Path, "fleet"), Peers);
+        setup.Join(Path.Combine(_folder.Path, "fleet", "node2.join"), Etc("fleet", "node2"), group: null);
+        FleetTls server = Tls("fleet", "node1", FleetRole.Agent);
+        Assert.True(server.Accept(Roster("fleet")));
+
+        Assert.Contains("revoked", (await Handshake(server.ForServer(), earlier)).ServerError, StringComparison.Ordinal);
+        Assert.Null((await Handshake(server.ForServer(), Tls("fleet", "node2", FleetRole.Agent).ForClient("node1"))).ServerError);
+    }
+
+    [Fact]
+    public void Accept_OlderList_ChangesNothing()
+    {
+        Init("fleet");
+        FleetTls tls = Tls("fleet", "node1", FleetRole.Agent);
+        SignedRoster first = Roster("fleet"), second = Change("fleet", roster => Without(roster, "node2"));
+
+        Assert.True(tls.Accept(second));
+        Assert.False(tls.Accept(first));
+        Assert.False(tls.Accept(second));
+
+        Assert.Equal(second.Roster.Number, tls.Roster!.Roster.Number);
+    }
+
+    [Fact]
+    public async Task Accept_NodeIsRevoked_WhatStandsWithItIsCutOnBothSides()
+    {
+        Init("fleet");
+        FleetTls server = Tls("fleet", "node1", FleetRole.Brain), client = Tls("fleet", "node2", FleetRole.Brain), bystander = Tls("fleet", "node3", FleetRole.Brain);
+        await using WebApplication app = Listen(server, app => app.MapGet("/wait", async (HttpContext context) =>
+        {
+            await context.Response.WriteAsync("begun");
+            await context.Response.Body.FlushAsync();
+            await Task.Delay(Timeout.Infinite, context.RequestAborted);
+        }));
+        await app.StartAsync();
+        using HttpClient revoked = new(client.HttpHandlerFor("node1"));
+        using HttpClient other = new(bystander.HttpHandlerFor("node1"));
+        await using Stream begun = await revoked.GetStreamAsync($"https://127.0.0.1:{PortOf(app)}/wait");
+        await using Stream stays = await other.GetStreamAsync($"https://127.0.0.1:{PortOf(app)}/wait");
+        await begun.ReadExactlyAsync(new byte[5]);
+        await stays.ReadExactlyAsync(new byte[5]);
+        Task<int> reading = stays.ReadAsync(new byte[1]).AsTask();
+
+        server.Accept(Change("fleet", roster => Without(roster, "node2")));
+
+        await Assert.ThrowsAnyAsync<IOException>(() => begun.ReadAsync(new byte[1]).AsTask().WaitAsync(TimeSpan.FromSeconds(30)));
+        await Assert.ThrowsAsync<HttpRequestException>(() => revoked.GetStringAsync($"https://127.0.0.1:{PortOf(app)}/wait"));
+        Assert.False(reading.IsCompleted);
+
+        // The other way round: a client cuts what it has with a server that is out of its list.
+        bystander.Accept(Change("fleet", roster => Without(roster, "node1")));
+        await Assert.ThrowsAnyAsync<Exception>(() => reading.WaitAsync(TimeSpan.FromSeconds(30)));
+        await Assert.ThrowsAsync<HttpRequestException>(() => other.GetStringAsync($"https://127.0.0.1:{PortOf(app)}/wait"));
+    }
+
+    [Fact]
+    public async Task Reload_NewCertificate_IsUsedFromTheNextHandshakeOnAndWhatStandsGoesOn()
+    {
+        Init("fleet");
+        FleetTls server = Tls("fleet", "node1", FleetRole.Brain), client = Tls("fleet", "node2", FleetRole.Brain);
+        await using WebApplication app = Listen(server, app =>
+        {
+            app.MapGet("/", (HttpContext context) => context.Connection.ClientCertificate!.SerialNumber);
+            app.MapGet("/wait", async (HttpContext context, TaskCompletionSource end) =>
+            {
+                await context.Response.WriteAsync("begun");
+                await context.Response.Body.FlushAsync();
+                await end.Task;
+            });
+        });
+        TaskCompletionSource end = app.Services.GetRequiredService<TaskCompletionSource>();
+        await app.StartAsync();
+        string at = $"https://127.0.0.1:{PortOf(app)}/";
+        using HttpClient standing = new(client.HttpHandlerFor("node1"));
+        await using Stream begun = await standing.GetStreamAsync(at + "wait");
+        await begun.ReadExactlyAsync(new byte[5]);
+        Assert.Equal((false, 0), (client.Reload().Replaced, client.Reload().Mistakes.Count));
+
+        Init("fleet"); // issues all anew, with other keys
+        Assert.True(client.Reload().Replaced);
+        Assert.True(server.Reload().Replaced);
+
+        // The second request goes over a connection of its own: the first is busy.
+        Assert.Equal(client.Certificate.SerialNumber, await standing.GetStringAsync(at));
+        end.SetResult();
+        Assert.Equal(0, await begun.ReadAsync(new byte[1]));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void ReadPair_KilledWhileBothAreReplaced_StillAPair(bool beforeTheCertificate)
+    {
+        Init("fleet");
+        string tls = Options("fleet", "node1").Fleet.TlsDirectory;
+        FleetFiles files = new(tls, FleetRole.Agent);
+        using X509Certificate2 before = files.ReadPair([])!.Certificate;
+        string old = File.ReadAllText(Path.Combine(tls, "agent.crt")), oldKey = File.ReadAllText(Path.Combine(tls, "agent.key"));
+        JoinBundle bundle = JoinBundle.Read(Path.Combine(_folder.Path, "fleet", "node1.join"));
+        using FleetAuthority authority = FleetAuthority.FromPem(
+            bundle.Authority, File.ReadAllText(Path.Combine(_folder.Path, "fleet", "ca.key")), _time);
+        IssuedCertificate renewed = authority.Issue(new PeerIdentity("node1", FleetRole.Agent));
+        files.Replace(renewed, group: null);
+        using (X509Certificate2 after = files.ReadPair([])!.Certificate)
+            Assert.NotEqual(before.SerialNumber, after.SerialNumber);
+
+        // As a kill leaves it: the new key beside the old one; the certificate not yet, or already, replaced.
+        File.Move(Path.Combine(tls, "agent.key"), Path.Combine(tls, "agent.key.next"));
+        File.WriteAllText(Path.Combine(tls, "agent.key"), oldKey);
+        File.SetUnixFileMode(Path.Combine(tls, "agent.key"), UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        if (beforeTheCertificate)
+            File.WriteAllText(Path.Combine(tls, "agent.crt"), old);
+
+        List<ConfigurationMistake> mistakes = [];
+        using X509Certificate2? read = files.ReadPair(mistakes)?.Certificate;
+        Assert.Empty(mistakes);
+        Assert.Equal(beforeTheCertificate, read!.SerialNumber == before.SerialNumber);
+    }
+
+    [Fact]
+    public void Reload_FilesThatDoNotFit_KeepTheEarlier()
+    {
+        Init("fleet");
+        FleetTls tls = Tls("fleet", "node1", FleetRole.Agent);
+        string serial = tls.Certificate.SerialNumber;
+        string directory = Options("fleet", "node1").Fleet.TlsDirectory;
+        foreach (string broken in new[] { "garbage", File.ReadAllText(Path.Combine(Etc("fleet", "node2"), "tls", "agent.crt")) })
+        {
+            File.WriteAllText(Path.Combine(directory, "agent.crt"), broken);
+            (bool replaced, IReadOnlyList<ConfigurationMistake> mistakes) = tls.Reload();
+            Assert.False(replaced);
+            Assert.NotEmpty(mistakes);
+        }
+
+        Assert.Equal(serial, tls.Certificate.SerialNumber);
+    }
+
+    [Fact]
+    public void Load_RevokedNode_SaysWhenAndWhatToDo()
+    {
+        Init("fleet");
+        SignedRoster roster = Change("fleet", roster => Without(roster, "node1"));
+
+        Assert.Contains("taken out of the fleet on", Assert.Single(FleetTls.Load(Options("fleet", "node1"), FleetRole.Agent, Peers, _time, roster).Mistakes).Text, StringComparison.Ordinal);
+    }
+
+    private FleetRoster Without(FleetRoster roster, string node) =>
+        roster.WithRevoked(node, _time.GetUtcNow()) with { Nodes = [.. roster.Nodes.Where(peer => peer.Name != node)] };
+
+    private SignedRoster Change(string fleet, Func<FleetRoster, FleetRoster> change)
+    {
+        using AuthorityDirectory directory = AuthorityDirectory.Open(Path.Combine(_folder.Path, fleet), create: false, _time);
+        directory.Change(change);
+        return directory.Signed;
+    }
+
+    private SignedRoster Roster(string fleet)
+    {
+        using AuthorityDirectory directory = AuthorityDirectory.Open(Path.Combine(_folder.Path, fleet), create: false, _time);
+        return directory.Signed;
+    }
+
+    private static WebApplication Listen(FleetTls tls, Action<WebApplication> map)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddSingleton<TaskCompletionSource>();
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, tls.UseOn));
+        WebApplication app = builder.Build();
+        map(app);
+        return app;
+    }
+
+    private static int PortOf(WebApplication app) => new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single()).Port;
 
     private void Init(string fleet)
     {

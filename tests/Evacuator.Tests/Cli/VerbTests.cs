@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using Evacuator.Cli;
+using Evacuator.Cli.Membership;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
 using Evacuator.Testing;
@@ -117,13 +118,13 @@ public sealed class VerbTests
         using TemporaryFolder folder = new();
         string bundle = new FleetSetup(TimeProvider.System).Init(folder.Path, [new Peer("srv1", "10.0.0.1")]).Bundles[0];
 
-        FleetVerbs.RefuseOtherHost(bundle, meant: null, "srv1");
-        FleetVerbs.RefuseOtherHost(bundle, meant: null, "SRV1.example.org");
-        FleetVerbs.RefuseOtherHost(bundle, meant: "srv1", "other");
-        CliException other = Assert.Throws<CliException>(() => FleetVerbs.RefuseOtherHost(bundle, meant: null, "srv2"));
+        JoinVerb.RefuseOtherHost(bundle, meant: null, "srv1");
+        JoinVerb.RefuseOtherHost(bundle, meant: null, "SRV1.example.org");
+        JoinVerb.RefuseOtherHost(bundle, meant: "srv1", "other");
+        CliException other = Assert.Throws<CliException>(() => JoinVerb.RefuseOtherHost(bundle, meant: null, "srv2"));
         Assert.Contains("is for srv1 and this host is called srv2", other.Message, StringComparison.Ordinal);
         Assert.Contains("--node srv1", other.Message, StringComparison.Ordinal);
-        Assert.Contains("is for srv1, not for srv2", Assert.Throws<CliException>(() => FleetVerbs.RefuseOtherHost(bundle, meant: "srv2", "srv2")).Message, StringComparison.Ordinal);
+        Assert.Contains("is for srv1, not for srv2", Assert.Throws<CliException>(() => JoinVerb.RefuseOtherHost(bundle, meant: "srv2", "srv2")).Message, StringComparison.Ordinal);
     }
 
     [Fact]

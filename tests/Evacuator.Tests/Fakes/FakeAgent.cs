@@ -49,6 +49,11 @@ internal sealed class FakeAgent : IAsyncDisposable
 
     public string BootId { get; set; } = "boot-1";
 
+    /// <summary>Of the list of the fleet that it was given.</summary>
+    public long? FleetNumber { get; private set; }
+
+    public string? Roster { get; private set; }
+
     public IReadOnlyList<Requirement> Requirements { get; set; } = [];
 
     /// <summary>Called with each move before it goes a phase further; true keeps it where it is.</summary>
@@ -129,7 +134,17 @@ internal sealed class FakeAgent : IAsyncDisposable
             LoadAverage = 0.1,
             InboundOpen = InboundOpen,
             Requirements = Requirements,
+            FleetNumber = FleetNumber,
         }));
+        _app.MapPut(AgentRoutes.Fleet, (FleetRequest request) =>
+        {
+            Roster = request.Roster;
+            // As the real one: the number is in the statement, whose signature is not this fake's business.
+            using System.Text.Json.JsonDocument envelope = System.Text.Json.JsonDocument.Parse(request.Roster);
+            using System.Text.Json.JsonDocument statement = System.Text.Json.JsonDocument.Parse(envelope.RootElement.GetProperty("statement").GetString()!);
+            FleetNumber = statement.RootElement.GetProperty("number").GetInt64();
+            return Results.NoContent();
+        });
         _app.MapGet(AgentRoutes.Containers, () => Json(Containers.Values.ToList()));
         _app.MapPut(AgentRoutes.Admission, (AdmissionRequest request) =>
         {

@@ -45,11 +45,11 @@ internal sealed class FakeBmc : IBmc
         for (int read = 0; read < 4; read++)
         {
             if (!Unreachable && _power == "Off")
-                return new OffLook(true, "Off", "Off in 2 reads");
+                return new OffLook(true, "Off", "Off in 2 reads", [new(DateTimeOffset.UtcNow - interval, "/redfish/v1/Systems/1", "Off"), new(DateTimeOffset.UtcNow, "/redfish/v1/Systems/1", "Off")], "ab12");
             await Task.Delay(interval, token);
         }
 
-        return Unreachable ? new OffLook(false, "Unknown", "no answer") : new OffLook(false, _power, $"the last read said {_power}");
+        return Unreachable ? new OffLook(false, "Unknown", "no answer", [], "") : new OffLook(false, _power, $"the last read said {_power}", [], "");
     }
 
     public Task<string> ForceOffAsync(CancellationToken token)

@@ -8,6 +8,7 @@ using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
 using Evacuator.Fleet.Etcd;
+using Evacuator.Fleet.Membership;
 using Evacuator.Hosting;
 using Evacuator.Journal;
 using Evacuator.Notices;
@@ -38,22 +39,27 @@ internal sealed class TestFleet : IAsyncDisposable
     /// <summary>The fleet's store.</summary>
     public EtcdServer Etcd => _etcd ?? throw new InvalidOperationException("this fleet has no etcd");
 
+    /// <summary>Where the fleet's authority is.</summary>
+    public string Authority => Path.Combine(_folder, "fleet");
+
+    private int Port { get; set; }
+
     public TestNode this[string name] => _nodes[name];
 
     /// <summary>Nodes node1 … nodeN, all running.</summary>
     /// <param name="withEtcd">a real etcd, with the fleet's own certificates, is the fleet's store</param>
     public static async Task<TestFleet> StartAsync(
-        int nodes = 3, Func<EvacuatorOptions, EvacuatorOptions>? options = null, Func<BrainTimings, BrainTimings>? timings = null, bool withEtcd = false, Func<string, string>? endpoint = null)
+        int nodes = 3, Func<EvacuatorOptions, EvacuatorOptions>? options = null, Func<BrainTimings, BrainTimings>? timings = null, bool withEtcd = false, Func<string, string>? endpoint = null,
+        Func<string, ProtocolVersions>? protocols = null)
     {
         TestFleet fleet = new();
-        int port = FreePort();
+        int port = fleet.Port = FreePort();
         List<Peer> peers = [.. Enumerable.Range(1, nodes).Select(number => new Peer($"node{number}", $"127.0.0.{number}"))];
-        string bundles = Path.Combine(fleet._folder, "fleet");
-        new FleetSetup(TimeProvider.System).Init(bundles, peers);
+        new FleetSetup(TimeProvider.System).Init(fleet.Authority, peers);
         Func<EvacuatorOptions, EvacuatorOptions> change = options ?? (same => same);
         if (withEtcd)
         {
-            using X509Certificate2 authority = X509Certificate2.CreateFromPemFile(Path.Combine(bundles, "ca.crt"), Path.Combine(bundles, "ca.key"));
+            using X509Certificate2 authority = X509Certificate2.CreateFromPemFile(Path.Combine(fleet.Authority, "ca.crt"), Path.Combine(fleet.Authority, "ca.key"));
             fleet._etcd = await EtcdServer.StartAsync(Path.Combine(fleet._folder, "etcd"), authority);
             string url = endpoint?.Invoke(fleet.Etcd.Endpoint) ?? fleet.Etcd.Endpoint;
             Func<EvacuatorOptions, EvacuatorOptions> inner = change;
@@ -62,15 +68,25 @@ internal sealed class TestFleet : IAsyncDisposable
 
         foreach (Peer peer in peers)
         {
-            TestNode node = new(fleet.Rack, Path.Combine(fleet._folder, peer.Name), peer, peers, Path.Combine(bundles, $"{peer.Name}.join"), port, change);
-            node.Timings = timings?.Invoke(node.Timings) ?? node.Timings;
-            fleet._nodes[peer.Name] = node;
-            fleet.Rack.Bmcs.Machines[$"https://bmc.{peer.Name}"] = new FakeBmc();
-            await node.Agent.StartAsync();
-            await node.StartAsync();
+            await fleet.StartNodeAsync(peer, peers, change, timings, protocols?.Invoke(peer.Name));
         }
 
         return fleet;
+    }
+
+    /// <summary>A node that the authority's directory has a bundle for.</summary>
+    public async Task<TestNode> StartNodeAsync(
+        Peer peer, IReadOnlyList<Peer> peers, Func<EvacuatorOptions, EvacuatorOptions>? options = null, Func<BrainTimings, BrainTimings>? timings = null,
+        ProtocolVersions? protocol = null)
+    {
+        TestNode node = new(Rack, Path.Combine(_folder, peer.Name), peer, peers, Path.Combine(Authority, $"{peer.Name}.join"), Port, options ?? (same => same));
+        node.Timings = timings?.Invoke(node.Timings) ?? node.Timings;
+        node.Protocol = protocol ?? ProtocolVersions.Brains;
+        _nodes[peer.Name] = node;
+        Rack.Bmcs.Machines[$"https://bmc.{peer.Name}"] = new FakeBmc();
+        await node.Agent.StartAsync();
+        await node.StartAsync();
+        return node;
     }
 
     public FakeBmc Bmc(string node) => Rack.Bmcs.Machines[$"https://bmc.{node}"];
@@ -129,6 +145,7 @@ internal sealed class TestNode
     private readonly Peer _peer;
     private readonly IReadOnlyList<Peer> _peers;
     private readonly string _bootIdFile;
+    private SignedRoster? _roster;
     private FleetTls? _tls;
     private EtcdTls? _etcdTls;
     private WebApplication? _app;
@@ -166,6 +183,9 @@ internal sealed class TestNode
 
     public BrainTimings Timings { get; set; } = Fast;
 
+    /// <summary>A release other than this one.</summary>
+    public ProtocolVersions Protocol { get; set; } = ProtocolVersions.Brains;
+
     /// <summary>From the next start on; null: the system's.</summary>
     public TimeProvider? Clock { get; set; }
 
@@ -195,12 +215,13 @@ internal sealed class TestNode
         Directory.CreateDirectory(Path.Combine(_folder, "run"));
         Journal = JournalLocation.Open(StateDirectory, Path.Combine(_folder, "run"));
         Journal.FaultPoint = FaultPoint;
-        _tls = FleetTls.Load(Options, FleetRole.Brain, _peers, TimeProvider.System).Value!;
+        _tls = FleetTls.Load(Options, FleetRole.Brain, _peers, TimeProvider.System, _roster).Value!;
+        FleetMembership.Restore(_tls, Journal);
         BrainSetup setup = new()
         {
             Configuration = new ConfigurationResult { Options = Options, Mistakes = [], Values = [] },
             Options = Options,
-            Peers = _peers,
+            Peers = _tls.Roster?.Roster.Nodes ?? _peers,
             Tls = _tls,
             EtcdTls = _etcdTls = Options.Fleet.Store == FleetStore.Etcd ? EtcdTls.Load(Options.Fleet).Value! : null,
             Journal = Journal,
@@ -213,6 +234,7 @@ internal sealed class TestNode
             ListenAddress = IPAddress.Parse(_peer.Address),
             BootId = BootId.Find(Path.Combine(_folder, "run"), _bootIdFile),
             Timings = Timings,
+            Protocol = Protocol,
             Clock = Clock,
             SystemJournal = new SystemJournal(Path.Combine(_folder, "no-journal")),
             BmcPassword = () => new Checked<string>("secret"),
@@ -315,6 +337,8 @@ internal sealed class TestNode
     private void WriteTls(string bundlePath)
     {
         JoinBundle bundle = JoinBundle.Read(bundlePath);
+        using (X509Certificate2 authority = X509Certificate2.CreateFromPem(bundle.Authority))
+            _roster = SignedRoster.Parse(bundle.Roster!, authority, bundlePath);
         string tls = Directory.CreateDirectory(Path.Combine(_folder, "tls")).FullName;
         File.WriteAllText(Path.Combine(tls, "ca.crt"), bundle.Authority);
         File.WriteAllText(Path.Combine(tls, "brain.crt"), bundle.Brain.CertificatePem);

@@ -11,21 +11,23 @@ namespace Evacuator.Tests.PeerApi;
 public sealed class PeerApiTests
 {
     [Theory]
-    [InlineData("2", "protocol 2")]
+    [InlineData("9", "protocol 9")]
+    [InlineData("x", "no known protocol")]
     [InlineData(null, "no known protocol")]
     public async Task AnyRequest_OtherProtocolVersion_IsToldWhichAndWhatToDo(string? version, string theirs)
     {
         await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
         using HttpClient http = Connect(fleet);
         if (version is not null)
-            http.DefaultRequestHeaders.Add(PeerRoutes.ProtocolHeader, version);
+            http.DefaultRequestHeaders.Add(ProtocolVersions.Header, version);
         using HttpResponseMessage response = await http.GetAsync(PeerRoutes.Capacity);
 
         Assert.Equal(HttpStatusCode.UpgradeRequired, response.StatusCode);
         string text = (await response.Content.ReadFromJsonAsync<ErrorReply>(ApiJson.Options))!.Error;
         Assert.Contains("node2", text, StringComparison.Ordinal);
         Assert.Contains(theirs, text, StringComparison.Ordinal);
-        Assert.Contains("install the same version", text, StringComparison.Ordinal);
+        Assert.Contains("speaks protocol 2 and 1", text, StringComparison.Ordinal);
+        Assert.Contains("upgrade the older one", text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -33,7 +35,7 @@ public sealed class PeerApiTests
     {
         await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
         using HttpClient http = Connect(fleet);
-        http.DefaultRequestHeaders.Add(PeerRoutes.ProtocolHeader, "1");
+        http.DefaultRequestHeaders.Add(ProtocolVersions.Header, "1");
         Assert.Equal(HttpStatusCode.NotFound, (await http.GetAsync(Evacuator.Api.ApiRoutes.Status)).StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, (await http.PostAsync(Evacuator.Api.ApiRoutes.Reopen, null)).StatusCode);
     }
@@ -82,7 +84,7 @@ public sealed class PeerApiTests
     {
         await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
         using HttpClient http = Connect(fleet);
-        http.DefaultRequestHeaders.Add(PeerRoutes.ProtocolHeader, "1");
+        http.DefaultRequestHeaders.Add(ProtocolVersions.Header, "1");
         http.DefaultRequestHeaders.ExpectContinue = true;
         using ByteArrayContent body = new(new byte[5 << 20]);
         body.Headers.ContentType = new("application/json");
@@ -94,7 +96,7 @@ public sealed class PeerApiTests
     {
         await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
         using HttpClient http = Connect(fleet);
-        http.DefaultRequestHeaders.Add(PeerRoutes.ProtocolHeader, "1");
+        http.DefaultRequestHeaders.Add(ProtocolVersions.Header, "1");
         using StringContent body = new("""{"moveId":"x"}""", System.Text.Encoding.UTF8, "application/json");
         using HttpResponseMessage response = await http.PostAsync(PeerRoutes.Reservations, body);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);

@@ -228,7 +228,7 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
             BootId = "now", RuncRoot = $"{_root}/state", Memory = MemoryFeatures.Probe(), MemoryStreams = 1, LeastSpeedPercent = 50, Systemd = new SystemdNotify(), Descriptors = new DescriptorStore(new SystemdNotify()),
             Dumps = new DumpLadder(DumpRule.Plain, "", (_, _) => throw new InvalidOperationException("nothing is to be tried"), "", [], _time, NullLogger.Instance),
         };
-        SslClientAuthenticationOptions tls = new() { TargetHost = "localhost", RemoteCertificateValidationCallback = (_, _, _, _) => true };
+        SocketsHttpHandler tls = new() { SslOptions = new SslClientAuthenticationOptions { TargetHost = "localhost", RemoteCertificateValidationCallback = (_, _, _, _) => true } };
         return new SourceMove(record, tools, new PeerClient($"127.0.0.1:{port}", port, tls, request.MoveId, "t", "c1"), NullLogger.Instance);
     }
 

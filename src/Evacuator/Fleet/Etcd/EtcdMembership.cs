@@ -64,7 +64,7 @@ internal sealed partial class EtcdMembership(
 
         await fleet.Session.RenewAsync(token).ConfigureAwait(false);
         string? closed = reservations.WhyClosed() ?? (view.Host is null ? "its evacuator-agent does not answer its brain" : view.Host.InboundOpen ? null : "its agent takes no containers");
-        AliveRecord alive = new(fleet.Node, ProgramVersion.Text, PeerRoutes.ProtocolVersion, closed, health.Degraded, view.Host?.MemoryAvailable ?? 0, containers?.Count ?? 0, _up);
+        AliveRecord alive = new(fleet.Node, ProgramVersion.Text, ProtocolVersions.Brains.Current, closed, health.Degraded, view.Host?.MemoryAvailable ?? 0, containers?.Count ?? 0, _up);
         long lease = await fleet.Session.LeaseAsync(token).ConfigureAwait(false);
         // Free memory changes all the time: a thousand nodes need not write that every few seconds.
         if (_alive is { } told && told.Lease == lease && told.Record with { MemoryAvailable = alive.MemoryAvailable } == alive && time.GetElapsedTime(told.At) < timings.EtcdPoll * 12)

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using Evacuator.Api;
 
-namespace Evacuator.Cli;
+namespace Evacuator.Cli.Membership;
 
 /// <summary>"evacuator fleet unlock": a node that is out and will not come back by itself.</summary>
 internal static class FleetUnlockVerb

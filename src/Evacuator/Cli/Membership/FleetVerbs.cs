@@ -1,0 +1,97 @@
+using System.CommandLine;
+using Evacuator.Api;
+using Evacuator.Common.Fleet;
+using Evacuator.Fleet;
+using Evacuator.Fleet.Membership;
+using Evacuator.Placement;
+
+namespace Evacuator.Cli.Membership;
+
+internal static class FleetVerbs
+{
+    public static Command Create() => new("fleet", "Makes the fleet, lets nodes in and out, renews certificates, shows the nodes.")
+    {
+        InitVerb.Create(), TokenVerb.Create(), JoinVerb.Create(), LeaveVerb.Create(), RevokeVerb.Create(), RenewVerb.Create(), AcceptVerb.Create(), CreateStatus(), FleetUnlockVerb.Create(),
+    };
+
+    /// <summary>Where the authority is, if not where its service has it.</summary>
+    public static Option<DirectoryInfo> Authority() => new("--authority")
+    {
+        Description = $"Directory of the authority, if it is not {AuthorityDirectory.DefaultPath}.",
+        HelpName = "DIR",
+        DefaultValueFactory = _ => new DirectoryInfo(AuthorityDirectory.DefaultPath),
+    };
+
+    public static Option<DirectoryInfo> Etc() => new("--etc") { Description = "Instead of /etc/evacuator.", DefaultValueFactory = _ => new DirectoryInfo("/etc/evacuator"), Hidden = true };
+
+    public static async Task<int> ReportMistakesAsync(Func<Task<int>> run)
+    {
+        try
+        {
+            return await run().ConfigureAwait(false);
+        }
+        catch (FleetSetupException e)
+        {
+            throw new CliException(CliExit.Failed, e.Message, e);
+        }
+    }
+
+    /// <summary>Tells the fleet of a new list over the service on this host, if there is one.</summary>
+    /// <returns>what came of it, for a person</returns>
+    public static async Task<string> TellAsync(VerbContext context, string roster, CancellationToken token)
+    {
+        try
+        {
+            using BrainClient client = context.Connect();
+            RosterSpread spread = await client.SendAsync<RosterSpread>(HttpMethod.Post, ApiRoutes.Fleet, new RosterMessage(roster), token).ConfigureAwait(false);
+            return spread.NotTold.Count == 0
+                ? $"all {spread.Told} other nodes know it"
+                : $"{spread.Told} of {spread.Told + spread.NotTold.Count} other nodes know it; these will hear it from any node as soon as they are back:\n  {string.Join("\n  ", spread.NotTold)}";
+        }
+        catch (CliException e)
+        {
+            return $"no node could be told from here ({e.Message}): copy {SignedRoster.FileName} to any node and run \"evacuator fleet accept {SignedRoster.FileName}\" there, it tells the others";
+        }
+    }
+
+    private static Command CreateStatus()
+    {
+        Option<bool> json = CliOptions.Json();
+        return Verb.Create("status", "Shows the peers as this node sees them. Exit code 1 if one cannot be reached.", async (context, token) =>
+        {
+            using BrainClient client = context.Connect();
+            NodeStatus status = await client.GetAsync<NodeStatus>(ApiRoutes.Status, token).ConfigureAwait(false);
+            if (context.Get(json))
+            {
+                context.WriteJson(status.Peers);
+            }
+            else
+            {
+                if (status.Fleet is { } fleet)
+                    Show(fleet, context.Out);
+                TextTable table = new("NODE", "ADDRESS", "STATE", "VERSION", "FREE MEMORY", "");
+                table.Add(status.Node, "(this host)", status.Closed is null ? "open" : "closed", status.Version, status.Host is { } host ? Bytes.Text(host.MemoryAvailable) : "-", "");
+                foreach (PeerStanding peer in status.Peers)
+                {
+                    table.Add(peer.Name, peer.Address, (peer.Reachable, peer.Usable) switch { (false, _) => "UNREACHABLE", (_, false) => "not usable", _ => "ready" },
+                        peer.Version ?? "-", peer.Reachable ? Bytes.Text(peer.MemoryAvailable) : "-", peer.Why);
+                }
+
+                table.WriteTo(context.Out);
+                ShowFleet.Write(await client.GetAsync<FleetReply>(ApiRoutes.Fleet, token).ConfigureAwait(false), context.Out);
+            }
+
+            return status.Peers.All(peer => peer.Reachable) ? CliExit.Ok : CliExit.Failed;
+        }, json);
+    }
+
+    private static void Show(FleetStanding fleet, TextWriter output)
+    {
+        if (fleet.Out.Length > 0)
+            output.WriteLine($"OUT OF THE FLEET: {fleet.Out}");
+        output.WriteLine(fleet.Number is { } number ? $"list {number} of {fleet.Made:u}, signed by {fleet.Fingerprint}" : $"list: the peers file, not signed; authority {fleet.Fingerprint}");
+        output.WriteLine($"authority: {(fleet.Authority.Length > 0 ? fleet.Authority : "offline")}{(fleet.AuthorityProblem.Length > 0 ? $" (does not answer: {fleet.AuthorityProblem})" : "")}");
+        output.WriteLine($"certificates until: evacuator {fleet.CertificateUntil:u}, evacuator-agent {(fleet.AgentCertificateUntil is { } until ? $"{until:u}" : "cannot tell")}");
+        output.WriteLine();
+    }
+}

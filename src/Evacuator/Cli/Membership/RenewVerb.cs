@@ -1,0 +1,80 @@
+using System.CommandLine;
+using System.Security.Cryptography.X509Certificates;
+using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
+using Evacuator.Fleet.Authority;
+
+namespace Evacuator.Cli.Membership;
+
+/// <summary>"evacuator fleet renew": new keys and certificates for this node's two services, from the authority; evacuator-renew.timer runs it every day.</summary>
+internal static class RenewVerb
+{
+    public static Command Create()
+    {
+        Option<bool> ifDue = new("--if-due") { Description = "Only certificates of which a third of their time is left or less." };
+        return Verb.Create("renew", "As root: gets new certificates for this node from the authority; the services take them without a restart.", (context, token) => FleetVerbs.ReportMistakesAsync(async () =>
+        {
+            ConfigurationResult configuration = ConfigurationLoader.Load(context.ConfigurationFile);
+            if (configuration.Options is not { } options)
+                throw new CliException(CliExit.Configuration, string.Join('\n', configuration.Mistakes));
+            uint group = FleetSetup.RequireRoot();
+            IReadOnlyList<string> done = await RenewAsync(options, context.Get(ifDue), group, TimeProvider.System, token).ConfigureAwait(false);
+            foreach (string line in done)
+                context.Out.WriteLine(line);
+            return CliExit.Ok;
+        }), ifDue);
+    }
+
+    /// <returns>what was done for each service, in words</returns>
+    /// <exception cref="FleetSetupException">it could not be done; what was there is there still</exception>
+    internal static async Task<IReadOnlyList<string>> RenewAsync(EvacuatorOptions options, bool ifDue, uint? group, TimeProvider time, CancellationToken token)
+    {
+        Checked<FleetMembers> members = FleetMembers.Load(options);
+        if (members.Value is not { } known)
+            throw new FleetSetupException(string.Join('\n', members.Mistakes));
+        string at = known.Roster?.Roster.Authority ?? "";
+        List<string> done = [];
+        foreach (FleetRole role in new[] { FleetRole.Brain, FleetRole.Agent })
+        {
+            List<ConfigurationMistake> mistakes = [];
+            FleetFiles files = new(options.Fleet.TlsDirectory, role);
+            if (files.ReadPair(mistakes) is not { } pair)
+                throw new FleetSetupException(string.Join('\n', mistakes));
+            using X509Certificate2 present = pair.Certificate;
+            using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(files.Authority);
+            PeerIdentity identity = new(options.Node.Name, role);
+            DateTimeOffset from = new(present.NotBefore.ToUniversalTime()), until = new(present.NotAfter.ToUniversalTime());
+            DateTimeOffset now = time.GetUtcNow();
+            if (ifDue && until - now > (until - from) / 3)
+            {
+                done.Add($"{identity}: good until {until:u}, not due");
+                continue;
+            }
+
+            if (at.Length == 0)
+            {
+                // A fleet whose authority is offline renews nothing by itself: the status warns in time.
+                if (ifDue && until - now > TimeSpan.FromDays(30))
+                {
+                    done.Add($"{identity}: good until {until:u}; the authority is offline, renew it with \"evacuator fleet init --output\" and a new join");
+                    continue;
+                }
+
+                throw new FleetSetupException($"the certificate of {identity} ends at {until:u} and the fleet's authority is offline: \"evacuator fleet init --output DIR\" there, then join with the new bundle");
+            }
+
+            if (now > until)
+                throw new FleetSetupException($"the certificate of {identity} expired at {until:u}: an expired one is not renewed, join again with a token made with --for {identity.Node}");
+            NodeRequest request = NodeRequest.Make(identity);
+            using AuthorityClient client = new(AuthorityClient.ParseAddress(at), authority, present, time);
+            RenewReply reply = await client.RenewAsync(request.RequestPem, token).ConfigureAwait(false);
+            using X509Certificate2 renewed = X509Certificate2.CreateFromPem(reply.Certificate, request.KeyPem);
+            if (PeerIdentity.From(renewed) != identity || AuthorityTls.WhyNotIssued(renewed, authority, now) is not null)
+                throw new FleetSetupException($"{at} answered with a certificate that is not for {identity}");
+            files.Replace(new IssuedCertificate(reply.Certificate, request.KeyPem), group);
+            done.Add($"{identity}: renewed until {renewed.NotAfter.ToUniversalTime():u}");
+        }
+
+        return done;
+    }
+}
