@@ -1,4 +1,4 @@
-// memory MIB MIB_PER_SECOND: holds MIB of random data that it can prove, rewrites MIB_PER_SECOND of it, and notes every
+// memory MIB MIB_PER_SECOND [shared]: holds MIB of random data that it can prove, rewrites MIB_PER_SECOND of it, and notes every
 // moment it could not run. Answers on TCP:
 //   state   -> "LONGEST_PAUSE_MS BYTES_BAD PAGES_WRITTEN"
 //   verify  -> the same after looking at every page
@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -116,12 +117,13 @@ int main(int count, char **arguments) {
     size_t mib = count > 1 ? strtoul(arguments[1], NULL, 10) : 64;
     double rate = count > 2 ? strtod(arguments[2], NULL) : 0;
     if (mib == 0) {
-        fprintf(stderr, "usage: memory MIB MIB_PER_SECOND\n");
+        fprintf(stderr, "usage: memory MIB MIB_PER_SECOND [shared]\n");
         return 2;
     }
     page_count = mib << 8;
     pages_per_tick = rate * 256 * TICK_US / 1e6;
-    pages = mmap(NULL, page_count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int sharing = count > 3 && strcmp(arguments[3], "shared") == 0 ? MAP_SHARED : MAP_PRIVATE;
+    pages = mmap(NULL, page_count * PAGE, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
     versions = calloc(page_count, sizeof *versions);
     if (pages == MAP_FAILED || !versions) {
         perror("memory");

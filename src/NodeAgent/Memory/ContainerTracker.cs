@@ -149,7 +149,7 @@ internal sealed class ContainerTracker : IDisposable
                 yield return batch;
             }
             process.EndRound();
-            counter.Count(process, _scanner);
+            counter.Count(process);
         }
         LastRound = counter.Finish();
     }

@@ -49,9 +49,6 @@ internal sealed unsafe class PageScanner : IDisposable
     /// <summary>Copies that a process has of its own, in mappings that we do not track: what CRIU will write.</summary>
     public static ScanQuery UntrackedCopies => new(0, PAGE_IS_FILE | PAGE_IS_WPALLOWED, PAGE_IS_FILE | PAGE_IS_WPALLOWED, Resident, PAGE_IS_PRESENT);
 
-    /// <summary>Pages of the range that the process has mapped, of a file or not.</summary>
-    public static ScanQuery Mapped => new(0, 0, 0, Resident, PAGE_IS_PRESENT);
-
     /// <summary>Matches nothing, looks at no page, and fails with EPERM where a mapping in the range is not tracked.</summary>
     private static ScanQuery Tracked => new(PM_SCAN_CHECK_WPASYNC, PAGE_IS_WPALLOWED, PAGE_IS_WPALLOWED, 0, PAGE_IS_WPALLOWED);
 

@@ -99,17 +99,14 @@ internal sealed partial class ProcessTracker
         return true;
     }
 
-    /// <summary>Bytes of shared memory that this process has mapped, by the object behind it.</summary>
-    public void CountShared(PageScanner scanner, Dictionary<(uint Device, ulong Inode), ulong> shared)
+    /// <summary>Adds the shared memory that this process has: what CRIU will write with whoever comes first.</summary>
+    public void CountShared(SharedObjects shared)
     {
         foreach (MemoryMapping mapping in _mappings)
-        {
-            if (mapping.Kind != MappingKind.SharedMemory || _pagemap is null)
-                continue;
-            ulong bytes = scanner.Count(_pagemap, new MemoryRange(mapping.Start, mapping.End), PageScanner.Mapped);
-            (uint, ulong) key = (mapping.Device, mapping.Inode);
-            shared[key] = Math.Max(shared.GetValueOrDefault(key), bytes);
-        }
+            if (mapping.Kind == MappingKind.SharedMemory)
+                shared.AddMapped(HostPid, mapping);
+        shared.AddOpen(HostPid);
+        shared.AddMounts(HostPid);
     }
 
     /// <summary>Scans one window into the reader. False when the round is through.</summary>

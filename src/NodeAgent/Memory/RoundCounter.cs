@@ -4,7 +4,7 @@ namespace Evacuator.NodeAgent.Memory;
 internal sealed class RoundCounter(TimeProvider time, int number, bool frozen)
 {
     private readonly long _began = time.GetTimestamp();
-    private readonly Dictionary<(uint, ulong), ulong> _shared = [];
+    private readonly SharedObjects _shared = new();
     private TimeSpan _scan, _read;
     private int _processes, _untracked, _threads, _mappings;
     private long _regions;
@@ -28,7 +28,7 @@ internal sealed class RoundCounter(TimeProvider time, int number, bool frozen)
         }
     }
 
-    public void Count(ProcessTracker process, PageScanner scanner)
+    public void Count(ProcessTracker process)
     {
         _processes++;
         _untracked += process.IsTracked ? 0 : 1;
@@ -39,11 +39,11 @@ internal sealed class RoundCounter(TimeProvider time, int number, bool frozen)
         _tracked += process.Sent.Bytes;
         _copies += process.UntrackedBytes;
         if (!frozen)
-            process.CountShared(scanner, _shared);
+            process.CountShared(_shared);
     }
 
     public RoundStatistics Finish() => new(number, frozen, _processes, _untracked, _threads, _mappings, _regions, _dirty, _data, _zero, _dropped, _tracked,
-        _copies + _shared.Values.Aggregate(0UL, (sum, bytes) => sum + bytes), _scan, _read, time.GetElapsedTime(_began));
+        _copies + _shared.Bytes, _scan, _read, time.GetElapsedTime(_began));
 
     /// <summary>A stretch of time that is counted when it is disposed.</summary>
     internal readonly struct Span(TimeProvider time, Action<TimeSpan> count) : IDisposable

@@ -7,7 +7,7 @@ namespace Evacuator.NodeAgent.Memory;
 /// <param name="DroppedBytes">Said to be void.</param>
 /// <param name="Regions">Stretches of pages that the kernel reported: how scattered the writes are.</param>
 /// <param name="TrackedBytes">Everything the destination should hold after this round.</param>
-/// <param name="UntrackedBytes">What CRIU will have to write inside the freeze: copies of file pages, main stacks, locked and shared memory.</param>
+/// <param name="UntrackedBytes">What CRIU will have to write inside the freeze: copies of file pages, main stacks, locked and shared memory, memfds, tmpfs mounts.</param>
 /// <param name="UntrackedProcesses">Processes without a tracker (just forked, traced by others, …): all of their memory is sent in the freeze.</param>
 /// <param name="ScanTime">Time in PAGEMAP_SCAN, /proc/PID/maps and registering.</param>
 /// <param name="ReadTime">Time in reading pages, finding zeros and checksums.</param>
