@@ -15,12 +15,13 @@ public sealed class EtcdServer : IAsyncDisposable
     private const string Program = "/usr/bin/etcd";
 
     private readonly string _folder;
+    private readonly bool _durable;
     private readonly int _port = FreePort();
     private readonly int _peerPort = FreePort();
     private readonly StringBuilder _output = new();
     private Process? _process;
 
-    private EtcdServer(string folder) => _folder = folder;
+    private EtcdServer(string folder, bool durable) => (_folder, _durable) = (folder, durable);
 
     /// <summary>Null where etcd is there.</summary>
     public static string? WhyNone { get; } = File.Exists(Program) ? null : "needs the package etcd-server: run ./test.sh as root";
@@ -35,10 +36,11 @@ public sealed class EtcdServer : IAsyncDisposable
 
     /// <param name="folder">new, and removed by the caller</param>
     /// <param name="authority">with its private key; null: one of its own</param>
-    public static async Task<EtcdServer> StartAsync(string folder, X509Certificate2? authority = null)
+    /// <param name="durable">waits for the disk, as etcd does unless it is told not to</param>
+    public static async Task<EtcdServer> StartAsync(string folder, X509Certificate2? authority = null, bool durable = false)
     {
         Directory.CreateDirectory(folder);
-        EtcdServer server = new(folder);
+        EtcdServer server = new(folder, durable);
         using X509Certificate2? made = authority is null ? MakeAuthority() : null;
         server.WriteCertificates(authority ?? made!);
         await server.StartAsync();
@@ -55,7 +57,8 @@ public sealed class EtcdServer : IAsyncDisposable
             "--name", "test", "--data-dir", Path.Combine(_folder, "data"), "--listen-client-urls", own, "--advertise-client-urls", own,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", $"test={peer}",
             "--cert-file", Path.Combine(_folder, "server.crt"), "--key-file", Path.Combine(_folder, "server.key"), "--trusted-ca-file", CaFile, "--client-cert-auth",
-            "--logger", "zap", "--log-level", "error", "--unsafe-no-fsync", "--quota-backend-bytes", "1073741824",
+            "--logger", "zap", "--log-level", "error", "--quota-backend-bytes", "1073741824",
+            .. _durable ? (string[])[] : ["--unsafe-no-fsync"],
         ])
         {
             RedirectStandardError = true,

@@ -40,6 +40,8 @@ internal sealed class EtcdTls : IDisposable
         UseCookies = false,
         AllowAutoRedirect = false,
         ConnectTimeout = TimeSpan.FromSeconds(3),
+        // A fleet of a thousand nodes keeps no more connections open than etcd has descriptors for.
+        MaxConnectionsPerServer = 4,
         // A member that was moved, or a certificate that was renewed, is noticed after this long at the latest.
         PooledConnectionLifetime = TimeSpan.FromMinutes(10),
         SslOptions = new SslClientAuthenticationOptions
