@@ -12,11 +12,11 @@ public sealed class SimulationTests
     {
         using TemporaryFolder folder = new();
         await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder.Path, "etcd"));
-        using FleetSimulation simulation = new(new SimulationOptions(40, 800, 10, 85, TimeSpan.FromMilliseconds(50), TimeSpan.FromMilliseconds(20)), etcd);
+        using FleetSimulation simulation = new(new SimulationOptions(20, 300, 10, 80, TimeSpan.FromMilliseconds(50), TimeSpan.FromMilliseconds(20)), etcd);
         using CancellationTokenSource hang = new(TestLimits.Hang);
         SimulationResult result = await simulation.RunAsync(hang.Token);
 
         Assert.Empty(result.Broken());
-        Assert.True(result.Moves >= 800, $"only {result.Moves} moves");
+        Assert.True(result.Moves >= 300, $"only {result.Moves} moves");
     }
 }
