@@ -101,6 +101,13 @@ internal sealed partial class SourceMove
         }
     }
 
+    /// <summary>A move is remembered long after its end, and its sockets would go on taking frames: only when nobody waits for the container, since closing them waits for the kernel.</summary>
+    private void EndHold()
+    {
+        Interlocked.Exchange(ref _hold, null)?.Dispose();
+        _held = [];
+    }
+
     [LoggerMessage(1110, LogLevel.Warning, "{Container}: what is sent to it while it stands still is not all held; its peers send it again")]
     private static partial void LogNotHeld(ILogger log, Exception e, string container);
 

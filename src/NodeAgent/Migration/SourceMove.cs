@@ -210,7 +210,7 @@ internal sealed partial class SourceMove : IDisposable
     public void Dispose()
     {
         _abort.Dispose();
-        _hold?.Dispose();
+        EndHold();
         _gone.Dispose();
         _peer.Dispose();
     }
@@ -332,6 +332,7 @@ internal sealed partial class SourceMove : IDisposable
             }
         }
         DeleteWork();
+        EndHold();
         Advance(SourceInput.Removed, record => record with { Detail = left });
         LogMoved(_log, Name, Record.Request.DestinationNode, Record.FreezeMs ?? 0, Record.BytesSent >> 20);
     }
@@ -399,6 +400,7 @@ internal sealed partial class SourceMove : IDisposable
         // Before it may be moved again: memory is tracked by one at a time.
         await EndTrackingAsync();
         DeleteWork();
+        EndHold();
         Advance(SourceInput.Reverted, record => record);
         LogStayed(_log, Name, Record.Detail);
     }

@@ -76,6 +76,8 @@ internal static class Command
 
     private static async Task<string> ReadTailAsync(StreamReader reader)
     {
+        // The process leaves them open when it is disposed of: they would pile up until the next collection.
+        using StreamReader owned = reader;
         StringBuilder kept = new();
         char[] buffer = new char[4096];
         int read;
