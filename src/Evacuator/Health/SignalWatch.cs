@@ -174,7 +174,7 @@ internal sealed partial class SignalWatch(
     private static Fault FaultOf(Signal signal) => new(
         string.Join(", ", ((string?[])[signal.Name, signal.Location.Model, signal.Location.PartNumber is { } number ? $"part {number}" : null,
             signal.Location.SerialNumber is { } serial ? $"serial {serial}" : null]).OfType<string>()),
-        signal.Location.Place);
+        signal.Location.Place, signal.Location.PartNumber, signal.Location.SerialNumber);
 
     private bool IsSettled(SignalJudgement judged)
     {

@@ -39,4 +39,6 @@ internal sealed record Trigger
 /// <summary>What a technician is to look for.</summary>
 /// <param name="Part">as the management controller calls it, with what to order it by</param>
 /// <param name="Location">the label on the machine; null if the controller does not tell</param>
-internal sealed record Fault(string Part, string? Location);
+/// <param name="PartNumber">to order it by, as in <paramref name="Part"/>; null if the controller does not tell</param>
+/// <param name="SerialNumber">to compare with what is pulled; null if the controller does not tell</param>
+internal sealed record Fault(string Part, string? Location, string? PartNumber = null, string? SerialNumber = null);

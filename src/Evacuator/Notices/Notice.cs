@@ -71,6 +71,11 @@ internal sealed record Notice
     /// <summary>Name or number of the failing part.</summary>
     public string? Part { get; init; }
 
+    /// <summary>The part's own numbers, where the management controller tells them.</summary>
+    public string? PartNumber { get; init; }
+
+    public string? SerialNumber { get; init; }
+
     /// <summary>One line for a person.</summary>
     public required string Text { get; init; }
 }

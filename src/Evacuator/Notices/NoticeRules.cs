@@ -85,6 +85,8 @@ internal static class NoticeRules
             Ticket = state.Report.Ticket,
             Location = state.Report.Fault?.Location,
             Part = state.Report.Fault?.Part,
+            PartNumber = state.Report.Fault?.PartNumber,
+            SerialNumber = state.Report.Fault?.SerialNumber,
             Text = text,
         };
 

@@ -45,12 +45,13 @@ public sealed class NoticeTests
             Reason = "DIMM",
             RequestedBy = "signal",
             PowerOff = true,
-            Fault = new Fault("DIMM 4, part 815100-B21", "PROC 1 DIMM 4"),
+            Fault = new Fault("DIMM 4, part 815100-B21", "PROC 1 DIMM 4", "815100-B21", "S-77"),
         });
         await fleet["node2"].WaitForEndAsync(started.Id!.Value);
         Notice notice = await FindAsync(fleet["node2"], NoticeKind.SafeToPull);
 
         Assert.Equal(("node1", "node2", "PROC 1 DIMM 4", "DIMM 4, part 815100-B21"), (notice.About, notice.Node, notice.Location, notice.Part));
+        Assert.Equal(("815100-B21", "S-77"), (notice.PartNumber, notice.SerialNumber));
         Assert.Contains("SAFE TO PULL", notice.Text, StringComparison.Ordinal);
         Assert.Contains("PROC 1 DIMM 4", notice.Text, StringComparison.Ordinal);
     }
