@@ -239,8 +239,14 @@ static void move_area(struct area *area) {
     if (place == MAP_FAILED) give_up("mmap of a place");
     char *moved = mremap(area->start, area->count * PAGE, count * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place);
     if (moved == MAP_FAILED) {
-        // Parts that were written apart from each other are several mappings to the kernel.
+        // Parts that were written apart from each other are several mappings to the kernel. From Linux 6.17 on it moves them all, or, where one of them
+        // is watched by a userfaultfd, those before that one: they come back.
         if (errno != EFAULT) give_up("mremap");
+        unsigned char resident;
+        for (size_t page = 0; page < area->count; page++)
+            if (mincore(area->start + page * PAGE, PAGE, &resident) && errno == ENOMEM
+                && mremap(place + page * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area->start + page * PAGE) == MAP_FAILED)
+                give_up("mremap back");
         munmap(place, count * PAGE);
         return;
     }
