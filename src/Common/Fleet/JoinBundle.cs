@@ -58,7 +58,11 @@ public sealed record JoinBundle
         }
         catch (JsonException e)
         {
-            throw new FleetSetupException($"{path}: is damaged: {e.Message}", e);
+            throw new FleetSetupException($"{path}: is not a join bundle (\"evacuator fleet init\" writes NODE.join), or is damaged: {e.Message}", e);
+        }
+        catch (FileNotFoundException e)
+        {
+            throw new FleetSetupException($"{path}: does not exist", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

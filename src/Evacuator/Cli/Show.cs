@@ -124,7 +124,16 @@ internal static class Show
             EmptinessReport look = report.Emptiness.Looks[^1];
             output.WriteLine(report.Emptiness.Passed
                 ? $"  empty: proven twice, {look.Checks.Count} checks ({string.Join(", ", look.Checks.Select(check => check.Name))})"
-                : $"  NOT EMPTY: {string.Join("; ", look.Checks.Where(check => !check.Passed).Select(check => $"{check.Name}: {string.Join(", ", check.Left)}"))}");
+                : "  NOT EMPTY:");
+            if (!report.Emptiness.Passed)
+            {
+                foreach (EmptinessCheck check in look.Checks.Where(check => !check.Passed))
+                {
+                    output.WriteLine($"    {check.Name}:");
+                    foreach (string left in check.Left)
+                        output.WriteLine($"      {left}");
+                }
+            }
         }
 
         if (report.Power.Requested)
@@ -167,13 +176,13 @@ internal static class Show
 
             table.WriteTo(output, "  ");
             output.WriteLine("  freeze limit: the longest it is allowed to stand still, past which its move is undone; freeze: what is predicted");
+            foreach (IGrouping<string, string> basis in reply.Plan.Containers.Where(planned => planned.Prediction is not null)
+                .GroupBy(planned => planned.Prediction!.Basis, planned => planned.Container.Name))
+                output.WriteLine($"  {string.Join(", ", basis)}: predicted from {basis.Key}");
         }
 
         if (reply.Plan.Peers.Count > 0)
         {
-            output.WriteLine();
-            foreach (string basis in reply.Plan.Containers.Select(planned => planned.Prediction?.Basis).OfType<string>().Distinct())
-                output.WriteLine($"  predicted from {basis}");
             output.WriteLine();
             TextTable table = new("PEER", "FREE NOW", "FREE AFTER", "GETS");
             foreach (PeerAfterwards peer in reply.Plan.Peers)

@@ -163,7 +163,9 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
 
             MoveState after = ledger.Apply(move.Name, new MoveInput.Progress(report));
             ledger.WaitMove(move.Name, report is { Ended: false, Detail.Length: > 0 }
-                ? new Waiting(report.Detail, report.Updated, null, "see the agent's journal for details")
+                ? report.Phase == SourcePhase.Reverting
+                    ? new Waiting($"its move to be undone ({report.Detail})", report.Updated, null, "it runs on here")
+                    : new Waiting(report.Detail, report.Updated, null, "see the agent's journal for details")
                 : null);
             if (after.Phase != MovePhase.Moving)
             {

@@ -15,6 +15,11 @@ internal static class Eta
     /// <summary>Before this much has happened, any figure would be a guess.</summary>
     private static readonly TimeSpan Least = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// How much larger than all that was seen what is left may be. Files go first and are small: from the pace of the first of them, memory seems to take hours.
+    /// </summary>
+    private const double Reach = 16;
+
     /// <param name="parallel">moves at once</param>
     /// <returns>null: cannot be told yet, or nothing is left to move</returns>
     public static TimeSpan? OfMoves(IReadOnlyList<MoveState> moves, int parallel, DateTimeOffset now)
@@ -32,6 +37,8 @@ internal static class Eta
                 .Select(move => (Bytes: (double)move.Last!.BytesSent, (now - move.Started!.Value).TotalSeconds)),
         ];
         if (open.Count == 0 || finished.Count == 0 && running.All(move => move.Seconds < Least.TotalSeconds))
+            return null;
+        if (open.Max(Size) > Reach * finished.Concat(running).Max(move => move.Bytes))
             return null;
         (double constant, double rate) = Fit(finished.Count >= 2 ? finished : [.. finished, .. running]);
 

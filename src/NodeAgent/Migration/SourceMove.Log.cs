@@ -20,6 +20,9 @@ internal sealed partial class SourceMove
     [LoggerMessage(1104, LogLevel.Warning, "{Container} stayed: {Reason}")]
     private static partial void LogStayed(ILogger log, string container, string reason);
 
+    [LoggerMessage(1123, LogLevel.Information, "{Container} was rehearsed: frozen for {FreezeMs:0} ms, and goes on")]
+    private static partial void LogRehearsed(ILogger log, string container, double freezeMs);
+
     [LoggerMessage(1105, LogLevel.Warning, "{Container}: move {MoveId} was in phase {Phase} when the agent ended; going on with it")]
     private static partial void LogRecovering(ILogger log, string container, Guid moveId, SourcePhase phase);
 

@@ -339,7 +339,9 @@ internal sealed partial class SourceMove : IDisposable
 
     private async Task RevertAsync(string reason, Blocker? blocker, FreezeClock? freeze, CancellationToken shutdown)
     {
-        LogReverting(_log, Name, reason);
+        // A rehearsal that went well has nothing to tell: it was meant to end here.
+        if (reason.Length > 0)
+            LogReverting(_log, Name, reason);
         Advance(SourceInput.Abort, record => record with { Detail = reason, Blocker = blocker, FreezeParts = freeze?.Parts ?? record.FreezeParts });
         await FinishRevertAsync(shutdown);
     }
@@ -402,7 +404,10 @@ internal sealed partial class SourceMove : IDisposable
         DeleteWork();
         EndHold();
         Advance(SourceInput.Reverted, record => record);
-        LogStayed(_log, Name, Record.Detail);
+        if (Rehearses && Record.Detail.Length == 0)
+            LogRehearsed(_log, Name, Record.FreezeMs ?? 0);
+        else
+            LogStayed(_log, Name, Record.Detail);
     }
 
     private void DeleteWork()

@@ -57,6 +57,16 @@ public sealed class EtaTests
         Assert.True(asked > Count / 2);
     }
 
+    /// <summary>Of 400 MiB, the first seconds move less than one MiB of files: told from that, the rest would take half an hour.</summary>
+    [Fact]
+    public void OfMoves_OnlyFilesOfALargeContainerSeen_IsNotTold()
+    {
+        MoveState big = At(Move(0, 400 << 20, MovePhase.Planned), (0, 1000), 5);
+        MoveState files = big with { Last = big.Last! with { BytesSent = 900 << 10 } };
+        Assert.Null(Eta.OfMoves([files], 3, Start.AddSeconds(5)));
+        Assert.NotNull(Eta.OfMoves([files with { Last = big.Last! with { BytesSent = 40 << 20 } }], 3, Start.AddSeconds(6)));
+    }
+
     private static MoveState At(MoveState move, (double Begin, double End) time, double now)
     {
         if (time.Begin > now)
