@@ -420,6 +420,8 @@ internal sealed partial class SourceMove : IDisposable
     {
         OperationCanceledException => _abortReason.Length > 0 ? _abortReason : "cancelled",
         MoveRefusedException refused => refused.Message,
+        // What a peer says of itself ("no space left on device") reads like something of this host.
+        PeerRefusedException refused when !refused.Message.StartsWith(Record.Request.DestinationNode, StringComparison.Ordinal) => $"{Record.Request.DestinationNode}: {refused.Message}",
         HttpRequestException or IOException => $"the connection to {Record.Request.DestinationNode} failed: {e.GetBaseException().Message}",
         _ => e.Message,
     };
