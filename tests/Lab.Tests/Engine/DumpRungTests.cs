@@ -57,7 +57,8 @@ public sealed class DumpRungTests(ProductRack rack)
     private async Task MoveAsync(Scene scene, string rung, string reason)
     {
         Guest guest = await scene.RunAsync(scene.Node1);
-        (string name, string address) = await scene.RunWorkloadAsync(scene.Node1, "torture", "--arg", $"{Environment.TickCount64 % 100_000}");
+        (string name, string address) = await scene.RunWorkloadAsync(
+            scene.Node1, "torture", "--annotation", "evacuator.freeze-budget=10min", "--arg", $"{Environment.TickCount64 % 100_000}");
         Evacuation evacuation = await scene.Node1.EvacuateAsync();
         Report report = await evacuation.EndAsync();
         Assert.True(report.State == "done", $"not done: {report}");
