@@ -82,7 +82,7 @@ public sealed class LadderTests
         node.Agent.Hold = move => move.Request.Mode == MoveMode.Live;
         using BrainClient client = node.Client();
         StartReply started = await client.SendAsync<StartReply>(HttpMethod.Post, ApiRoutes.Evacuations,
-            new StartRequest { OperationId = Guid.NewGuid(), Reason = "fan", DeadlineSeconds = 1 }, default);
+            new StartRequest { OperationId = Guid.NewGuid(), Reason = "fan", DeadlineSeconds = 4 }, default);
         EvacuationReport report = await node.WaitForEndAsync(started.Id);
 
         Assert.Equal((MovePhase.Moved, MoveMode.StopAndStart), (report.Containers.Single(move => move.Name == "may").State, report.Containers.Single(move => move.Name == "may").Mode));

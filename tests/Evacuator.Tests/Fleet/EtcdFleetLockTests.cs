@@ -204,6 +204,9 @@ public sealed class EtcdFleetLockTests
     /// <summary>A node's part of the lock, without the rest of it.</summary>
     private sealed class LockNode : IDisposable
     {
+        /// <summary>The same for all: whoever reckons with another fleet decides otherwise.</summary>
+        private static readonly string[] Names = [.. Enumerable.Range(0, 9).Select(number => $"node{number}")];
+
         private readonly EtcdTls _tls;
         private readonly EtcdFleet _fleet;
 
@@ -218,7 +221,7 @@ public sealed class EtcdFleetLockTests
             BrainTimings timings = new() { LockPoll = TimeSpan.FromMilliseconds(20), EtcdLimit = TimeSpan.FromSeconds(2), EtcdLease = TimeSpan.FromSeconds(20) };
             _tls = TlsOf(etcd);
             EtcdClient client = new([etcd.Endpoint], wrap?.Invoke(_tls.Handler()) ?? _tls.Handler(), timings.EtcdLimit, TimeProvider.System);
-            _fleet = new EtcdFleet(client, new EtcdSession(client, timings.EtcdLease, TimeProvider.System), new EtcdKeys("/test"), name, () => [name]);
+            _fleet = new EtcdFleet(client, new EtcdSession(client, timings.EtcdLease, TimeProvider.System), new EtcdKeys("/test"), name, () => Names);
             Lock = new EtcdFleetLock(_fleet, options, timings, TimeProvider.System, NullLogger<EtcdFleetLock>.Instance);
         }
 

@@ -62,6 +62,9 @@ public sealed class FleetLockTests
         fleet["node1"].Agent.Hold = _ => true;
         StartReply first = await fleet["node1"].EvacuateAsync();
         await fleet["node1"].WaitAsync(first.Id, report => report.State == EvacuationPhase.Moving);
+        // A majority is enough to begin: the one that is asked below has to have heard of it, too.
+        while (fleet["node3"].Service<FleetLockBook>().Holders.All(claim => claim.Node != "node1"))
+            await Task.Delay(5);
         await fleet["node1"].StopAsync();
 
         StartReply second = await fleet["node2"].EvacuateAsync();
