@@ -57,7 +57,7 @@ public sealed class FleetLockTests
     [Fact]
     public async Task Holder_ThatDies_StaysOutUntilItIsUnlocked()
     {
-        await using TestFleet fleet = await StartAsync(3, lease: TimeSpan.FromMilliseconds(100));
+        await using TestFleet fleet = await StartAsync(3, lease: TimeSpan.FromSeconds(2));
         fleet["node1"].Agent.Containers["c1"] = FakeRack.Container("c1");
         fleet["node1"].Agent.Hold = _ => true;
         StartReply first = await fleet["node1"].EvacuateAsync();
