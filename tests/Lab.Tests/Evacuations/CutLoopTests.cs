@@ -5,7 +5,8 @@ namespace Evacuator.Lab.Tests.Evacuations;
 
 /// <summary>
 /// The same loop as <see cref="FaultLoopTests"/> with cables and power instead of processes: the link cut in both directions or in one, the power of either host cut, and the witness killed. After each the
-/// container runs once or, where it went with its host, is named; never twice. By default one of each kind; all with EVACUATOR_ALL_FAULTS=1.
+/// container runs once or, where it went with its host, is named; never twice. By default the power of the
+/// source and the witness, since KilledBeforeReleaseTests and KilledAfterReleaseTests cut links one by one; all with EVACUATOR_ALL_FAULTS=1.
 /// </summary>
 [Collection(RackCollection.Name)]
 public sealed class CutLoopTests(ProductRack rack)
@@ -21,13 +22,13 @@ public sealed class CutLoopTests(ProductRack rack)
 
     private static bool All => Environment.GetEnvironmentVariable("EVACUATOR_ALL_FAULTS") == "1";
 
-    [LabFact]
+    [LongLabFact]
     public Task Link_CutAtPointAfterPointOfTheSource_RunsOnceAndEndsUnderTheRightName() => LinkLoopAsync(s_source, atSource: true);
 
-    [LabFact]
+    [LongLabFact]
     public Task Link_CutAtPointAfterPointOfTheDestination_RunsOnceAndEndsUnderTheRightName() => LinkLoopAsync(s_destination, atSource: false);
 
-    [LabFact]
+    [LongLabFact]
     public Task Power_OfTheDestinationCutAtPointAfterPoint_RunsOnceAndEndsUnderTheRightName() => rack.RunAsync(async scene =>
     {
         Guest guest = await scene.RunAsync(scene.Node1);
