@@ -39,6 +39,13 @@ public sealed class LongLabFactAttribute : FactAttribute
         Skip = Prerequisites.WhyNoLab ?? (Environment.GetEnvironmentVariable("EVACUATOR_ALL_FAULTS") == "1" ? null : "takes long: EVACUATOR_ALL_FAULTS=1");
 }
 
+/// <summary>Like <see cref="LabTheoryAttribute"/>, for faults that take long: only with EVACUATOR_ALL_FAULTS=1.</summary>
+public sealed class LongLabTheoryAttribute : TheoryAttribute
+{
+    public LongLabTheoryAttribute() =>
+        Skip = Prerequisites.WhyNoLab ?? (Environment.GetEnvironmentVariable("EVACUATOR_ALL_FAULTS") == "1" ? null : "takes long: EVACUATOR_ALL_FAULTS=1");
+}
+
 /// <summary>Like <see cref="LabFactAttribute"/>, with data rows.</summary>
 public sealed class LabTheoryAttribute : TheoryAttribute
 {

@@ -34,7 +34,7 @@ public sealed class DumpRungTests(ProductRack rack)
         await DumpAsync(scene.Node1, "lazy-pages", "is missing");
     });
 
-    [LabTheory]
+    [LongLabTheory]
     [InlineData("lazy-pages")]
     [InlineData("plain")]
     public Task Move_WithAWayThatIsConfigured_GoesThatWayAndIsWhole(string way) => rack.RunAsync(async scene =>
