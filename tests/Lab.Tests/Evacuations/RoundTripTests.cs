@@ -9,7 +9,7 @@ namespace Evacuator.Lab.Tests.Evacuations;
 
 /// <summary>
 /// Away and home again and away again, over the same connections: nobody is lost, nobody is there twice, all are back at their first home, and no node has anything that it had not before. By default
-/// once with three containers; EVACUATOR_ROUND_TRIPS=10 does it ten times with twenty (or as many
+/// With EVACUATOR_ALL_FAULTS=1 once, with three containers; EVACUATOR_ROUND_TRIPS=10 beside it does it ten times with twenty (or as many
 /// as EVACUATOR_ROUND_TRIP_CONTAINERS says).
 /// </summary>
 [Collection(RackCollection.Name)]
@@ -22,7 +22,7 @@ public sealed class RoundTripTests(ProductRack rack, ITestOutputHelper output)
 
     private static readonly int s_containers = Setting("EVACUATOR_ROUND_TRIP_CONTAINERS", s_rounds > 1 ? 20 : 3);
 
-    [LabFact]
+    [LongLabFact]
     public Task Evacuated_Returned_EvacuatedAgain_NobodyIsLostAndNothingIsLeft() => rack.RunAsync(async scene =>
     {
         List<Guest> guests = [];
