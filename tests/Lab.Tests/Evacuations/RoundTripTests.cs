@@ -8,7 +8,7 @@ using Xunit.Abstractions;
 namespace Evacuator.Lab.Tests.Evacuations;
 
 /// <summary>
-/// Away and home again and away again, over the same connections: nobody is lost, nobody is there twice, all are back at their first home, and no node has anything that it had not before. By default
+/// Away and home again and away again, over the same connections: nobody is lost, nobody is there twice, all are back at their first home, and no node has anything that it had not before.
 /// With EVACUATOR_ALL_FAULTS=1 once, with three containers; EVACUATOR_ROUND_TRIPS=10 beside it does it ten times with twenty (or as many
 /// as EVACUATOR_ROUND_TRIP_CONTAINERS says).
 /// </summary>
