@@ -3,7 +3,7 @@
 # a table on the screen, artifacts/bench.json, charts in artifacts/bench-*.svg.
 # Usage: ./bench.sh [--quick] [--only CASE[,CASE]...] [--runs N] [--no-plain] [--keep]
 #   --quick      the small cases, each once        --only       only these (64mib 1gib 4gib redis processes50 threads200 vmas10000 parallel overhead wire fill)
-#                                                simulation, alone: rolling maintenance of 1,000 nodes with 50,000 containers, the real planner and a real etcd; no rack
+#                                                simulation, alone: rolling maintenance of 100 nodes with 5,000 containers, the real planner and a real etcd; no rack
 #   --runs N     moves of each container (3); the median counts          --no-plain   leave plain runc out
 #   --keep       leave the rack up and use it again the next time with --keep (EVACUATOR_LAB=bench lab/lab down removes it)
 set -euo pipefail
@@ -37,14 +37,11 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 if [ "${arguments[*]-}" = "--only simulation" ]; then
-    dpkg-query -W -f='${Status}' etcd-server 2>/dev/null | grep -q 'install ok installed' || {
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >/dev/null
-    }
+    tests/get-etcd.sh
     dotnet build tests/Simulation --configuration Release -nologo -v quiet
     mkdir -p artifacts
     keep=1 # There is no rack.
-    dotnet tests/Simulation/bin/Release/net10.0/Simulation.dll 1000 50000 5 artifacts/simulation.json
+    dotnet tests/Simulation/bin/Release/net10.0/Simulation.dll 100 5000 5 artifacts/simulation.json
     exit
 fi
 

@@ -18,13 +18,14 @@ export EVACUATOR_NO_LAB=""
 if [ "$(id -u)" = 0 ]; then
     # A C compiler and the headers for the kernel proofs, tools for namespaces; the lab and the package's build script install their own.
     missing=()
-    for package in gcc libc6-dev etcd-server spin linux-libc-dev iproute2 procps curl shellcheck; do
+    for package in gcc libc6-dev spin linux-libc-dev iproute2 procps curl shellcheck; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
     done
     if [ ${#missing[@]} -gt 0 ]; then
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     fi
+    tests/get-etcd.sh
 fi
 
 # One rack for all lab tests, of its own name so that it meets no rack that somebody works with.

@@ -12,7 +12,8 @@ namespace Evacuator.Testing;
 /// <summary>A real etcd on loopback, with mutual TLS of an authority of its own or of a given one. Started, stopped and stalled by the test; it never outlives it.</summary>
 public sealed class EtcdServer : IAsyncDisposable
 {
-    private const string Program = "/usr/bin/etcd";
+    /// <summary>Unpacked by tests/get-etcd.sh.</summary>
+    private static readonly string Program = Path.Combine(Prerequisites.ProjectRoot, "artifacts/etcd/usr/bin/etcd");
 
     private readonly string _folder;
     private readonly bool _durable;
@@ -24,7 +25,7 @@ public sealed class EtcdServer : IAsyncDisposable
     private EtcdServer(string folder, bool durable) => (_folder, _durable) = (folder, durable);
 
     /// <summary>Null where etcd is there.</summary>
-    public static string? WhyNone { get; } = File.Exists(Program) ? null : "needs the package etcd-server: run ./test.sh as root";
+    public static string? WhyNone { get; } = File.Exists(Program) ? null : "needs Debian's etcd: run tests/get-etcd.sh";
 
     public string Endpoint => $"https://127.0.0.1:{_port}";
 
