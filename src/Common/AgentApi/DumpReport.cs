@@ -26,4 +26,5 @@ public enum DumpRung
 /// <param name="Shim">first half of the SHA-256 of criu-shim.so, hex; empty if there is none</param>
 /// <param name="Milliseconds">what the trial took</param>
 /// <param name="At">when it was made; null: none was needed, or none is over</param>
-public sealed record DumpReport(DumpRung Rung, string Reason, string Criu, string Shim, double Milliseconds, DateTimeOffset? At);
+/// <param name="SharedAhead">shared memory is sent ahead, too; only with the shim</param>
+public sealed record DumpReport(DumpRung Rung, string Reason, string Criu, string Shim, double Milliseconds, DateTimeOffset? At, bool SharedAhead = false);

@@ -26,10 +26,12 @@ internal sealed class ProcFiles(string root)
         return null;
     }
 
-    /// <summary>Bytes of memory that belong to a process, shared pages counted by their share. Zero for one that is gone or a zombie.</summary>
+    /// <summary>Bytes of memory that belong to a process, pages of files counted by their share, and without shared memory. Zero for one that is gone or a zombie.</summary>
     internal long ProportionalMemory(int pid) =>
-        ReadText($"{Root}/{pid}/smaps_rollup") is { } text && Field(text, "Pss") is { } pss
-        && long.TryParse(pss.AsSpan(0, Math.Max(0, pss.IndexOf(' '))), NumberStyles.None, CultureInfo.InvariantCulture, out long kib) ? kib * 1024 : 0;
+        ReadText($"{Root}/{pid}/smaps_rollup") is { } text ? Math.Max(0, Kilobytes(text, "Pss") - Kilobytes(text, "Pss_Shmem")) * 1024 : 0;
+
+    private static long Kilobytes(string text, string name) =>
+        Field(text, name) is { } field && long.TryParse(field.AsSpan(0, Math.Max(0, field.IndexOf(' '))), NumberStyles.None, CultureInfo.InvariantCulture, out long kib) ? kib : 0;
 
     internal IReadOnlyList<MountLine>? Mounts(int pid) => ReadText($"{Root}/{pid}/mountinfo") is { } text ? ParseMounts(text) : null;
 

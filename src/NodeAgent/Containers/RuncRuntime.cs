@@ -162,27 +162,26 @@ internal sealed partial class RuncRuntime(string runcRoot, NetworkHandover netwo
         }
     }
 
-    /// <summary>Memory of its processes and what its own tmpfs mounts hold: both have to find room at the destination.</summary>
+    /// <summary>
+    /// Memory of its processes, shared memory and what its tmpfs mounts hold: all has to find room at the destination. Of the shared kind what is allocated counts, and not what its
+    /// processes have touched: after a restore they have touched none of it.
+    /// </summary>
     private long MemoryOf(string cgroup, int initPid)
     {
-        long memory = CgroupTree.Processes(_paths.CgroupDirectory(cgroup)).Sum(_proc.ProportionalMemory);
-        foreach (MountLine mount in _proc.Mounts(initPid) ?? [])
-            if (mount.Type == "tmpfs")
-                memory += TmpfsUsage($"{_proc.Root}/{initPid}/root{mount.Point}");
-        return memory;
-    }
-
-    private static long TmpfsUsage(string path)
-    {
-        try
+        long memory = 0;
+        Memory.SharedObjects shared = new();
+        List<Memory.MemoryMapping> mappings = [];
+        shared.AddMounts(initPid);
+        foreach (int pid in CgroupTree.Processes(_paths.CgroupDirectory(cgroup)))
         {
-            DriveInfo drive = new(path);
-            return drive.TotalSize - drive.TotalFreeSpace;
+            memory += _proc.ProportionalMemory(pid);
+            Memory.MemoryMapping.ParseAll(Memory.ProcFiles.Read($"/proc/{pid}/maps"), mappings);
+            foreach (Memory.MemoryMapping mapping in mappings)
+                if (mapping.Kind == Memory.MappingKind.SharedMemory)
+                    shared.AddMapped(pid, mapping);
+            shared.AddOpen(pid);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
-        {
-            return 0;
-        }
+        return memory + (long)shared.Bytes;
     }
 
     [LoggerMessage(2100, LogLevel.Warning, "container {Name} cannot be read: {Reason}")]

@@ -77,7 +77,7 @@ internal sealed partial class DumpLadder(
             reasons.Add("[move] dump in evacuator.conf");
         DumpRung rung = DumpRung.Plain;
         double milliseconds = 0;
-        bool failed = false;
+        bool failed = false, hidesShared = false;
         foreach (DumpRung candidate in Candidates())
         {
             TrialResult result = await attempt(candidate, CancellationToken.None);
@@ -85,18 +85,21 @@ internal sealed partial class DumpLadder(
             if (result.Works)
             {
                 rung = candidate;
+                hidesShared = result.HidesShared;
                 break;
             }
             reasons.Add(result.Problem);
             failed = true;
         }
-        DumpReport report = new(rung, string.Join("; ", reasons), await CriuVersion.TextAsync(), HashOf(shim), milliseconds, Candidates().Count > 0 ? time.GetUtcNow() : null);
+        DumpReport report = new(rung, string.Join("; ", reasons), await CriuVersion.TextAsync(), HashOf(shim), milliseconds, Candidates().Count > 0 ? time.GetUtcNow() : null, hidesShared);
         lock (_lock)
         {
             _last = report;
             _failed = failed;
             _ended = time.GetTimestamp();
         }
+        if (rung == DumpRung.Shim && !hidesShared)
+            LogSharedInside(log, report.Criu);
         if (report.Reason.Length == 0)
             LogBest(log, report.Criu, report.Shim, report.Milliseconds);
         else
@@ -128,6 +131,9 @@ internal sealed partial class DumpLadder(
 
     [LoggerMessage(1701, LogLevel.Information, "CRIU {Criu} with criu-shim.so {Shim} leaves memory that was sent ahead alone (tried in {Milliseconds} ms)")]
     private static partial void LogBest(ILogger log, string criu, string shim, double milliseconds);
+
+    [LoggerMessage(1703, LogLevel.Warning, "CRIU {Criu} cannot be kept from shared memory, which therefore travels while a container stands still")]
+    private static partial void LogSharedInside(ILogger log, string criu);
 
     [LoggerMessage(1702, LogLevel.Warning, "containers are dumped in a slower way ({Rung}, CRIU {Criu}) and stand still for longer: {Reason}")]
     private static partial void LogWorse(ILogger log, DumpRung rung, string criu, string reason);

@@ -10,7 +10,8 @@ namespace Evacuator.NodeAgent.Criu;
 
 /// <summary>How a trial ended.</summary>
 /// <param name="Problem">what did not work; empty if all did</param>
-internal sealed record TrialResult(string Problem, TimeSpan Took)
+/// <param name="HidesShared">the shim keeps CRIU from objects of shared memory, too</param>
+internal sealed record TrialResult(string Problem, TimeSpan Took, bool HidesShared = false)
 {
     public bool Works => Problem.Length == 0;
 }
@@ -29,7 +30,12 @@ internal sealed class DumpTrial(AgentPaths paths, Func<string?, IReadOnlyDiction
     /// <summary>A trial takes a fifth of a second; a host that is at its limits gets time.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
+    private bool _hidesShared;
+
     private static ulong Area(int number) => First + (ulong)number * Apart;
+
+    /// <summary>Shared memory: the first is owned.</summary>
+    private const int SharedArea = 3, SharedAreas = 2;
 
     /// <summary>All of the first area, none of the second, the middle of the third.</summary>
     private static (ulong Start, ulong End)[] Owned => [(Area(0), Area(0) + Pages * PageSize), (Area(2) + 16 * PageSize, Area(2) + 48 * PageSize)];
@@ -43,6 +49,7 @@ internal sealed class DumpTrial(AgentPaths paths, Func<string?, IReadOnlyDiction
         using CancellationTokenSource patience = new(Patience, time);
         await using CancellationTokenRegistration late = patience.Token.Register(limit.Cancel);
         string problem;
+        _hidesShared = false;
         try
         {
             problem = await TryAsync(rung, directory, limit.Token) ?? "";
@@ -55,7 +62,7 @@ internal sealed class DumpTrial(AgentPaths paths, Func<string?, IReadOnlyDiction
         {
             problem = e.Message;
         }
-        return new TrialResult(problem, time.GetElapsedTime(start));
+        return new TrialResult(problem, time.GetElapsedTime(start), _hidesShared);
     }
 
     private async Task<string?> TryAsync(DumpRung rung, string directory, CancellationToken cancel)
@@ -73,7 +80,9 @@ internal sealed class DumpTrial(AgentPaths paths, Func<string?, IReadOnlyDiction
         {
             int pid = await FindAsync(target, cancel);
             string owned = Path.Combine(directory, "owned");
-            await File.WriteAllBytesAsync(owned, OwnedList.Write([.. Owned.Select(range => (pid, range.Start, range.End))]), cancel);
+            IReadOnlyList<Memory.MemoryMapping> shared = SharedAreasOf(pid);
+            await File.WriteAllBytesAsync(owned, OwnedList.Write(
+                [.. Owned.Select(range => (pid, range.Start, range.End))], [.. shared.Take(1).Select(area => (area.Device >> 20, area.Device & 0xFFFFF, area.Inode))]), cancel);
             List<string> criu =
             [
                 "criu", "dump", "--tree", pid.ToString(CultureInfo.InvariantCulture), "--images-dir", images, "--work-dir", images, "--log-file", "dump.log", "-v1",
@@ -85,7 +94,11 @@ internal sealed class DumpTrial(AgentPaths paths, Func<string?, IReadOnlyDiction
                 return $"criu dump of a small process ended with {result.ExitCode}: {RuncCommands.ReasonIn(images, "dump.log")} {result.Tail(1)}".TrimEnd();
             if (target.HasExited)
                 return "criu dump ended the process that it was to leave running";
-            return rung == DumpRung.Shim ? JudgeShim(images) : JudgeLazyPages(images);
+            if (rung != DumpRung.Shim)
+                return JudgeLazyPages(images);
+            string? wrong = JudgeShim(images) ?? JudgeShared(images, shared[0].Inode, shared[1].Inode, out _hidesShared);
+            _hidesShared &= wrong is null;
+            return wrong;
         }
         finally
         {
@@ -122,6 +135,30 @@ internal sealed class DumpTrial(AgentPaths paths, Func<string?, IReadOnlyDiction
         }
 
         static string Text(string path) => System.Text.Encoding.ASCII.GetString(Memory.ProcFiles.Read(path));
+    }
+
+    /// <exception cref="InvalidDataException">they are not there</exception>
+    private static IReadOnlyList<Memory.MemoryMapping> SharedAreasOf(int pid)
+    {
+        List<Memory.MemoryMapping> mappings = [];
+        Memory.MemoryMapping.ParseAll(Memory.ProcFiles.Read($"/proc/{pid}/maps"), mappings);
+        Memory.MemoryMapping[] shared = [.. mappings.Where(mapping => mapping.Start >= Area(SharedArea) && mapping.Start < Area(SharedArea + SharedAreas))];
+        return shared.Length == SharedAreas ? shared : throw new InvalidDataException($"the process to be dumped has {shared.Length} areas of shared memory: reinstall the package");
+    }
+
+    /// <summary>Of the object that is owned nothing may be in the images, of the other everything has to be.</summary>
+    /// <param name="hides">whether the first is so; without, shared memory travels in the images</param>
+    /// <returns>what is wrong; null if nothing is</returns>
+    internal static string? JudgeShared(string images, ulong owned, ulong other, out bool hides)
+    {
+        (PagemapImage image, _) = Read(images, PagemapImage.NameOfShared(owned));
+        hides = image.Entries.Count == 0;
+        (image, byte[] content) = Read(images, PagemapImage.NameOfShared(other));
+        ulong offset = 0, intact = 0;
+        foreach (PagemapEntry entry in image.Entries)
+            for (ulong page = entry.Address; page < entry.End && (entry.Flags & PagemapEntry.Present) != 0; page += PageSize, offset += PageSize)
+                intact += page < Pages * PageSize && IsIntact(Area(SharedArea + 1) + page, content, offset) ? 1UL : 0;
+        return intact == Pages ? null : $"with criu-shim.so this CRIU saves {intact} of {Pages} pages of shared memory that it has to save";
     }
 
     /// <returns>what is wrong; null if nothing is</returns>
@@ -165,14 +202,13 @@ internal sealed class DumpTrial(AgentPaths paths, Func<string?, IReadOnlyDiction
         return left == 3 * Pages ? null : $"with --lazy-pages this CRIU names {left} of {3 * Pages} pages that are there";
     }
 
-    private static (PagemapImage Image, byte[] Content) Read(string images)
+    private static (PagemapImage Image, byte[] Content) Read(string images, string name = "pagemap-1.img")
     {
-        string pagemap = Path.Combine(images, "pagemap-1.img");
-        // The number in it is of the image and not of the process; there is one process.
-        string[] pages = Directory.GetFiles(images, "pages-*.img");
-        if (!File.Exists(pagemap) || pages.Length > 1)
-            throw new InvalidDataException($"criu dump of a small process left {pages.Length} images of pages, and {(File.Exists(pagemap) ? "a" : "no")} pagemap of it");
-        return (PagemapImage.Read(File.ReadAllBytes(pagemap)), pages.Length == 0 ? [] : File.ReadAllBytes(pages[0]));
+        if (!File.Exists(Path.Combine(images, name)))
+            throw new InvalidDataException($"criu dump of a small process left no {name}");
+        PagemapImage image = PagemapImage.Read(File.ReadAllBytes(Path.Combine(images, name)));
+        string pages = Path.Combine(images, $"pages-{image.PagesId}.img");
+        return (image, File.Exists(pages) ? File.ReadAllBytes(pages) : []);
     }
 
     private static bool IsOurs(ulong page) => page >= First && page < First + 3 * Apart;

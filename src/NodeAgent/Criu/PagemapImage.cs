@@ -34,6 +34,29 @@ internal sealed class PagemapImage
 
     public IReadOnlyList<PagemapEntry> Entries { get; }
 
+    /// <summary>N of the pages-N.img that has the bytes.</summary>
+    /// <exception cref="InvalidDataException">the head does not say</exception>
+    public uint PagesId
+    {
+        get
+        {
+            int at = 0;
+            while (at < _head.Length)
+            {
+                ulong key = Varint(_head, ref at), value = (key & 7) == 0 ? Varint(_head, ref at) : throw new InvalidDataException("a pagemap head with a field that is not a number");
+                if (key >> 3 == 1)
+                    return checked((uint)value);
+            }
+            throw new InvalidDataException("a pagemap head that names no image of pages");
+        }
+    }
+
+    /// <summary>The same head with other entries.</summary>
+    public PagemapImage WithEntries(IReadOnlyList<PagemapEntry> entries) => new(_head, entries);
+
+    /// <summary>The image of an object of shared memory; what CRIU restores of it, by offset in it.</summary>
+    public static string NameOfShared(ulong inode) => $"pagemap-shmem-{inode}.img";
+
     /// <summary>Of a process without pages: { pages_id: 1 }.</summary>
     public static PagemapImage Empty { get; } = new([8, 1], []);
 

@@ -27,6 +27,7 @@ internal sealed class ContainerTracker : IDisposable
     private readonly ulong _features;
     private int _rounds;
     private Look? _looked;
+    private SharedObjects _shared = new();
 
     private ContainerTracker(Func<IReadOnlyCollection<int>> list, MemoryFeatures features, TrackerOptions options, TimeProvider time)
     {
@@ -47,6 +48,12 @@ internal sealed class ContainerTracker : IDisposable
 
     /// <summary>State after the last round, per process.</summary>
     public IReadOnlyList<ProcessMemory> Memory => [.. _processes.Values.Select(process => process.Snapshot())];
+
+    /// <summary>Shared memory as the last round found it while the container ran.</summary>
+    public IReadOnlyCollection<SharedPlace> SharedPlaces => _shared.Places;
+
+    /// <summary>Of all processes, as of the last look.</summary>
+    public IEnumerable<MemoryMapping> Mappings => _processes.Values.SelectMany(process => process.Mappings);
 
     /// <summary>Attaches to all processes in a cgroup and the cgroups below it.</summary>
     public static Task<ContainerTracker> AttachAsync(string cgroupPath, MemoryFeatures features, TimeProvider time, TrackerOptions? options = null) =>
@@ -78,7 +85,7 @@ internal sealed class ContainerTracker : IDisposable
     /// </param>
     public void LookFrozen(bool leave = false)
     {
-        RoundCounter counter = new(_time, ++_rounds, frozen: true);
+        RoundCounter counter = new(_time, ++_rounds, frozen: true, _shared);
         List<int> ended = [];
         Dictionary<ProcessTracker, RangeSet> dropped = [];
         using (counter.Scanning())
@@ -112,7 +119,8 @@ internal sealed class ContainerTracker : IDisposable
             LookFrozen();
         Look? look = frozen ? _looked : null;
         _looked = null;
-        RoundCounter counter = look?.Counter ?? new(_time, ++_rounds, frozen);
+        SharedObjects shared = look is null ? new() : _shared;
+        RoundCounter counter = look?.Counter ?? new(_time, ++_rounds, frozen, shared);
         List<int> ended = look?.Ended ?? [];
         if (look is null)
             using (counter.Scanning())
@@ -152,6 +160,7 @@ internal sealed class ContainerTracker : IDisposable
             counter.Count(process);
         }
         LastRound = counter.Finish();
+        _shared = shared;
     }
 
     private PageBatch DroppedBatch(RoundCounter counter, int hostPid, int pid, MemoryRange[] ranges)

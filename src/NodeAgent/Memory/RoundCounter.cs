@@ -1,10 +1,10 @@
 namespace Evacuator.NodeAgent.Memory;
 
 /// <summary>Adds up a round's statistics.</summary>
-internal sealed class RoundCounter(TimeProvider time, int number, bool frozen)
+/// <param name="shared">shared memory: empty, or what the last round before the freeze found, which is not looked for inside of it</param>
+internal sealed class RoundCounter(TimeProvider time, int number, bool frozen, SharedObjects shared)
 {
     private readonly long _began = time.GetTimestamp();
-    private readonly SharedObjects _shared = new();
     private TimeSpan _scan, _read;
     private int _processes, _untracked, _threads, _mappings;
     private long _regions;
@@ -39,11 +39,11 @@ internal sealed class RoundCounter(TimeProvider time, int number, bool frozen)
         _tracked += process.Sent.Bytes;
         _copies += process.UntrackedBytes;
         if (!frozen)
-            process.CountShared(_shared);
+            process.CountShared(shared);
     }
 
     public RoundStatistics Finish() => new(number, frozen, _processes, _untracked, _threads, _mappings, _regions, _dirty, _data, _zero, _dropped, _tracked,
-        _copies + _shared.Bytes, _scan, _read, time.GetElapsedTime(_began));
+        _copies + shared.Bytes, _scan, _read, time.GetElapsedTime(_began));
 
     /// <summary>A stretch of time that is counted when it is disposed.</summary>
     internal readonly struct Span(TimeProvider time, Action<TimeSpan> count) : IDisposable

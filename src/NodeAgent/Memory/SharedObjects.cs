@@ -12,15 +12,18 @@ internal sealed class SharedObjects
 {
     private const int BlockBytes = 512;
 
-    private readonly Dictionary<(uint Device, ulong Inode), ulong> _objects = [];
+    private readonly Dictionary<(uint Device, ulong Inode), SharedPlace> _objects = [];
     private readonly Dictionary<(uint Major, uint Minor), ulong> _tmpfs = [];
 
     private bool _sawMounts;
 
     /// <summary>What is mapped from a file in a tmpfs is that file's, and counts with its mount.</summary>
     public ulong Bytes =>
-        _objects.Where(known => !_tmpfs.ContainsKey((known.Key.Device >> 20, known.Key.Device & 0xFFFFF))).Aggregate(0UL, (sum, known) => sum + known.Value)
+        _objects.Where(known => !_tmpfs.ContainsKey((known.Key.Device >> 20, known.Key.Device & 0xFFFFF))).Aggregate(0UL, (sum, known) => sum + known.Value.Bytes)
         + _tmpfs.Values.Aggregate(0UL, (sum, bytes) => sum + bytes);
+
+    /// <summary>All that was seen but for the mounts, each once.</summary>
+    public IReadOnlyCollection<SharedPlace> Places => _objects.Values;
 
     /// <summary>What stands behind a shared mapping, once for all who have it.</summary>
     public void AddMapped(int pid, MemoryMapping mapping)
@@ -28,18 +31,19 @@ internal sealed class SharedObjects
         if (_objects.ContainsKey((mapping.Device, mapping.Inode)))
             return;
         // The link leads to the object itself, also where no path does any more.
-        if (Interop.FileCalls.TryStat($"/proc/{pid}/map_files/{mapping.Start:x}-{mapping.End:x}", out Interop.FileCalls.Statx file))
-            Add(file);
+        string link = $"/proc/{pid}/map_files/{mapping.Start:x}-{mapping.End:x}";
+        if (Interop.FileCalls.TryStat(link, out Interop.FileCalls.Statx file))
+            Add(file, link);
     }
 
     /// <summary>memfds that are open, mapped or not.</summary>
     public void AddOpen(int pid)
     {
         foreach (string link in Names($"/proc/{pid}/fd"))
-            // A file system without a device: that alone leaves few whose names have to be read.
-            if (Interop.FileCalls.TryStat(link, out Interop.FileCalls.Statx file) && file is { DevMajor: 0, Type: Interop.FileCalls.S_IFREG }
-                && Target(link)?.StartsWith("/memfd:", StringComparison.Ordinal) == true)
-                Add(file);
+            // The name first: to ask a file of a file server for its attributes may take as long as that is away.
+            if (Target(link)?.StartsWith("/memfd:", StringComparison.Ordinal) == true
+                && Interop.FileCalls.TryStat(link, out Interop.FileCalls.Statx file) && file.Type == Interop.FileCalls.S_IFREG)
+                Add(file, link);
     }
 
     /// <summary>The tmpfs mounts that a process sees; all processes of a container that can move see the same. Of one that is a part of another file system's, the host has the rest: it is not the container's.</summary>
@@ -64,7 +68,11 @@ internal sealed class SharedObjects
         }
     }
 
-    private void Add(in Interop.FileCalls.Statx file) => _objects[(file.DevMajor << 20 | file.DevMinor, file.Inode)] = file.Blocks512 * BlockBytes;
+    private void Add(in Interop.FileCalls.Statx file, string link)
+    {
+        uint device = file.DevMajor << 20 | file.DevMinor;
+        _objects[(device, file.Inode)] = new SharedPlace(device, file.Inode, file.Blocks512 * BlockBytes, link);
+    }
 
     private static IEnumerable<string> Names(string directory)
     {

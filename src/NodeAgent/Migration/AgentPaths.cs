@@ -20,6 +20,9 @@ internal sealed record AgentPaths
 
     public string Images(Guid id) => Path.Combine(Move(id), "images");
 
+    /// <summary>Shared memory that arrives ahead of the images.</summary>
+    public string Shared(Guid id) => Path.Combine(Move(id), "shared");
+
     public string CriuWork(Guid id) => Path.Combine(Move(id), "criu");
 
     public string Armed(Guid id) => Path.Combine(Move(id), "armed");

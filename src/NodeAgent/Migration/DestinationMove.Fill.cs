@@ -219,5 +219,6 @@ internal sealed partial class DestinationMove
         foreach (ProcessPages store in _stores.Values)
             store.Dispose();
         _stores.Clear();
+        RemoveShared();
     }
 }

@@ -52,6 +52,7 @@ internal sealed partial class DestinationMove : IDisposable
         _receiver = new PageReceiver(_stores, record.MemoryBytes + record.MemoryBytes / 2 + (64 << 20))
         {
             NewStore = NewStore,
+            NewShared = NewShared,
             OnRound = News,
             GiveWay = giving =>
             {
@@ -90,7 +91,7 @@ internal sealed partial class DestinationMove : IDisposable
         ContainerDescription container = offer.Container;
         using Gate gate = await EnterAsync(cancel);
         if (_record.Phase == DestinationPhase.Receiving)
-            return new OfferReply(true, [], _record.Engine, Stopped: _record.Stopped, PostCopy: _record.Engine);
+            return new OfferReply(true, [], _record.Engine, Stopped: _record.Stopped, PostCopy: _record.Engine, Shared: _record.Engine);
         Require(DestinationPhase.Announced);
         List<Blocker> blockers = await WhyNotAsync(container, cancel);
         if (blockers.Count > 0)
@@ -115,7 +116,7 @@ internal sealed partial class DestinationMove : IDisposable
                 throw;
             return new OfferReply(false, [new Blocker(BlockerCode.Unreadable, $"{Environment.MachineName} could not make room for {container.Name}: {e.Message}")]);
         }
-        return new OfferReply(true, [], engine, whyNoEngine, offer.Stopped, PostCopy: engine);
+        return new OfferReply(true, [], engine, whyNoEngine, offer.Stopped, PostCopy: engine, Shared: engine);
     }
 
     /// <summary>4. Everything is here and has been checked.</summary>
@@ -142,6 +143,7 @@ internal sealed partial class DestinationMove : IDisposable
         await ArmNeedsGateAsync();
         if (_record.Engine)
             CompleteImages();
+        CompleteShared(request.Shared ?? []);
         _tools.Network.UpdateNeighbours(_container);
         PlaceFiles(_container);
         await _tools.Faults.ReachAsync("destination.complete");
@@ -341,6 +343,7 @@ internal sealed partial class DestinationMove : IDisposable
                 _tools.Freezer.Thaw(container.CgroupPath);
             });
             _lazy?.BeginFill();
+            RemoveShared();
             if (!clock.Parts.ContainsKey("total"))
                 clock.Add("total", _tools.Time.GetElapsedTime(start).TotalMilliseconds);
             await DeliverHeldAsync(container);

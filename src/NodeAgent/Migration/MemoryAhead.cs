@@ -76,8 +76,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     public string WhySlowed { get; private set; } = "";
 
     /// <param name="canLeave">the destination can run a container before all of its memory is there, and CRIU's dump leaves it alone in the meantime</param>
+    /// <param name="shared">the destination takes shared memory ahead, and CRIU's dump leaves it alone</param>
     public static async Task<MemoryAhead> StartAsync(
-        ContainerDescription container, PeerClient peer, bool canLeave, MoveTools tools, DumpRung rung, ILogger log, CancellationToken cancel)
+        ContainerDescription container, PeerClient peer, bool canLeave, bool shared, MoveTools tools, DumpRung rung, ILogger log, CancellationToken cancel)
     {
         PageSender sender = new(await peer.OpenPagesAsync(tools.MemoryStreams, cancel));
         try
@@ -85,7 +86,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);
             foreach (ProcessTracking process in tracker.Processes.Where(process => process.WhyUntracked is not null))
                 LogUntracked(log, container.Name, process.HostPid, process.WhyUntracked!);
-            return new MemoryAhead(tracker, sender, container, canLeave, tools, log) { _rung = rung };
+            return new MemoryAhead(tracker, sender, container, canLeave, tools, log) { _rung = rung, _shared = shared ? new SharedTracker(tools.Time) : null };
         }
         catch
         {
@@ -106,16 +107,15 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         double before = double.PositiveInfinity;
         while (true)
         {
-            await RoundAsync(_tracker.RoundAsync(cancel), giveWay: true, cancel);
+            await RoundAsync(cancel);
             Rounds++;
-            RoundStatistics round = _tracker.LastRound!;
+            RoundStatistics round = WithShared(_tracker.LastRound!);
             progress();
             // What was written while a round was sent is what the next finds: its length is the best guess of the rest.
             double residue = Math.Max(round.Duration.TotalSeconds, 1e-6);
             LogRound(_log, _container, Rounds, (long)(round.DataBytes >> 10), round.Duration.TotalMilliseconds, (long)(round.TrackedBytes >> 10));
-            // What the wire takes, without the turns that were waited for: a container that stands still waits for none.
-            if (round.DataBytes >= LeastMeasured)
-                _bytesPerSecond = round.DataBytes / Math.Max(residue - _waited.TotalSeconds, 1e-6);
+            if (Measure(round) is > 0 and var measured)
+                _bytesPerSecond = measured;
             _rounds.Add(new RoundResult(round, _throttle.Share));
             Decision decision = ConvergencePolicy.Next(
                 new RoundHistory(_rounds, _time.GetElapsedTime(_start)), new Measurements(_bytesPerSecond, _experience.Model, LazyDump), budget);
@@ -170,16 +170,22 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         : 100;
 
     /// <summary>What the freeze that is over depended on; null before the last round.</summary>
-    public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last ? FreezeShape.From(last, last.DataBytes, _bytesPerSecond) with { LazyDump = LazyDump } : null;
+    public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last && WithShared(last) is var all
+        ? FreezeShape.From(all, all.DataBytes, _bytesPerSecond) with { LazyDump = LazyDump }
+        : null;
 
     /// <summary>What the last round has to see before CRIU touches the processes.</summary>
-    public void LookFrozen() => _tracker.LookFrozen(leave: WhyLeft is not null);
+    public void LookFrozen()
+    {
+        _tracker.LookFrozen(leave: WhyLeft is not null);
+        _shared?.Freeze(_tracker.Mappings);
+    }
 
     /// <summary>The last round, while the container is frozen, and the list for the shim. All is read when it returns, and some is still on its way.</summary>
     public async Task SendLastAsync(string ownedFile, CancellationToken cancel)
     {
         await SendRoundAsync(_tracker.FrozenRoundAsync(cancel), giveWay: false, cancel);
-        await WriteOwnedAsync(_tracker, ownedFile, cancel);
+        await WriteOwnedAsync(_tracker, _shared, ownedFile, cancel);
     }
 
     /// <summary>Waits until the destination holds all of the last round; then its streams end.</summary>
@@ -203,6 +209,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         _throttle.Dispose();
         _tracker.Dispose();
         await CloseAsync();
+        // After the streams, which may hold batches of it.
+        _shared?.Dispose();
     }
 
     private async Task CloseAsync()
@@ -212,9 +220,10 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         _closed = true;
     }
 
-    private async Task RoundAsync(IAsyncEnumerable<PageBatch> batches, bool giveWay, CancellationToken cancel)
+    private async Task RoundAsync(CancellationToken cancel)
     {
-        await SendRoundAsync(batches, giveWay, cancel);
+        await SendRoundAsync(_tracker.RoundAsync(cancel), giveWay: true, cancel);
+        await SharedRoundAsync(cancel);
         _damaged.AddRange(await _sender.EndRoundAsync(cancel));
     }
 
@@ -222,18 +231,21 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     {
         _waited = TimeSpan.Zero;
         await foreach (PageBatch batch in batches)
+            await SendAsync(batch, giveWay, cancel);
+    }
+
+    private async Task SendAsync(PageBatch batch, bool giveWay, CancellationToken cancel)
+    {
+        if (giveWay)
         {
-            if (giveWay)
-            {
-                _waited += await _bandwidth.TakeAsync(batch.Data.Length, cancel);
-                await _urgent.GiveWayAsync(cancel);
-            }
-            else
-            {
-                _bandwidth.Charge(batch.Data.Length);
-            }
-            await _sender.SendAsync(batch, cancel);
+            _waited += await _bandwidth.TakeAsync(batch.Data.Length, cancel);
+            await _urgent.GiveWayAsync(cancel);
         }
+        else
+        {
+            _bandwidth.Charge(batch.Data.Length);
+        }
+        await _sender.SendAsync(batch, cancel);
     }
 
     /// <summary>Pages that a checksum refused, read again from the frozen process.</summary>
@@ -245,6 +257,10 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         {
             DamagedPages[] again = [.. _damaged];
             _damaged.Clear();
+            foreach (DamagedPages pages in again.Where(pages => pages.Pid < 0))
+                _shared?.Forget(pages.Pid, pages.Address, pages.Length);
+            if (again.Any(pages => pages.Pid < 0))
+                await SendSharedLastAsync(cancel);
             foreach (IGrouping<int, DamagedPages> process in again.GroupBy(pages => pages.Pid))
             {
                 if (_tracker.Memory.FirstOrDefault(memory => memory.Pid == process.Key) is not { } memory)
@@ -262,12 +278,12 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             throw new InvalidDataException($"memory of {_container} arrives damaged again and again: check the memory of both hosts");
     }
 
-    internal static async Task WriteOwnedAsync(ContainerTracker tracker, string file, CancellationToken cancel)
+    internal static async Task WriteOwnedAsync(ContainerTracker tracker, SharedTracker? shared, string file, CancellationToken cancel)
     {
         List<(int Pid, ulong Start, ulong End)> owned =
             [.. tracker.Memory.OrderBy(memory => memory.HostPid).SelectMany(memory => memory.Owned.OrderBy(range => range.Start).Select(range => (memory.HostPid, range.Start, range.End)))];
         // Whole or not there: CRIU may be waiting for it.
-        await File.WriteAllBytesAsync(file + ".new", OwnedList.Write(owned), cancel);
+        await File.WriteAllBytesAsync(file + ".new", OwnedList.Write(owned, [.. shared?.Objects.Select(known => (known.Device >> 20, known.Device & 0xFFFFF, known.Inode)) ?? []]), cancel);
         File.Move(file + ".new", file, overwrite: true);
     }
 

@@ -69,12 +69,19 @@ internal sealed partial class SourceMove
             cancel.ThrowIfCancellationRequested();
         }
         dumping ??= freeze.TimeAsync("dump", dump.GoAsync);
-        await Task.WhenAll(dumping, memory is null ? Task.CompletedTask : freeze.TimeAsync("confirm", () => memory.ConfirmLastAsync(dumping, _tools.Paths.Images(Id), cancel)));
+        await Task.WhenAll(dumping, memory is null ? Task.CompletedTask : ConfirmAsync(dumping, memory, freeze, cancel));
         CommandResult result = await dumping;
         cancel.ThrowIfCancellationRequested();
         if (!result.Succeeded)
             throw new CommandException($"runc checkpoint of {container.Name} ended with {result.ExitCode}: "
                 + $"{RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "dump.log")} ({result.Tail(1)})");
+    }
+
+    private async Task ConfirmAsync(Task<CommandResult> dumping, MemoryAhead memory, FreezeClock freeze, CancellationToken cancel)
+    {
+        if (memory.HasShared)
+            await freeze.TimeAsync("shared", () => memory.SendSharedLastAsync(cancel));
+        await freeze.TimeAsync("confirm", () => memory.ConfirmLastAsync(dumping, _tools.Paths.Images(Id), cancel));
     }
 
     /// <summary>

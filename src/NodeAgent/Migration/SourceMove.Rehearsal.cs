@@ -40,9 +40,11 @@ internal sealed partial class SourceMove
 
             Directory.CreateDirectory(_tools.Paths.Move(Id), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), _tools.Memory, _tools.Time);
+            SharedTracker? shared = way is { Rung: DumpRung.Shim, SharedAhead: true } ? new SharedTracker(_tools.Time) : null;
             _endTracking = () =>
             {
                 tracker.Dispose();
+                shared?.Dispose();
                 return ValueTask.CompletedTask;
             };
             if (tracker.Processes.FirstOrDefault(process => process.WhyUntracked is not null) is { } untracked)
@@ -51,6 +53,8 @@ internal sealed partial class SourceMove
             for (int round = 1; round <= RehearsedRounds; round++)
             {
                 await ReadAsync(tracker.RoundAsync(undoable.Token));
+                shared?.Find(tracker.SharedPlaces);
+                await ReadAsync(shared?.RoundAsync(frozen: false, undoable.Token));
                 Update(record => record with { Rounds = round });
             }
 
@@ -67,7 +71,9 @@ internal sealed partial class SourceMove
             await freeze.TimeAsync("memory", async () =>
             {
                 await ReadAsync(tracker.FrozenRoundAsync(frozen.Token));
-                await MemoryAhead.WriteOwnedAsync(tracker, _tools.Paths.Owned(Id), frozen.Token);
+                shared?.Freeze(tracker.Mappings);
+                await MemoryAhead.WriteOwnedAsync(tracker, shared, _tools.Paths.Owned(Id), frozen.Token);
+                await ReadAsync(shared?.RoundAsync(frozen: true, frozen.Token));
             });
             await DumpAsync(dump, memory: null, container, freeze, frozen.Token);
             await _tools.Faults.ReachAsync("source.dumped");
@@ -88,8 +94,10 @@ internal sealed partial class SourceMove
         }
     }
 
-    private static async Task ReadAsync(IAsyncEnumerable<PageBatch> batches)
+    private static async Task ReadAsync(IAsyncEnumerable<PageBatch>? batches)
     {
+        if (batches is null)
+            return;
         await foreach (PageBatch batch in batches)
             batch.Dispose();
     }

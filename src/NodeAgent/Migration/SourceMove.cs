@@ -121,7 +121,7 @@ internal sealed partial class SourceMove : IDisposable
             // 3. Files and memory while it runs.
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
-            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy && rung == DumpRung.Shim, _tools, rung, _log, undoable.Token) : null;
+            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy && rung == DumpRung.Shim, offer.Shared && way.SharedAhead && rung == DumpRung.Shim, _tools, rung, _log, undoable.Token) : null;
             _endTracking = memory is null ? null : memory.DisposeAsync;
             ArmedCommand dump = await ArmDumpAsync(container, rung, undoable.Token);
             await RehearseAsync(container, undoable.Token);
@@ -171,7 +171,8 @@ internal sealed partial class SourceMove : IDisposable
                 container = await _tools.Network.RefreshNeighboursAsync(container, frozen.Token);
                 string neighbours = JsonSerializer.Serialize(container, ApiJson.Options);
                 IReadOnlyList<HeldFrame> held = await TakeHeldAsync();
-                PeerReply ready = await freeze.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes, held), frozen.Token));
+                IReadOnlyList<SharedArrival>? shared = memory?.SharedArrivals(_tools.Paths.Images(Id));
+                PeerReply ready = await freeze.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes, held, shared), frozen.Token));
                 if (ready.Phase != DestinationPhase.Ready)
                     throw new PeerRefusedException(HttpStatusCode.Conflict, $"{Record.Request.DestinationNode} is not ready: {ready.Detail}");
                 if (ready.Fetches)

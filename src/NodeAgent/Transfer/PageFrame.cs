@@ -7,7 +7,7 @@ namespace Evacuator.NodeAgent.Transfer;
 /// How memory travels: frames over one or several upgraded connections (Upgrade: evacuator-pages), little endian.
 /// <code>
 /// source → destination
-///   u32 magic "EVPF"  u16 kind  u16 ranges  i32 virtual pid (or round)  u32 bytes of data  u32 CRC-32C of the data  u32 after  u32 CRC-32C of all before and of the ranges
+///   u32 magic "EVPF"  u16 kind  u16 ranges  i32 virtual pid (or round, or shared memory)  u32 bytes of data  u32 CRC-32C of the data  u32 after  u32 CRC-32C of all before and of the ranges
 ///   ranges × { u64 address, u64 length | kind }      whole pages; kind in the low 12 bits: 1 data, 2 zero, 3 dropped, 4 away
 ///   data                                              the bytes of all data ranges, one after the other
 /// destination → source, after each frame of kind RoundEnd
@@ -16,6 +16,7 @@ namespace Evacuator.NodeAgent.Transfer;
 /// Frames of several connections may overtake each other. Within a round no two of them speak of the same page but for one case: memory that is
 /// void, and what is mapped in its place since. Frames without data therefore all go over one connection, and "after" says how many of them,
 /// since the sending began, must have been taken in before this frame is. Rounds do not overlap: each connection's RoundEnd is acknowledged.
+/// A negative pid is the number of an object of shared memory, its addresses are offsets; only to a destination that says that it takes them.
 /// A frame's data is at most <see cref="MaxData"/> bytes, its ranges at most <see cref="MaxRanges"/>.
 /// </summary>
 internal static class PageFrame

@@ -17,6 +17,11 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     private const int LeastPopulated = 16 * 1024;
     private const int MaxProcesses = 100_000;
 
+    /// <summary>More than a source follows at a time: objects come and go.</summary>
+    private const int MaxShared = 8 * SharedTracker.MaxObjects;
+
+    private readonly Dictionary<int, SharedPages> _shared = [];
+
     /// <summary>Guards the stores' tables and all fields; the bytes themselves are written outside of it.</summary>
     private readonly Lock _lock = new();
     /// <summary>Frames without data that have been taken in; who waits for the next one is told by <see cref="_voided"/>.</summary>
@@ -27,6 +32,12 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
 
     /// <summary>Makes the store of a process that had none.</summary>
     public Func<int, ProcessPages> NewStore { get; init; } = pid => ProcessPages.Create(pid);
+
+    /// <summary>Makes the store of an object of shared memory, by its negative number; null: none is taken.</summary>
+    public Func<int, SharedPages>? NewShared { get; init; }
+
+    /// <summary>Objects of shared memory that have arrived, by number; for when no stream writes any more.</summary>
+    public IReadOnlyDictionary<int, SharedPages> Shared => _shared;
 
     /// <summary>Told at the end of each round.</summary>
     public Action? OnRound { get; init; }
@@ -51,7 +62,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
                 if (GiveWay is not null)
                     await GiveWay(cancel);
                 await AfterAsync(frame.After, cancel);
-                await ReceiveBatchAsync(stream, head, frame, damaged, cancel);
+                await (frame.Pid < 0 ? ReceiveSharedAsync(stream, head, frame, damaged, cancel) : ReceiveBatchAsync(stream, head, frame, damaged, cancel));
                 if (frame.Data == 0)
                     Voided();
             }
@@ -118,6 +129,56 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
                 if (damaged.Count > MaxDamaged)
                     throw new InvalidDataException("the memory stream is damaged beyond repair");
             }
+    }
+
+    /// <summary>Into its image's file, once all of it has been read and checked.</summary>
+    private async Task ReceiveSharedAsync(Stream stream, byte[] head, PageFrameHead frame, List<DamagedPages> damaged, CancellationToken cancel)
+    {
+        SharedPages store = SharedStore(frame.Pid);
+        PageRange[] ranges = [.. Enumerable.Range(0, frame.Ranges).Select(i => PageFrame.ReadRange(head.AsSpan(PageFrame.HeadBytes + i * 16)))];
+        if (ranges.Any(range => range.Kind == PageRangeKind.Away))
+            throw new InvalidDataException("shared memory that is away");
+        if (ranges.Where(range => range.Kind == PageRangeKind.Data).Aggregate((UInt128)0, (sum, range) => sum + range.Length) != (uint)frame.Data)
+            throw new InvalidDataException("a frame whose ranges are not as long as its data");
+        byte[] data = ArrayPool<byte>.Shared.Rent(frame.Data);
+        try
+        {
+            await stream.ReadExactlyAsync(data.AsMemory(0, frame.Data), cancel);
+            bool whole = Crc32C.Compute(data.AsSpan(0, frame.Data)) == frame.Checksum || frame.Data == 0;
+            CountArriving(frame.Data);
+            int at = 0;
+            foreach (PageRange range in ranges)
+            {
+                if (range.Kind != PageRangeKind.Data)
+                {
+                    store.Drop(range.Address, range.Length);
+                    continue;
+                }
+                if (whole)
+                    store.Write(range.Address, data.AsSpan(at, (int)range.Length));
+                else
+                    damaged.Add(new DamagedPages(frame.Pid, range.Address, range.Length));
+                at += (int)range.Length;
+            }
+            if (damaged.Count > MaxDamaged)
+                throw new InvalidDataException("the memory stream is damaged beyond repair");
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(data);
+        }
+    }
+
+    private SharedPages SharedStore(int number)
+    {
+        lock (_lock)
+        {
+            if (_shared.TryGetValue(number, out SharedPages? store))
+                return store;
+            if (NewShared is null || _shared.Count >= MaxShared)
+                throw new InvalidDataException(NewShared is null ? $"a process {number}" : $"more than {MaxShared} objects of shared memory");
+            return _shared[number] = NewShared(number);
+        }
     }
 
     private ProcessPages Store(int pid)
@@ -200,7 +261,8 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     /// <returns>bytes held; a page that was sent many times counts once</returns>
     private long CheckHeldNeedsLock()
     {
-        long held = stores.Values.Sum(store => store.Table.CountPages() + store.Table.CountAway()) * (long)Interop.PageSize;
+        long held = stores.Values.Sum(store => store.Table.CountPages() + store.Table.CountAway()) * (long)Interop.PageSize
+            + _shared.Values.Sum(store => store.Count) * (long)Interop.PageSize;
         return held <= maxBytes ? held : throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved");
     }
 

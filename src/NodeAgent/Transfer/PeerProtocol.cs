@@ -59,15 +59,23 @@ internal sealed record Offer(ContainerDescription Container, bool Engine, int Pr
 /// <param name="Engine">it takes the memory ahead of the images, too; only if it was offered</param>
 /// <param name="WhyNoEngine">why it does not, though it was offered</param>
 /// <param name="Stopped">it knows what that means; an agent of an earlier version does not say so</param>
+/// <param name="Shared">it takes shared memory ahead of the images; an agent of an earlier version does not say so</param>
 /// <param name="PostCopy">it can run the container before all of its memory is here; an agent of an earlier version does not say so</param>
-internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "", bool Stopped = false, bool PostCopy = false);
+internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "", bool Stopped = false, bool PostCopy = false, bool Shared = false);
 
 /// <summary>What changed while the container stood still and travels last.</summary>
 /// <param name="Neighbours">the neighbour tables of its interfaces, freshest state (ContainerDescription as JSON)</param>
 /// <param name="ImageFiles">how many files the images have</param>
 /// <param name="ImageBytes">how many bytes</param>
 /// <param name="Frames">what was sent to the container since its link was cut, oldest first; at most <see cref="PeerProtocol.MaxFrames"/> bytes</param>
-internal sealed record CompleteRequest(string Neighbours, int ImageFiles, long ImageBytes, IReadOnlyList<HeldFrame>? Frames = null);
+/// <param name="Shared">shared memory that came ahead of the images</param>
+internal sealed record CompleteRequest(string Neighbours, int ImageFiles, long ImageBytes, IReadOnlyList<HeldFrame>? Frames = null, IReadOnlyList<SharedArrival>? Shared = null);
+
+/// <summary>Shared memory that was sent ahead, and whose image is empty for that reason.</summary>
+/// <param name="Number">negative: in the frames' place of a pid</param>
+/// <param name="Image">ID of its pagemap-shmem-ID.img</param>
+/// <param name="Pages">that the destination has to have of it</param>
+internal sealed record SharedArrival(int Number, ulong Image, long Pages);
 
 /// <summary>Where the destination stands.</summary>
 /// <param name="Phase">its phase</param>

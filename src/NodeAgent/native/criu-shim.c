@@ -4,10 +4,13 @@
  * Preloaded into CRIU. CRIU asks the kernel with ioctl(PAGEMAP_SCAN) which pages of a process it has to save; this answers for the ranges
  * that the engine owns that there are none, and passes everything else on. The dump is then as quick for 4 GiB as for 4 MiB.
  *
- * The ranges come from the file named in EVACUATOR_OWNED, little endian:
- *     u32 magic "EVOR"   u32 version 1   u64 number of ranges
- *     range: u32 pid  u32 zero  u64 start  u64 end      sorted by pid and start, not overlapping, whole pages
- * Without the variable nothing is changed. With it and no readable file, every PAGEMAP_SCAN fails: a dump that quietly saved everything
+ * Objects of shared memory it walks with lseek(SEEK_DATA): for those that the engine owns there is no data.
+ *
+ * Both come from the file named in EVACUATOR_OWNED, little endian:
+ *     u32 magic "EVOR"   u32 version 2   u64 number of ranges   u64 number of objects
+ *     range:  u32 pid  u32 zero  u64 start  u64 end     sorted by pid and start, not overlapping, whole pages
+ *     object: u32 major  u32 minor  u64 inode           of its device; sorted by inode
+ * Without the variable nothing is changed. With it and no readable file, every PAGEMAP_SCAN and SEEK_DATA fails: a dump that quietly saved everything
  * would freeze the container for as long as its memory is large.
  */
 #define _GNU_SOURCE
@@ -21,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define PAGEMAP_SCAN 0xC0606610UL
@@ -32,7 +36,7 @@ struct scan {
 
 struct header {
     uint32_t magic, version;
-    uint64_t count;
+    uint64_t ranges, objects;
 };
 
 struct range {
@@ -40,11 +44,19 @@ struct range {
     uint64_t start, end;
 };
 
+struct object {
+    uint32_t major, minor;
+    uint64_t inode;
+};
+
 _Static_assert(sizeof(struct scan) == 96, "struct pm_scan_arg");
+_Static_assert(sizeof(struct header) == 24, "header of the file");
 _Static_assert(sizeof(struct range) == 24, "range of the file");
+_Static_assert(sizeof(struct object) == 16, "object of the file");
 
 static const struct range *ranges;
-static uint64_t count;
+static const struct object *objects;
+static uint64_t count, object_count;
 static enum { UNREAD, OFF, ON, BROKEN } state;
 
 static void read_ranges(void) {
@@ -59,10 +71,13 @@ static void read_ranges(void) {
     if (fd < 0) return;
     if (fstat(fd, &status) == 0 && (uint64_t)status.st_size >= sizeof(struct header)) {
         const struct header *header = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (header != MAP_FAILED && header->magic == MAGIC && header->version == 1 &&
-            header->count == ((uint64_t)status.st_size - sizeof *header) / sizeof *ranges) {
+        uint64_t content = (uint64_t)status.st_size - sizeof *header;
+        if (header != MAP_FAILED && header->magic == MAGIC && header->version == 2 && header->ranges <= content / sizeof *ranges &&
+            header->objects <= content / sizeof *objects && header->ranges * sizeof *ranges + header->objects * sizeof *objects == content) {
             ranges = (const struct range *)(header + 1);
-            count = header->count;
+            objects = (const struct object *)(ranges + header->ranges);
+            count = header->ranges;
+            object_count = header->objects;
             state = ON;
         }
     }
@@ -151,4 +166,36 @@ __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, 
         if (state == ON && (pid = pid_of(fd)) != 0) return (int)scan_gaps(fd, argument, pid);
     }
     return (int)syscall(SYS_ioctl, fd, request, argument);
+}
+
+static int is_owned_object(int fd) {
+    struct stat status;
+    uint64_t low = 0, high = object_count;
+
+    if (object_count == 0 || fstat(fd, &status) != 0) return 0;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (objects[middle].inode < status.st_ino)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < object_count && objects[low].inode == status.st_ino; low++)
+        if (objects[low].major == major(status.st_dev) && objects[low].minor == minor(status.st_dev)) return 1;
+    return 0;
+}
+
+__attribute__((visibility("default"))) off64_t lseek64(int fd, off64_t offset, int whence) {
+    if (whence == SEEK_DATA) {
+        if (state == UNREAD) read_ranges();
+        if (state == BROKEN) {
+            errno = EIO;
+            return -1;
+        }
+        if (state == ON && is_owned_object(fd)) {
+            errno = ENXIO;
+            return -1;
+        }
+    }
+    return syscall(SYS_lseek, fd, offset, whence);
 }

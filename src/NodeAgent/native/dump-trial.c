@@ -2,7 +2,7 @@
  * A small process with known memory, for the agent to dump at its start: shows whether the shim keeps this CRIU from what it must not read,
  * and from nothing else. It is the first process of a pid namespace of its own, keeps no file open, and sleeps until it is killed.
  *
- * Three areas of 64 pages, each word of them its own address times a constant; src/NodeAgent/Criu/DumpTrial.cs knows the same numbers.
+ * Three areas of 64 pages, and two of shared memory, each word of them its own address times a constant; src/NodeAgent/Criu/DumpTrial.cs knows the same numbers.
  * Its name becomes "ready" when all is written.
  */
 #define _GNU_SOURCE
@@ -12,7 +12,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define AREAS 3
+#define AREAS 5
+#define PRIVATE 3
 #define FIRST 0x200000000000UL
 #define APART 0x000010000000UL
 #define PAGES 64
@@ -26,7 +27,7 @@ int main(void) {
     if (null > 2) close(null);
     if (setsid() < 0) return 1;
     for (uint64_t area = 0; area < AREAS; area++) {
-        uint64_t *words = mmap((void *)(FIRST + area * APART), PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        uint64_t *words = mmap((void *)(FIRST + area * APART), PAGES * 4096, PROT_READ | PROT_WRITE, (area < PRIVATE ? MAP_PRIVATE : MAP_SHARED) | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
         if (words == MAP_FAILED) return 1;
         for (uint64_t i = 0; i < PAGES * 512; i++) words[i] = (uint64_t)(uintptr_t)&words[i] * PATTERN;
     }

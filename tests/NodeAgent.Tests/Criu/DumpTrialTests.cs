@@ -8,7 +8,7 @@ namespace Evacuator.NodeAgent.Tests.Criu;
 /// <summary>What a trial says of images, and what is done with those of a dump with --lazy-pages. The trial itself runs in the lab, where there is a CRIU.</summary>
 public sealed class DumpTrialTests : IDisposable
 {
-    private const ulong Page = 4096, One = 0x2000_0000_0000, Two = One + 0x1000_0000, Three = Two + 0x1000_0000, Heap = 0x5555_0000_0000;
+    private const ulong Page = 4096, One = 0x2000_0000_0000, First = One, Apart = 0x1000_0000, Two = One + 0x1000_0000, Three = Two + 0x1000_0000, Heap = 0x5555_0000_0000;
 
     private static readonly (ulong Address, ulong Pages)[] s_toBeSaved = [(Heap, 3), (Two, 64), (Three, 16), (Three + 48 * Page, 16)];
 
@@ -52,6 +52,23 @@ public sealed class DumpTrialTests : IDisposable
         Assert.Contains("saves 94 of 96 pages", DumpTrial.JudgeShim(_folder.Path), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(0, 64, true, null)]
+    [InlineData(64, 64, false, null)]
+    [InlineData(0, 63, true, "saves 63 of 64 pages of shared memory")]
+    [InlineData(0, 0, true, "saves 0 of 64 pages of shared memory")]
+    public void Shared_OwnedAndNot_IsJudged(int owned, int other, bool hides, string? expected)
+    {
+        WriteShared(3, 7, First + 3 * Apart, owned);
+        WriteShared(4, 9, First + 4 * Apart, other);
+        string? wrong = DumpTrial.JudgeShared(_folder.Path, owned: 7, other: 9, out bool hidden);
+        Assert.Equal(hides, hidden);
+        if (expected is null)
+            Assert.Null(wrong);
+        else
+            Assert.Contains(expected, wrong, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void LazyPages_AllNamedAndNoneWritten_Passes()
     {
@@ -87,6 +104,19 @@ public sealed class DumpTrialTests : IDisposable
         Assert.Equal(6, completed.Entries.Count);
     }
 
+    /// <param name="id">of the image of pages; the object's own number is its inode's</param>
+    private void WriteShared(byte id, int inode, ulong area, int count)
+    {
+        PagemapImage image = Image(id, count == 0 ? [] : [(0, (ulong)count, PagemapEntry.Present)]);
+        Assert.Equal(id, image.PagesId);
+        File.WriteAllBytes($"{_folder.Path}/pagemap-shmem-{inode}.img", image.Write());
+        byte[] pages = new byte[count * (int)Page];
+        for (int at = 0; at < pages.Length; at += 8)
+            BinaryPrimitives.WriteUInt64LittleEndian(pages.AsSpan(at), unchecked((area + (ulong)at) * 0x9E37_79B9_7F4A_7C15));
+        if (count > 0)
+            File.WriteAllBytes($"{_folder.Path}/pages-{id}.img", pages);
+    }
+
     private void Write(uint flags, params (ulong Address, ulong Pages)[] runs)
     {
         runs = [.. runs.Where(run => run.Pages > 0)];
@@ -102,13 +132,15 @@ public sealed class DumpTrialTests : IDisposable
     }
 
     /// <summary>As CRIU writes it: 32-bit magic numbers, then messages with their length before them.</summary>
-    private static PagemapImage Image(params (ulong Address, ulong Pages, uint Flags)[] entries)
+    private static PagemapImage Image(params (ulong Address, ulong Pages, uint Flags)[] entries) => Image(1, entries);
+
+    private static PagemapImage Image(byte id, (ulong Address, ulong Pages, uint Flags)[] entries)
     {
         using MemoryStream bytes = new();
         using BinaryWriter writer = new(bytes);
         writer.Write(0x54564319u);
         writer.Write(0x56084025u);
-        Message([8, 1]);
+        Message([8, id]);
         foreach ((ulong address, ulong pages, uint flags) in entries)
             Message([.. Number(1, address), .. Number(2, pages), .. Number(4, flags)]);
         writer.Flush();

@@ -1,7 +1,9 @@
 using System.IO.Pipelines;
+using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Transfer;
+using Evacuator.Testing;
 
 namespace Evacuator.NodeAgent.Tests.Transfer;
 
@@ -11,11 +13,17 @@ public sealed class PageStreamTests : IDisposable
     private const ulong Page = 4096;
     private readonly Dictionary<int, ProcessPages> _stores = [];
     private readonly BatchBuffers _buffers = new(4);
+    private readonly TemporaryFolder _folder = new();
+    private readonly List<SharedPages> _shared = [];
+    private PageReceiver? _receiver;
 
     public void Dispose()
     {
         foreach (ProcessPages store in _stores.Values)
             store.Dispose();
+        foreach (SharedPages pages in _shared)
+            pages.Dispose();
+        _folder.Dispose();
         _buffers.Dispose();
     }
 
@@ -152,9 +160,82 @@ public sealed class PageStreamTests : IDisposable
         await sender.DisposeAsync();
     }
 
-    private (PageSender, Task) Connect(long reserved, int? damage, int lanes = 1)
+    [Fact]
+    public async Task Shared_DataAndVoid_ArriveInTheirImage()
     {
-        PageReceiver receiver = new(_stores, reserved);
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: null, shared: true);
+        await SendAsync(sender, -1, [new PageRange(0, 3 * Page, PageRangeKind.Data), new PageRange(700 * Page, 2 * Page, PageRangeKind.Data)], fill: 1);
+        await SendAsync(sender, -2, [new PageRange(Page, Page, PageRangeKind.Data)], fill: 2);
+        Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        await SendAsync(sender, -1, [new PageRange(Page, Page, PageRangeKind.Zero), new PageRange(701 * Page, Page, PageRangeKind.Data)], fill: 3);
+        await SendAsync(sender, -2, [new PageRange(0, 1UL << 55, PageRangeKind.Dropped)], fill: 0);
+        Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        await sender.DisposeAsync();
+        await receiving;
+
+        // The last page of the image has taken the place of the one that is gone.
+        Assert.Equal(
+            [new PagemapEntry(0, 1, PagemapEntry.Present), new PagemapEntry(701 * Page, 1, PagemapEntry.Present), new PagemapEntry(2 * Page, 1, PagemapEntry.Present), new PagemapEntry(700 * Page, 1, PagemapEntry.Present)],
+            _receiver!.Shared[-1].Entries());
+        Assert.Equal([1, 3, 1, 1], Enumerable.Range(0, 4).Select(page => (int)File.ReadAllBytes(_receiver.Shared[-1].Path)[page * (int)Page]));
+        Assert.Equal(4 * (int)Page, new FileInfo(_receiver.Shared[-1].Path).Length);
+        Assert.Equal(0, new FileInfo(_receiver.Shared[-2].Path).Length);
+        Assert.Empty(_stores);
+    }
+
+    [Fact]
+    public async Task Shared_DamagedOnItsWay_IsNamedAndWhatWasThereIsKept()
+    {
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: PageFrame.HeadBytes + 16 + 100, shared: true);
+        await SendAsync(sender, -3, [new PageRange(Page, Page, PageRangeKind.Data)], fill: 9);
+        Assert.Equal([new DamagedPages(-3, Page, Page)], await sender.EndRoundAsync(CancellationToken.None));
+        Assert.Equal(0, _receiver!.Shared[-3].Count);
+        await SendAsync(sender, -3, [new PageRange(Page, Page, PageRangeKind.Data)], fill: 9);
+        Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        await sender.DisposeAsync();
+        await receiving;
+        Assert.Equal(1, _receiver.Shared[-3].Count);
+    }
+
+    [Fact]
+    public async Task Shared_MoreThanReserved_IsRefused()
+    {
+        (PageSender sender, Task receiving) = Connect(4 * (long)Page, damage: null, shared: true);
+        for (ulong page = 0; page < 16; page++)
+            await SendAsync(sender, -1, [new PageRange(page * Page, Page, PageRangeKind.Data)], fill: 1);
+        Assert.Contains("reserved", (await Assert.ThrowsAsync<InvalidDataException>(() => receiving.WaitAsync(TimeSpan.FromSeconds(20)))).Message);
+    }
+
+    [Fact]
+    public async Task Shared_ToWhoTakesNone_IsRefused()
+    {
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: null);
+        await SendAsync(sender, -1, [new PageRange(Page, Page, PageRangeKind.Data)], fill: 1);
+        await Assert.ThrowsAsync<InvalidDataException>(() => receiving.WaitAsync(TimeSpan.FromSeconds(20)));
+        await sender.DisposeAsync();
+    }
+
+    /// <summary>Lengths that do not fit together must not be written anywhere.</summary>
+    [Theory]
+    [InlineData(1, 2)]
+    [InlineData(2, 1)]
+    public async Task Shared_RangesAndDataDiffer_IsRefused(int ranges, int data)
+    {
+        PageReceiver receiver = new(_stores, 1 << 30) { NewShared = NewShared };
+        MemoryStream frame = Frames((-1, new PageRange(Page, (ulong)ranges * Page, PageRangeKind.Data), new byte[data * (int)Page], 0));
+        await Assert.ThrowsAsync<InvalidDataException>(() => receiver.ReceiveAsync(frame, CancellationToken.None));
+    }
+
+    private SharedPages NewShared(int number)
+    {
+        SharedPages pages = SharedPages.Create(Path.Combine(_folder.Path, $"{-number}"));
+        _shared.Add(pages);
+        return pages;
+    }
+
+    private (PageSender, Task) Connect(long reserved, int? damage, int lanes = 1, bool shared = false)
+    {
+        PageReceiver receiver = _receiver = new(_stores, reserved) { NewShared = shared ? NewShared : null };
         List<Stream> sources = [];
         List<Task> receiving = [];
         for (int lane = 0; lane < lanes; lane++)

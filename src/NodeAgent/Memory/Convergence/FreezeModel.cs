@@ -34,6 +34,11 @@ internal sealed record FreezeModel(
     /// <summary>What --lazy-pages adds: CRIU looks at each page and puts it into a pipe (100 to 130 ms measured, CRIU 4.2).</summary>
     private const double LazyGibMilliseconds = 130;
 
+    /// <summary>
+    /// Shared memory that was sent ahead: read and compared beside the dump, then copied by CRIU's restore out of its image.
+    /// </summary>
+    private const double SharedGibMilliseconds = 900;
+
     /// <summary>Nothing learned yet: half as much again is added to every prediction.</summary>
     public static FreezeModel Initial { get; } = new(60, 4, 0.4, 0.012, 9, 700, Scale: 1, Spread: 0.2, Samples: 0);
 
@@ -83,6 +88,7 @@ internal sealed record FreezeModel(
             + PerMappingMilliseconds * shape.Mappings
             + (PerTrackedGibMilliseconds + (shape.LazyDump ? LazyGibMilliseconds : 0)) * shape.TrackedBytes / Gib
             + PerUntrackedGibMilliseconds * shape.UntrackedBytes / Gib
+            + SharedGibMilliseconds * shape.SharedBytes / Gib
             + (wire == 0 ? 0 : wire / Math.Max(shape.BytesPerSecond, 1) * 1000);
     }
 

@@ -9,11 +9,12 @@ namespace Evacuator.NodeAgent.Memory.Convergence;
 /// <param name="UntrackedBytes">To be written by CRIU while frozen.</param>
 /// <param name="BytesPerSecond">What the wire takes for this container.</param>
 /// <param name="LazyDump">CRIU dumps with --lazy-pages.</param>
-internal sealed record FreezeShape(int Processes, int Threads, int Mappings, ulong TrackedBytes, ulong ResidualBytes, ulong UntrackedBytes, double BytesPerSecond, bool LazyDump = false)
+/// <param name="SharedBytes">Sent ahead, to be compared while frozen and restored by CRIU.</param>
+internal sealed record FreezeShape(int Processes, int Threads, int Mappings, ulong TrackedBytes, ulong ResidualBytes, ulong UntrackedBytes, double BytesPerSecond, bool LazyDump = false, ulong SharedBytes = 0)
 {
     /// <param name="residualBytes">What is expected to be dirty when the container freezes; the round's own finding is the best guess while it writes evenly.</param>
     public static FreezeShape From(RoundStatistics round, ulong residualBytes, double bytesPerSecond) =>
-        new(round.Processes, round.Threads, round.Mappings, round.TrackedBytes, residualBytes, round.UntrackedBytes, bytesPerSecond);
+        new(round.Processes, round.Threads, round.Mappings, round.TrackedBytes, residualBytes, round.UntrackedBytes, bytesPerSecond, SharedBytes: round.SharedBytes);
 }
 
 /// <summary>One freeze as it was, to learn from.</summary>
