@@ -62,12 +62,12 @@ static void rewrite_some(double *due, uint64_t *random) {
     pthread_mutex_unlock(&lock);
 }
 
-static void note_pause(FILE *log, double ms) {
+static void note_pause(FILE *log, double ms, double now) {
     pthread_mutex_lock(&lock);
     if (ms > longest_pause_ms) longest_pause_ms = ms;
     pthread_mutex_unlock(&lock);
     if (ms > LONG_PAUSE_MS) {
-        fprintf(log, "pause %.1f ms\n", ms);
+        fprintf(log, "pause %.1f ms until %.3f\n", ms, now / 1e3);
         fflush(log);
     }
 }
@@ -91,7 +91,7 @@ static void *write_for_ever(void *unused) {
     for (;;) {
         nanosleep(&(struct timespec){.tv_nsec = TICK_US * 1000}, NULL);
         double now = now_ms();
-        note_pause(log, now - before);
+        note_pause(log, now - before, now);
         before = now;
         rewrite_some(&due, &random);
     }

@@ -7,7 +7,8 @@ internal static class CriuEnvironment
 {
     /// <param name="gate">the directory of the armed command, if CRIU is to hold there</param>
     /// <param name="owned">the list of memory that CRIU leaves alone, for a dump with the shim</param>
-    public static IReadOnlyDictionary<string, string> For(AgentPaths paths, CriuPreloads with, string? gate, string? owned)
+    /// <param name="mappings">the directory in which it finds what smaps would say, once the list is there</param>
+    public static IReadOnlyDictionary<string, string> For(AgentPaths paths, CriuPreloads with, string? gate, string? owned, string? mappings = null)
     {
         Dictionary<string, string> environment = new() { ["HOME"] = paths.CriuHome, ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin", ["LC_ALL"] = "C" };
         List<string> preloads = [];
@@ -15,6 +16,8 @@ internal static class CriuEnvironment
         {
             preloads.Add(paths.Shim);
             environment["EVACUATOR_OWNED"] = owned;
+            if (mappings is not null)
+                environment["EVACUATOR_MAPPINGS"] = mappings;
         }
         if (gate is not null)
         {

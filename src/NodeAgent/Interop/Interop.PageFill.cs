@@ -84,7 +84,37 @@ internal static unsafe partial class Interop
     public static void Populate(nint start, int length) => _ = Advise((void*)start, (nuint)length, FileMemory.MADV_POPULATE_WRITE);
 
     [LibraryImport(LibC, EntryPoint = "madvise", SetLastError = true)]
-    private static partial int Advise(void* start, nuint length, int advice);
+    public static partial int Advise(void* start, nuint length, int advice);
+
+    [KernelConstants("sys/mman.h")]
+    public static class Mapping
+    {
+        public const int MAP_SHARED = 1;
+        public const int MAP_PRIVATE = 2;
+        public const int MAP_ANONYMOUS = 0x20;
+        public const int MAP_GROWSDOWN = 0x100;
+        public const int MAP_LOCKED = 0x2000;
+        public const int MAP_NORESERVE = 0x4000;
+        public const int MADV_RANDOM = 1;
+        public const int MADV_SEQUENTIAL = 2;
+        public const int MADV_DONTFORK = 10;
+        public const int MADV_MERGEABLE = 12;
+        public const int MADV_HUGEPAGE = 14;
+        public const int MADV_NOHUGEPAGE = 15;
+        public const int MADV_DONTDUMP = 16;
+        public const int MADV_WIPEONFORK = 18;
+    }
+
+    /// <summary>Memory of our own that no file stands behind, where the kernel likes it.</summary>
+    /// <returns>0 if it is refused</returns>
+    public static nint MapAnonymous(nuint length, int protection, int flags)
+    {
+        nint place = MapAnything(null, length, protection, flags | Mapping.MAP_ANONYMOUS, -1, 0);
+        return place == -1 ? 0 : place;
+    }
+
+    [LibraryImport(LibC, EntryPoint = "mmap", SetLastError = true)]
+    private static partial nint MapAnything(void* address, nuint length, int protection, int flags, int file, long offset);
 
     [LibraryImport(LibC, EntryPoint = "fallocate", SetLastError = true)]
     public static partial int AllocateFile(SafeFileHandle file, int mode, long offset, long length);

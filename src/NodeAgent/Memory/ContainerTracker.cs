@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Evacuator.NodeAgent.Memory.Injection;
+using Evacuator.NodeAgent.Memory.Mappings;
 
 namespace Evacuator.NodeAgent.Memory;
 
@@ -96,6 +97,14 @@ internal sealed class ContainerTracker : IDisposable
                     dropped.Add(process, gone);
         }
         _looked = new Look(counter, ended, dropped);
+    }
+
+    /// <summary>Writes, after <see cref="LookFrozen"/>, a file for each process, by its pid, with what smaps would say of it; none for those of which only the kernel knows.</summary>
+    public void WriteMappings(MappingFlags flags, string directory)
+    {
+        Directory.CreateDirectory(directory);
+        foreach (ProcessTracker process in _processes.Values)
+            process.WriteMappings(flags, directory);
     }
 
     /// <summary>The last round, while the cgroup is frozen. Processes that are not tracked are handed on whole.</summary>

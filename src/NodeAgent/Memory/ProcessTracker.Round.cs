@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
+using Evacuator.NodeAgent.Memory.Mappings;
 using Microsoft.Win32.SafeHandles;
 
 namespace Evacuator.NodeAgent.Memory;
@@ -28,7 +30,11 @@ internal sealed partial class ProcessTracker
     private readonly RangeSet _added = new();
     private readonly RangeSet _removed = new();
     private readonly List<MemoryMapping> _mappings = [];
+
+    /// <summary>Its /proc/PID/maps.</summary>
     private byte[] _text = [];
+    private int _textLength;
+
     private HashSet<ulong> _locked = [];
     private SafeFileHandle? _pagemap;
     private int _piece;
@@ -109,6 +115,15 @@ internal sealed partial class ProcessTracker
         shared.AddMounts(HostPid);
     }
 
+    /// <summary>What smaps would say of it, under its pid; nothing where that is not certain.</summary>
+    public void WriteMappings(MappingFlags flags, string directory)
+    {
+        ArrayBufferWriter<byte> text = new(_textLength * 2 + 1024);
+        if (flags.TryWrite(HostPid, _text.AsSpan(0, _textLength), text))
+            using (SafeFileHandle file = File.OpenHandle(Path.Combine(directory, HostPid.ToString(CultureInfo.InvariantCulture)), FileMode.Create, FileAccess.Write))
+                RandomAccess.Write(file, text.WrittenSpan, 0);
+    }
+
     /// <summary>Scans one window into the reader. False when the round is through.</summary>
     public bool Step(PageScanner scanner, PageReader reader)
     {
@@ -169,8 +184,8 @@ internal sealed partial class ProcessTracker
 
     private void ReadMappings(ProcessStatus status, bool frozen)
     {
-        int length = ProcFiles.ReadInto($"/proc/{HostPid}/maps", ref _text);
-        MemoryMapping.ParseAll(_text.AsSpan(0, length), _mappings);
+        _textLength = ProcFiles.ReadInto($"/proc/{HostPid}/maps", ref _text);
+        MemoryMapping.ParseAll(_text.AsSpan(0, _textLength), _mappings);
         if (status.LockedKilobytes == 0)
             _locked.Clear();
         else if (!frozen || _locked.Count == 0)

@@ -33,6 +33,9 @@ internal sealed record AgentPaths
     /// <summary>Which memory the engine moves itself: read by the shim inside of CRIU.</summary>
     public string Owned(Guid id) => Path.Combine(Move(id), "owned");
 
+    /// <summary>What smaps would say of each process, by its pid: read by the gate inside of CRIU.</summary>
+    public string Mappings(Guid id) => Path.Combine(Move(id), "mappings");
+
     /// <summary>Where the package puts it.</summary>
     public string Shim { get; init; } = "/usr/lib/evacuator/criu-shim.so";
 

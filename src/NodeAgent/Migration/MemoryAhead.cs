@@ -3,6 +3,7 @@ using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Memory.Convergence;
+using Evacuator.NodeAgent.Memory.Mappings;
 using Evacuator.NodeAgent.Processes;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.Extensions.Logging;
@@ -36,6 +37,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly List<DamagedPages> _damaged = [];
     private readonly List<RoundResult> _rounds = [];
     private readonly FreezeExperience _experience;
+    private readonly MappingFlags? _mappingFlags;
     private readonly CgroupThrottle _throttle;
     private readonly double _leastSpeed;
     private readonly bool _canLeave, _mayLeave;
@@ -54,6 +56,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         _throttle = new CgroupThrottle(container.CgroupPath, tools.Paths.Throttled, tools.Time);
         _leastSpeed = LeastSpeed(container.Annotations, tools.LeastSpeedPercent) / 100.0;
         (_urgent, _bandwidth, _experience, _time, _start) = (tools.Urgent, tools.Bandwidth, tools.Experience, tools.Time, tools.Time.GetTimestamp());
+        _mappingFlags = tools.MappingFlags;
     }
 
     public long BytesSent => _sender.BytesSent;
@@ -182,8 +185,11 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     }
 
     /// <summary>The last round, while the container is frozen, and the list for the shim. All is read when it returns, and some is still on its way.</summary>
-    public async Task SendLastAsync(string ownedFile, CancellationToken cancel)
+    /// <param name="mappings">a directory for what CRIU asks of the processes' mappings</param>
+    public async Task SendLastAsync(string ownedFile, string mappings, CancellationToken cancel)
     {
+        if (_mappingFlags is not null)
+            _tracker.WriteMappings(_mappingFlags, mappings);
         await SendRoundAsync(_tracker.FrozenRoundAsync(cancel), giveWay: false, cancel);
         await WriteOwnedAsync(_tracker, _shared, ownedFile, cancel);
     }

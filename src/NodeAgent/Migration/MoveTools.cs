@@ -4,6 +4,7 @@ using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
+using Evacuator.NodeAgent.Memory.Mappings;
 using Evacuator.NodeAgent.Network;
 using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Transfer;
@@ -28,6 +29,9 @@ internal sealed record MoveTools(
 
     /// <summary>What the kernel offers for moving memory while it is written.</summary>
     public required MemoryFeatures Memory { get; init; }
+
+    /// <summary>What spares CRIU the walk for smaps; null where the kernel does not permit it.</summary>
+    public MappingFlags? MappingFlags { get; init; }
 
     /// <summary>Connections that the memory of one container travels on.</summary>
     public required int MemoryStreams { get; init; }
@@ -77,5 +81,7 @@ internal sealed record MoveTools(
     /// <summary>What runc and CRIU get as their environment.</summary>
     /// <param name="gate">the directory of the armed command, if CRIU is to hold there</param>
     /// <param name="owned">the list of memory that CRIU leaves alone, for a dump with the engine</param>
-    public IReadOnlyDictionary<string, string> RuncEnvironment(string? gate, string? owned = null) => CriuEnvironment.For(Paths, Preloads, gate, owned);
+    /// <param name="mappings">where it finds the mappings of the processes</param>
+    public IReadOnlyDictionary<string, string> RuncEnvironment(string? gate, string? owned = null, string? mappings = null) =>
+        CriuEnvironment.For(Paths, Preloads, gate, owned, mappings);
 }

@@ -19,7 +19,9 @@ internal sealed partial class SourceMove
         return await ArmedCommand.ArmAsync(
             AgentPaths.DumpUnit(Id), _tools.Paths.Armed(Id),
             rung == DumpRung.LazyPages ? LazyPagesDump.Wrap(_tools.Paths.DumpListens(Id), command) : command,
-            _tools.RuncEnvironment(_tools.Preloads.Gate ? _tools.Paths.Armed(Id) : null, rung == DumpRung.Shim ? _tools.Paths.Owned(Id) : null),
+            _tools.RuncEnvironment(
+                _tools.Preloads.Gate ? _tools.Paths.Armed(Id) : null, rung == DumpRung.Shim ? _tools.Paths.Owned(Id) : null,
+                _tools.MappingFlags is null ? null : _tools.Paths.Mappings(Id)),
             inside: _tools.Preloads.Gate, _tools.Time, cancel);
     }
 
@@ -57,7 +59,7 @@ internal sealed partial class SourceMove
             }
             try
             {
-                await freeze.TimeAsync("memory", () => memory.SendLastAsync(_tools.Paths.Owned(Id), cancel));
+                await freeze.TimeAsync("memory", () => memory.SendLastAsync(_tools.Paths.Owned(Id), _tools.Paths.Mappings(Id), cancel));
             }
             catch when (dumping is not null)
             {

@@ -10,8 +10,11 @@
  *     cancel   once it exists, every image that a dump opens fails to open: CRIU then takes its own way back and leaves the processes as they were
  *
  * A dump begins while the engine still reads the processes' memory, which it may until CRIU puts its parasite into the first of them. So the list
- * of the memory that the engine owns (EVACUATOR_OWNED, see criu-shim.c) is waited for where CRIU reads the mappings of the first process. The
- * kernel walks all page tables for them, 9 ms for each GiB: that is done while we wait.
+ * of the memory that the engine owns (EVACUATOR_OWNED, see criu-shim.c) is waited for where CRIU reads the mappings of the first process.
+ *
+ * The kernel walks all page tables when it writes them into /proc/PID/smaps, 9 ms for each GiB. Where EVACUATOR_MAPPINGS names a directory, the
+ * engine puts there, before the list, what smaps would say of each process that it is certain of, in a file with the pid as its name; it
+ * is opened instead. Without the variable, the first process's smaps is read while we wait.
  *
  * A request that is held is also told to log errors only: runc asks for everything, which is tens of thousands of lines for a large process.
  * Without the variable, and for requests of any other kind, nothing is changed.
@@ -155,10 +158,24 @@ __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t
 
 static int called_off(void) { return access(cancel_path, F_OK) == 0; }
 
-/* The mappings of the first process, all read, once the list of owned memory is there. */
-static int open_first_mappings(int directory, const char *path, int flags, const char *owned) {
-    static char buffer[1 << 16];
+/* Waits for the list of owned memory; -1 if it does not come. */
+static int wait_for_owned(const char *owned) {
     struct timespec pause = { .tv_nsec = 100000 };
+
+    for (int waited = 0; access(owned, F_OK) != 0; waited++) {
+        /* 20 s and more: whoever was to write it is gone, and the processes stay frozen without us. */
+        if (called_off() || waited > 200000) {
+            errno = ECANCELED;
+            return -1;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+/* A copy of the mappings of the first process, all read, once the list of owned memory is there. */
+static int read_while_waiting(int directory, const char *path, int flags, const char *owned) {
+    static char buffer[1 << 16];
     int copy, fd = (int)syscall(SYS_openat, directory, path, flags, 0);
 
     if (fd < 0) return fd;
@@ -175,15 +192,7 @@ static int open_first_mappings(int directory, const char *path, int flags, const
             wrote += took;
         }
     }
-    for (int waited = 0; access(owned, F_OK) != 0; waited++) {
-        /* 20 s and more: whoever was to write it is gone, and the processes stay frozen without us. */
-        if (called_off() || waited > 200000) {
-            errno = ECANCELED;
-            goto failed;
-        }
-        nanosleep(&pause, NULL);
-    }
-    if (lseek(copy, 0, SEEK_SET) != 0) goto failed;
+    if (wait_for_owned(owned) != 0 || lseek(copy, 0, SEEK_SET) != 0) goto failed;
     close(fd);
     return copy;
 failed:;
@@ -194,19 +203,40 @@ failed:;
     return -1;
 }
 
+/* What the engine wrote for the process whose folder in /proc this is; -1 if it wrote nothing. */
+static int open_written(int directory, int flags, const char *mappings) {
+    char link[64], process[4096], path[8192];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+    ssize_t length = readlink(link, process, sizeof process - 1);
+    if (length <= 0) return -1;
+    process[length] = 0;
+    const char *pid = strrchr(process, '/');
+    if (!pid || !pid[1] || strspn(pid + 1, "0123456789") != strlen(pid + 1)) return -1;
+    snprintf(path, sizeof path, "%s%s", mappings, pid);
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);
+}
+
+static int open_mappings(int directory, const char *path, int flags, const char *owned) {
+    static int seen;
+    const char *mappings = getenv("EVACUATOR_MAPPINGS");
+    int first = !seen, fd;
+
+    seen = 1;
+    if (!mappings || !*mappings) return first ? read_while_waiting(directory, path, flags, owned) : (int)syscall(SYS_openat, directory, path, flags, 0);
+    if (first && wait_for_owned(owned) != 0) return -1;
+    fd = open_written(directory, flags, mappings);
+    return fd >= 0 ? fd : (int)syscall(SYS_openat, directory, path, flags, 0);
+}
+
 /* Only files that it makes: what it opens on its way back has to open. */
 static int open_unless_called_off(int directory, const char *path, int flags, mode_t mode) {
-    static int seen_mappings;
     const char *owned;
 
     if (dumping && (flags & O_CREAT) && called_off()) {
         errno = ECANCELED;
         return -1;
     }
-    if (dumping && !seen_mappings && !strcmp(path, "smaps") && (owned = getenv("EVACUATOR_OWNED")) && *owned) {
-        seen_mappings = 1;
-        return open_first_mappings(directory, path, flags, owned);
-    }
+    if (dumping && !strcmp(path, "smaps") && (owned = getenv("EVACUATOR_OWNED")) && *owned) return open_mappings(directory, path, flags, owned);
     return (int)syscall(SYS_openat, directory, path, flags, mode);
 }
 

@@ -36,7 +36,8 @@ public sealed class PreloadTests : IDisposable
                 char text[4096];
                 int mappings = openat64(open64("/proc/self", O_RDONLY | O_DIRECTORY), "smaps", O_RDONLY);
                 if (mappings < 0) return errno == ECANCELED ? 91 : 92;
-                printf("%d %d\n", access(getenv("EVACUATOR_OWNED"), F_OK) == 0, read(mappings, text, sizeof text) == sizeof text);
+                int whole = read(mappings, text, sizeof text) == sizeof text;
+                printf("%d %d %c\n", access(getenv("EVACUATOR_OWNED"), F_OK) == 0, whole, text[0]);
                 return 0;
             }
             int fd = open64("image", O_CREAT | O_WRONLY, 0600);
@@ -205,7 +206,26 @@ public sealed class PreloadTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => answer.IsCompleted || Descriptors(criu).Any(link => link.StartsWith("/memfd:smaps", StringComparison.Ordinal)), TimeSpan.FromSeconds(30)));
         Assert.False(answer.IsCompleted);
         File.WriteAllBytes(owned, []);
-        Assert.Equal("1 1", answer.GetAwaiter().GetResult());
+        Assert.StartsWith("1 1 ", answer.GetAwaiter().GetResult(), StringComparison.Ordinal);
+        criu.WaitForExit();
+    }
+
+    [TargetTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Dump_WhereTheEngineKnowsTheMappings_ReadsWhatItWroteOfThisProcess(bool ofThisProcess)
+    {
+        string owned = Path.Combine(_folder.Path, "owned"), mappings = Directory.CreateDirectory(Path.Combine(_folder.Path, "mappings")).FullName;
+        using Process criu = Serve(1, out string gate, owned, mappings);
+        WaitFor($"{gate}/armed");
+        Open(gate);
+        criu.StandardOutput.ReadLine();
+        criu.StandardInput.Close();
+        Task<string?> answer = criu.StandardOutput.ReadLineAsync();
+        File.WriteAllText(Path.Combine(mappings, $"{(ofThisProcess ? criu.Id : criu.Id + 1)}"), "written");
+        Assert.False(answer.IsCompleted);
+        File.WriteAllBytes(owned, []);
+        Assert.Equal(ofThisProcess, answer.GetAwaiter().GetResult()!.EndsWith(" w", StringComparison.Ordinal));
         criu.WaitForExit();
     }
 
@@ -296,7 +316,7 @@ public sealed class PreloadTests : IDisposable
         }
     }
 
-    private Process Serve(int request, out string gate, string? owned = null)
+    private Process Serve(int request, out string gate, string? owned = null, string? mappings = null)
     {
         gate = Directory.CreateDirectory(Path.Combine(_folder.Path, "gate")).FullName;
         Shell($"mkfifo '{gate}/go'");
@@ -305,6 +325,8 @@ public sealed class PreloadTests : IDisposable
         start.Environment["EVACUATOR_GATE"] = gate;
         if (owned is not null)
             start.Environment["EVACUATOR_OWNED"] = owned;
+        if (mappings is not null)
+            start.Environment["EVACUATOR_MAPPINGS"] = mappings;
         return Process.Start(start)!;
     }
 
