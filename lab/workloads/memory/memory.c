@@ -7,6 +7,9 @@
 // from an older moment is found out, although it would be right in itself.
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +26,7 @@ static size_t page_count;
 static double pages_per_tick;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards everything below and the pages' contents
+static atomic_bool writer_waits;                         // a mutex is not fair: who looks at all pages would keep it, and the pause would be its own
 static uint64_t written, bytes_bad;
 static double longest_pause_ms;
 
@@ -49,9 +53,15 @@ static uint64_t bad_bytes_in(size_t page) {
     return bad;
 }
 
+static void lock_as_writer(void) {
+    atomic_store(&writer_waits, true);
+    pthread_mutex_lock(&lock);
+    atomic_store(&writer_waits, false);
+}
+
 // A page is looked at before it is written anew: damage does not wait for `verify`.
 static void rewrite_some(double *due, uint64_t *random) {
-    pthread_mutex_lock(&lock);
+    lock_as_writer();
     for (*due += pages_per_tick; *due >= 1; *due -= 1) {
         size_t page = next_random(random) % page_count;
         bytes_bad += bad_bytes_in(page);
@@ -63,7 +73,7 @@ static void rewrite_some(double *due, uint64_t *random) {
 }
 
 static void note_pause(FILE *log, double ms, double now) {
-    pthread_mutex_lock(&lock);
+    lock_as_writer();
     if (ms > longest_pause_ms) longest_pause_ms = ms;
     pthread_mutex_unlock(&lock);
     if (ms > LONG_PAUSE_MS) {
@@ -102,6 +112,7 @@ static void verify_all(void) {
         pthread_mutex_lock(&lock);
         for (size_t end = page + 64; page < end && page < page_count; page++) bytes_bad += bad_bytes_in(page);
         pthread_mutex_unlock(&lock);
+        while (atomic_load(&writer_waits)) sched_yield();
     }
 }
 
