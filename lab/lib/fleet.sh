@@ -74,6 +74,7 @@ fingerprint = $(<"$RUN/bmc/$node/fingerprint")
 [move]
 memory-streams = 2
 TEXT
+    [ -z "${EVACUATOR_LAB_CONFIG:-}" ] || install -m 644 "$EVACUATOR_LAB_CONFIG" "$root/etc/evacuator/evacuator.conf.d/60-rack.conf"
     # Without the line's end: a credential is taken as it is.
     (umask 077 && printf '%s' "$(<"$RUN/bmc/password")" >"$root/etc/credstore/evacuator.bmc-password")
 }

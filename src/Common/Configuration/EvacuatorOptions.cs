@@ -209,6 +209,9 @@ public sealed record EvacuationOptions
 
     /// <summary>partial: move what can be moved even if there is no room for all; no refuses the whole. Hardware that fails by itself is always left by as many as can.</summary>
     public bool Partial { get; init; }
+
+    /// <summary>proof-gap: between the two looks that must find nothing.</summary>
+    public TimeSpan ProofGap { get; init; } = TimeSpan.FromSeconds(3);
 }
 
 /// <summary>When a node that was emptied takes containers again.</summary>

@@ -112,6 +112,9 @@ internal static class Settings
             + "evacuate-and-power-off: powers off every time. notify: says so in the journal and in \"evacuator status\". ignore: in \"evacuator signals\" only."),
         Make("evacuation", "partial", SettingTypes.YesNo, o => o.Evacuation.Partial, (o, v) => o with { Evacuation = o.Evacuation with { Partial = v } },
             "yes: move what can be moved even if there is no room for all. no: refuse the whole plan then, unless it is started with --partial or by failing hardware."),
+        Make("evacuation", "proof-gap", SettingTypes.DurationBetween(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)),
+            o => o.Evacuation.ProofGap, (o, v) => o with { Evacuation = o.Evacuation with { ProofGap = v } },
+            "Before a node counts as empty, two looks in a row must find nothing, and this is the time between them."),
 
         Make("homecoming", "reopen", SettingTypes.EnumWord<ReopenRule>(),
             o => o.Homecoming.Reopen, (o, v) => o with { Homecoming = o.Homecoming with { Reopen = v } },

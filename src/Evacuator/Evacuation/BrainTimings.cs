@@ -1,16 +1,18 @@
+using Evacuator.Common.Configuration;
+
 namespace Evacuator.Evacuation;
 
-/// <summary>How often and how long the brain does what no setting decides.</summary>
+/// <summary>How often and how long the brain does what no setting decides, but for the first of them.</summary>
 internal sealed record BrainTimings
 {
+    /// <summary>Between the two looks that prove the node empty: [evacuation] proof-gap.</summary>
+    public TimeSpan ProofGap { get; init; } = new EvacuationOptions().ProofGap;
+
     /// <summary>Between looks at a move that is under way.</summary>
     public TimeSpan MovePoll { get; init; } = TimeSpan.FromMilliseconds(200);
 
     /// <summary>Before an agent or peer that did not answer is asked again.</summary>
     public TimeSpan Retry { get; init; } = TimeSpan.FromSeconds(1);
-
-    /// <summary>Between the two looks that prove the node empty.</summary>
-    public TimeSpan ProofGap { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>How long what a removed container leaves behind (its netns, its mounts) may take to go away.</summary>
     public TimeSpan ProofPatience { get; init; } = TimeSpan.FromSeconds(30);

@@ -110,6 +110,7 @@ internal static class ServeHandler
             RuntimeDirectory = runtime,
             BootId = BootId.Find(runtime),
             SocketPath = Path.Combine(runtime, Path.GetFileName(Api.ApiRoutes.SocketPath)),
+            Timings = new BrainTimings { ProofGap = options.Evacuation.ProofGap },
             SocketGroup = Accounts.GroupId(Accounts.Service) is null ? null : Accounts.Service,
         };
     }

@@ -28,6 +28,9 @@ internal sealed class LabCommand(string rack)
 
     public string Rack => rack;
 
+    // Some two hundred evacuations have to be proven.
+    private static readonly string s_configuration = Path.Combine(Prerequisites.ProjectRoot, "tests", "Lab.Tests", "Rack", "rack.conf");
+
     public Task<LabResult> RunAsync(params string[] arguments) => RunAsync(Start(arguments), null);
 
     public Task<LabResult> RunWithInputAsync(string input, params string[] arguments) => RunAsync(Start(arguments), input);
@@ -40,7 +43,7 @@ internal sealed class LabCommand(string rack)
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-            Environment = { ["EVACUATOR_LAB"] = rack },
+            Environment = { ["EVACUATOR_LAB"] = rack, ["EVACUATOR_LAB_CONFIG"] = s_configuration },
         };
         return Process.Start(start)!;
     }
