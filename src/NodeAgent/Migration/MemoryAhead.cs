@@ -191,6 +191,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         if (_mappingFlags is not null)
             _tracker.WriteMappings(_mappingFlags, mappings);
         await SendRoundAsync(_tracker.FrozenRoundAsync(cancel), giveWay: false, cancel);
+        if (_tracker.LastRound is { } last)
+            LogLast(_log, _container, (long)(last.DataBytes >> 10), last.Regions, last.Duration.TotalMilliseconds, last.ScanTime.TotalMilliseconds, last.ReadTime.TotalMilliseconds);
         await WriteOwnedAsync(_tracker, _shared, ownedFile, cancel);
     }
 
@@ -295,6 +297,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     [LoggerMessage(1601, LogLevel.Information, "{Container}: round {Round} sent {Kilobytes} KiB in {Milliseconds:0.0} ms, {Tracked} KiB are tracked")]
     private static partial void LogRound(ILogger log, string container, int round, long kilobytes, double milliseconds, long tracked);
+
+    [LoggerMessage(1607, LogLevel.Information, "{Container}: last round sends {Kilobytes} KiB in {Regions} places, read in {Milliseconds:0.0} ms (scan {Scan:0.0}, read {Read:0.0})")]
+    private static partial void LogLast(ILogger log, string container, long kilobytes, long regions, double milliseconds, double scan, double read);
 
     [LoggerMessage(1604, LogLevel.Information, "{Container}: {Prediction}")]
     private static partial void LogPredicted(ILogger log, string container, string prediction);
