@@ -67,7 +67,7 @@ internal sealed class ArmedCommand
         [
             "--quiet", "--wait", "--collect", $"--unit={unit}", $"--description=Evacuator: {command[0]} for {Path.GetFileName(Path.GetDirectoryName(directory))}",
             "--property=Delegate=yes", "--property=KillMode=process",
-            .. inherited ? [] : (string[])["--property=LimitNOFILE=524288", "--property=OOMScoreAdjust=-900", "--property=Nice=-15"],
+            .. inherited ? [] : (string[])["--property=LimitNOFILE=524288", "--property=OOMScoreAdjust=-900", "--property=Nice=-15", "--property=CPUWeight=10000"],
         ];
         foreach ((string name, string value) in environment)
             arguments.Add($"--setenv={name}={value}");

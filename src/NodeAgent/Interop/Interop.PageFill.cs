@@ -137,9 +137,19 @@ internal static unsafe partial class Interop
     /// <returns>0, or -1</returns>
     public static int SetOwnNiceness(int niceness) => SetPriority(0, 0, niceness);
 
-    /// <summary>PRIO_PROCESS with id 0: on Linux the calling thread alone.</summary>
+    /// <inheritdoc cref="SetOwnNiceness"/>
+    /// <param name="thread">of this or another process</param>
+    public static int SetNiceness(int thread, int niceness) => SetPriority(0, (uint)thread, niceness);
+
+    /// <returns>-1 also for a thread that is gone</returns>
+    public static int GetNiceness(int thread) => GetPriority(0, (uint)thread);
+
+    /// <summary>PRIO_PROCESS, which is 0: on Linux one thread alone, with id 0 the calling one.</summary>
     [LibraryImport(LibC, EntryPoint = "setpriority", SetLastError = true)]
     private static partial int SetPriority(int which, uint who, int priority);
+
+    [LibraryImport(LibC, EntryPoint = "getpriority", SetLastError = true)]
+    private static partial int GetPriority(int which, uint who);
 
     /// <summary>Receives one byte and, with it, one file descriptor. Blocks.</summary>
     /// <returns>the descriptor, close-on-exec, owned by the caller; null if the other side sent none or closed</returns>

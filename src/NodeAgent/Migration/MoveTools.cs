@@ -57,7 +57,7 @@ internal sealed record MoveTools(
     public SemaphoreSlim FinalPasses { get; } = new(1);
 
     /// <summary>What everything else gives way to.</summary>
-    public Urgency Urgent { get; } = new(Time);
+    public Urgency Urgent { get; } = new(Time, new AgentPriority());
 
     /// <summary>What all copying of this host may send together.</summary>
     public Bandwidth Bandwidth { get; init; } = new(0, Time);

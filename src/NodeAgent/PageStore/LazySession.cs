@@ -100,6 +100,9 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>Asked once all processes are restored and before anybody hears of it; false if not all that was told to <see cref="Keep"/> is safe.</summary>
     public Func<bool>? AllKept { get; private init; }
 
+    /// <summary>The background keeps off while this is so.</summary>
+    public Func<bool>? HasToWait { get; set; }
+
     /// <summary>Pages that are away and that a process stands still for, each once as long as it waits. Ends with the fill.</summary>
     public ChannelReader<WantedPage> Wanted => _wanted.Reader;
 
@@ -352,6 +355,9 @@ internal sealed partial class LazySession : IDisposable
             {
                 while (_answering)
                     Thread.Yield();
+                // A container that stands still waits; nobody waits for this.
+                while (HasToWait?.Invoke() == true && !_stopping)
+                    _ = _arrived.WaitOne(1);
                 (FillResult result, bool done, int copied) = process.FillSome(region, BatchPages);
                 pages += copied;
                 if (done || result == FillResult.Gone)

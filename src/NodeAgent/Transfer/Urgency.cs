@@ -4,7 +4,8 @@ namespace Evacuator.NodeAgent.Transfer;
 /// A container that stands still goes before all copying of those that run: while anybody is in here, bulk streams of this host hold. On a host
 /// with few cores or a narrow wire, a freeze otherwise lasts as long as everything that happens beside it.
 /// </summary>
-internal sealed class Urgency(TimeProvider time)
+/// <param name="priority">of this program: raised while anybody is inside; null leaves it alone</param>
+internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
 {
     /// <summary>
     /// Counted from its own beginning, a freeze holds others no longer than this: whoever stands still that long waits for something else than
@@ -13,7 +14,12 @@ internal sealed class Urgency(TimeProvider time)
     public static readonly TimeSpan LongestHold = TimeSpan.FromSeconds(1);
 
     private readonly Lock _lock = new();
+    private readonly Lock _changing = new();
     private readonly HashSet<Stay> _inside = [];
+    private bool _raised;
+
+    /// <summary>Whether others hold now.</summary>
+    public bool IsHeld => Newest() is not null;
 
     /// <summary>From now until it is disposed, others hold.</summary>
     public IDisposable Enter()
@@ -21,6 +27,7 @@ internal sealed class Urgency(TimeProvider time)
         Stay stay = new(this, time.GetTimestamp());
         lock (_lock)
             _inside.Add(stay);
+        SetPriority();
         return stay;
     }
 
@@ -52,6 +59,27 @@ internal sealed class Urgency(TimeProvider time)
     {
         lock (_lock)
             _inside.Remove(stay);
+        SetPriority();
+    }
+
+    /// <summary>As it should be now: who comes and who goes may pass each other on the way here.</summary>
+    private void SetPriority()
+    {
+        if (priority is null)
+            return;
+        lock (_changing)
+        {
+            bool raise;
+            lock (_lock)
+                raise = _inside.Count > 0;
+            if (raise == _raised)
+                return;
+            _raised = raise;
+            if (raise)
+                priority.Raise();
+            else
+                priority.Lower();
+        }
     }
 
     private sealed class Stay(Urgency urgency, long begun) : IDisposable

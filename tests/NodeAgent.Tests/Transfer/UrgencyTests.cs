@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Globalization;
 using Evacuator.NodeAgent.Transfer;
 using Evacuator.Testing;
 
@@ -60,5 +62,39 @@ public class UrgencyTests
         await cancel.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => held);
+    }
+
+    [RootFact]
+    public void Enter_ByTheFirst_RaisesThePriorityUntilTheLastHasLeft()
+    {
+        Urgency urgency = new(_time, new AgentPriority());
+        using ManualResetEventSlim end = new();
+        using BlockingCollection<int> ids = [];
+        Thread ordinary = Start(AgentPriority.Ordinary), chosen = Start(7);
+        int plain = ids.Take(), own = ids.Take();
+        if (NodeAgent.Interop.GetNiceness(plain) == 7)
+            (plain, own) = (own, plain);
+
+        IDisposable first = urgency.Enter(), second = urgency.Enter();
+        Assert.Equal((AgentPriority.Urgent, 7), (NodeAgent.Interop.GetNiceness(plain), NodeAgent.Interop.GetNiceness(own)));
+        first.Dispose();
+        Assert.Equal(AgentPriority.Urgent, NodeAgent.Interop.GetNiceness(plain));
+        second.Dispose();
+        Assert.Equal((AgentPriority.Ordinary, 7), (NodeAgent.Interop.GetNiceness(plain), NodeAgent.Interop.GetNiceness(own)));
+        end.Set();
+        ordinary.Join();
+        chosen.Join();
+
+        Thread Start(int niceness)
+        {
+            Thread thread = new(() =>
+            {
+                _ = NodeAgent.Interop.SetOwnNiceness(niceness);
+                ids.Add(int.Parse(File.ResolveLinkTarget("/proc/thread-self", returnFinalTarget: false)!.Name, CultureInfo.InvariantCulture));
+                end.Wait();
+            });
+            thread.Start();
+            return thread;
+        }
     }
 }

@@ -1,0 +1,40 @@
+using System.Globalization;
+
+namespace Evacuator.NodeAgent.Transfer;
+
+/// <summary>
+/// How soon this program gets a processor. Its threads go first while a container stands still for it, and are like all others otherwise: what is copied
+/// ahead must not take the processors from the containers.
+/// </summary>
+/// <remarks>
+/// Both numbers are needed: where no cgroup divides the processors, the kernel weighs sessions against each other by /proc/PID/autogroup and threads only within
+/// one. Threads that chose a niceness of their own keep it. A refusal only makes freezes longer.
+/// </remarks>
+internal sealed class AgentPriority
+{
+    public const int Ordinary = 0, Urgent = -15;
+
+    private const string Autogroup = "/proc/self/autogroup";
+
+    public void Raise() => Change(Ordinary, Urgent);
+
+    public void Lower() => Change(Urgent, Ordinary);
+
+    private static void Change(int from, int to)
+    {
+        foreach (string thread in Directory.EnumerateDirectories("/proc/self/task"))
+        {
+            int id = int.Parse(Path.GetFileName(thread.AsSpan()), CultureInfo.InvariantCulture);
+            if (Interop.GetNiceness(id) == from)
+                _ = Interop.SetNiceness(id, to);
+        }
+        try
+        {
+            File.WriteAllText(Autogroup, to.ToString(CultureInfo.InvariantCulture));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A kernel without them, or one that finds that it was asked too often.
+        }
+    }
+}
