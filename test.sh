@@ -31,6 +31,7 @@ fi
 # One rack for all lab tests, of its own name so that it meets no rack that somebody works with.
 export EVACUATOR_LAB=test
 lab_tests=
+package=
 # With all that it started: a job in the background does not hear of Ctrl-C.
 end_tree() {
     local child
@@ -39,6 +40,7 @@ end_tree() {
 }
 cleanup() {
     [ -z "$lab_tests" ] || end_tree "$lab_tests"
+    [ -z "$package" ] || end_tree "$package"
     if [ -z "$EVACUATOR_NO_LAB" ] && [ "$(id -u)" = 0 ]; then
         lab/lab down >/dev/null 2>&1 || true
     fi
@@ -46,9 +48,18 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-dotnet build Evacuator.sln -nologo -v quiet
+# Both compile one project after the other, in folders of their own, so side by side they use what two processors have.
 if [ -z "$EVACUATOR_NO_LAB" ] && [ "$(id -u)" = 0 ]; then
-    packaging/deb/build.sh
+    packaging/deb/build.sh >"$results/package.log" 2>&1 &
+    package=$!
+fi
+dotnet build Evacuator.sln -nologo -v quiet
+if [ -n "$package" ]; then
+    wait "$package" || {
+        cat "$results/package.log" >&2
+        exit 1
+    }
+    package=
 fi
 
 run() {

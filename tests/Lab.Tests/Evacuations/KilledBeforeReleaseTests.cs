@@ -45,14 +45,13 @@ public sealed class KilledBeforeReleaseTests(ProductRack rack)
         await AssertMovesAsync(scene, guest);
     });
 
-    [LabTheory]
-    [InlineData("source.copied")]
-    [InlineData("source.dumped")]
-    public Task Link_Cut_RunsOnAndMovesLater(string point) => rack.RunAsync(async scene =>
+    /// <summary>At every other point: CutLoopTests, with all faults.</summary>
+    [LabFact]
+    public Task Link_CutWhileTheContainerStandsStill_RunsOnAndMovesLater() => rack.RunAsync(async scene =>
     {
         // A small budget, so that the freeze gives up soon.
         Guest guest = await scene.RunAsync(scene.Node1, "c", "--annotation", "evacuator.freeze-budget=4s");
-        await scene.Node1.ArmAsync("pause", point);
+        await scene.Node1.ArmAsync("pause", "source.dumped");
         Evacuation evacuation = await scene.Node1.EvacuateAsync();
         await scene.Node1.ReachedAsync();
         Node destination = scene.Find((await evacuation.LookAsync())!.Of(guest.Name).To);
