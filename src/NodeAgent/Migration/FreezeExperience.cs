@@ -23,6 +23,16 @@ internal sealed class FreezeExperience(string? file)
         }
     }
 
+    /// <summary>Of freezes in which all memory travels; apart, for they teach nothing about those with the engine.</summary>
+    public FreezeModel WholeModel
+    {
+        get
+        {
+            lock (_lock)
+                return _kept.Whole ?? FreezeModel.Initial;
+        }
+    }
+
     /// <summary>How long a container may stand still before its release, so that the whole freeze fits its budget: the rest is the destination's.</summary>
     public TimeSpan BeforeRelease(TimeSpan budget)
     {
@@ -34,7 +44,12 @@ internal sealed class FreezeExperience(string? file)
     public void Learn(FreezeSample sample, double? resume)
     {
         lock (_lock)
-            _kept = new Kept(_kept.Model.Learn(sample), resume is { } took ? _kept.ResumeMilliseconds + Weight * (took - _kept.ResumeMilliseconds) : _kept.ResumeMilliseconds);
+        {
+            _kept = sample.Shape.Whole ? _kept with { Whole = WholeModelNeedsLock.Learn(sample) } : _kept with { Model = _kept.Model.Learn(sample) };
+            // A whole memory's restore says nothing of how long others take.
+            if (resume is { } took && !sample.Shape.Whole)
+                _kept = _kept with { ResumeMilliseconds = _kept.ResumeMilliseconds + Weight * (took - _kept.ResumeMilliseconds) };
+        }
         Write();
     }
 
@@ -42,24 +57,27 @@ internal sealed class FreezeExperience(string? file)
     /// A container was not frozen because of what is believed here, and nothing is learned from a freeze that did not happen: the belief moves
     /// back a little, so that one bad hour does not keep containers from moving for ever.
     /// </summary>
-    public void Doubt()
+    /// <param name="whole">all of its memory would have travelled</param>
+    public void Doubt(bool whole = false)
     {
         lock (_lock)
-        {
-            FreezeModel model = _kept.Model, initial = FreezeModel.Initial;
-            _kept = _kept with
-            {
-                Model = model with { Scale = model.Scale + Weight * Math.Min(0, initial.Scale - model.Scale), Spread = model.Spread + Weight * Math.Min(0, initial.Spread - model.Spread) },
-            };
-        }
+            _kept = whole ? _kept with { Whole = Doubt(WholeModelNeedsLock) } : _kept with { Model = Doubt(_kept.Model) };
         Write();
     }
+
+    private FreezeModel WholeModelNeedsLock => _kept.Whole ?? FreezeModel.Initial;
+
+    private static FreezeModel Doubt(FreezeModel model) => model with
+    {
+        Scale = model.Scale + Weight * Math.Min(0, FreezeModel.Initial.Scale - model.Scale),
+        Spread = model.Spread + Weight * Math.Min(0, FreezeModel.Initial.Spread - model.Spread),
+    };
 
     private static Kept? Read(string? file)
     {
         try
         {
-            return file is not null && JsonSerializer.Deserialize<Kept>(File.ReadAllBytes(file)) is { Model.IsSane: true, ResumeMilliseconds: >= 0 and < 60_000 } kept ? kept : null;
+            return file is not null && JsonSerializer.Deserialize<Kept>(File.ReadAllBytes(file)) is { Model.IsSane: true, ResumeMilliseconds: >= 0 and < 60_000, Whole: null or { IsSane: true } } kept ? kept : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
@@ -85,5 +103,5 @@ internal sealed class FreezeExperience(string? file)
         }
     }
 
-    private sealed record Kept(FreezeModel Model, double ResumeMilliseconds);
+    private sealed record Kept(FreezeModel Model, double ResumeMilliseconds, FreezeModel? Whole = null);
 }

@@ -124,6 +124,8 @@ internal sealed partial class SourceMove : IDisposable
             memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy && rung == DumpRung.Shim, offer.Shared && way.SharedAhead && rung == DumpRung.Shim, _tools, rung, _log, undoable.Token) : null;
             _endTracking = memory is null ? null : memory.DisposeAsync;
             ArmedCommand dump = await ArmDumpAsync(container, rung, undoable.Token);
+            if (memory is null)
+                await ProbeAsync(undoable.Token);
             await RehearseAsync(container, undoable.Token);
             await _peer.ArmAsync(undoable.Token);
             // Two warm connections: the freeze has two requests side by side.
@@ -143,6 +145,8 @@ internal sealed partial class SourceMove : IDisposable
 
             // 4. Freeze, one container of this host at a time: two freezes side by side would each last as long as both.
             using FinalPass turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
+            if (memory is null)
+                await PredictPlainAsync(undoable.Token);
             if (memory is { WhyLeft: null } && turn.Waited)
                 await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), () => { }, undoable.Token);
             PrepareHold(container);
@@ -181,12 +185,12 @@ internal sealed partial class SourceMove : IDisposable
                 await _tools.Faults.ReachAsync("source.ready");
 
                 // 7. Release.
-                _shape = memory?.LastShape;
+                _shape = memory?.LastShape ?? _shape;
                 freeze.Time("journal", () => Release(sent, frozen.Token));
             }
             catch (OperationCanceledException) when (deadline.IsCancellationRequested && !undoable.IsCancellationRequested)
             {
-                _shape = memory?.LastShape;
+                _shape = memory?.LastShape ?? _shape;
                 throw new TimeoutException(
                     $"the freeze budget of {Record.Request.FreezeBudgetMs} ms would have been overrun: {Record.Request.DestinationNode} did not have everything after "
                     + $"{freeze.Elapsed:0} ms ({Describe(freeze)}), and has to resume it within the budget, too: thawed; give the container a larger budget "

@@ -45,6 +45,25 @@ public sealed class DumpRungTests(ProductRack rack)
         await MoveAsync(scene, way, "evacuator.conf");
     });
 
+    /// <summary>All of its memory would travel while it stands still, and is measured against the budget before.</summary>
+    [LabFact]
+    public Task Move_WithAPlainDumpThatTakesTooLong_IsNotEvenFrozen() => rack.RunAsync(async scene =>
+    {
+        await scene.Node1.ConfigureAsync("[move]\ndump = plain\n");
+        await scene.Node1.RestartAsync();
+        await DumpAsync(scene.Node1, "plain", "evacuator.conf");
+        (string name, string address) = await scene.RunWorkloadAsync(scene.Node1, "memory", "--annotation", "evacuator.freeze-budget=250ms", "--arg", "256", "--arg", "0");
+        // The agent would die if it came to freeze anything.
+        await scene.Node1.ArmAsync("kill", "source.freezing");
+        Report report = await (await scene.Node1.EvacuateAsync()).EndAsync();
+        await scene.Node1.ShAsync("rm /run/evacuator-agent/fault-point");
+        ContainerReport stayed = report.Of(name);
+        Assert.True(report.State == "failed" && stayed.State is "stayed" or "blocked", $"not refused: {report}");
+        Assert.Null(stayed.FreezeMs);
+        Assert.Matches("all of its 2[5-9][0-9] MiB of memory travel meanwhile.*dump in evacuator.conf", stayed.Detail + string.Join(' ', stayed.Reasons));
+        Assert.Contains("\"bytes_bad\":0", (await rack.Lab.RunAsync("client", "memory", $"{address}:7002", "--seconds", "0.2")).Output, StringComparison.Ordinal);
+    });
+
     private static async Task<JsonElement> DumpAsync(Node node, string rung, string reason = "")
     {
         JsonElement status = await node.StatusUntilAsync(

@@ -6,6 +6,8 @@ namespace Evacuator.NodeAgent.Tests.Migration;
 
 public sealed class FreezeExperienceTests : IDisposable
 {
+    private static readonly FreezeShape Whole = new(Processes: 1, Threads: 1, Mappings: 30, TrackedBytes: 0, ResidualBytes: 0, UntrackedBytes: 1 << 30, BytesPerSecond: 100e6, Whole: true);
+
     private static readonly FreezeShape Shape = new(Processes: 1, Threads: 1, Mappings: 30, TrackedBytes: 1 << 30, ResidualBytes: 1 << 20, UntrackedBytes: 0, BytesPerSecond: 1e9);
 
     private readonly TemporaryFolder _folder = new();
@@ -53,5 +55,43 @@ public sealed class FreezeExperienceTests : IDisposable
         for (; experience.Model.Predict(Shape) > budget && refusals < 100; refusals++)
             experience.Doubt();
         Assert.InRange(refusals, 2, 40);
+    }
+
+    [Fact]
+    public void Learn_OfAWholeMemory_TeachesNothingAboutTheEngine()
+    {
+        FreezeExperience experience = new(file: null);
+        (FreezeModel model, TimeSpan before) = (experience.Model, experience.BeforeRelease(TimeSpan.FromSeconds(10)));
+        experience.Learn(new FreezeSample(Whole, TimeSpan.FromSeconds(60)), resume: 20_000);
+        Assert.Equal((model, before), (experience.Model, experience.BeforeRelease(TimeSpan.FromSeconds(10))));
+        Assert.Equal(1, experience.WholeModel.Samples);
+        Assert.True(experience.WholeModel.Predict(Whole) > model.Predict(Whole));
+        TimeSpan learned = experience.WholeModel.Predict(Whole);
+        experience.Doubt(whole: true);
+        Assert.True(experience.WholeModel.Predict(Whole) < learned);
+        Assert.Equal(model, experience.Model);
+    }
+
+    [Fact]
+    public void Experience_OfWholeMemories_SurvivesARestart()
+    {
+        using TemporaryFolder folder = new();
+        FreezeExperience experience = new(Path.Combine(folder.Path, "model"));
+        experience.Learn(new FreezeSample(Whole, TimeSpan.FromSeconds(60)), resume: null);
+        Assert.Equal(experience.WholeModel, new FreezeExperience(Path.Combine(folder.Path, "model")).WholeModel);
+    }
+
+    /// <summary>1 GiB at 100 MB/s takes 11 s on the wire alone; 8 MiB take less than the processes do.</summary>
+    [Theory]
+    [InlineData(1024, 10_000, false)]
+    [InlineData(1024, 20_000, true)]
+    [InlineData(8, 300, true)]
+    [InlineData(64, 300, false)]
+    public void Plain_AllOfItsMemory_IsPredicted(int mib, int budgetMs, bool fits)
+    {
+        string? why = SourceMove.WhyNotPlain(FreezeModel.Initial, Whole with { UntrackedBytes = (ulong)mib << 20 }, TimeSpan.FromMilliseconds(budgetMs));
+        Assert.Equal(fits, why is null);
+        if (!fits)
+            Assert.Contains($"of {budgetMs} ms: all of its {mib} MiB of memory travel meanwhile, at 100 MB/s", why, StringComparison.Ordinal);
     }
 }

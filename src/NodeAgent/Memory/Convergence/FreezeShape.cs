@@ -10,7 +10,8 @@ namespace Evacuator.NodeAgent.Memory.Convergence;
 /// <param name="BytesPerSecond">What the wire takes for this container.</param>
 /// <param name="LazyDump">CRIU dumps with --lazy-pages.</param>
 /// <param name="SharedBytes">Sent ahead, to be compared while frozen and restored by CRIU.</param>
-internal sealed record FreezeShape(int Processes, int Threads, int Mappings, ulong TrackedBytes, ulong ResidualBytes, ulong UntrackedBytes, double BytesPerSecond, bool LazyDump = false, ulong SharedBytes = 0)
+/// <param name="Whole">Nothing was sent ahead: the engine is not used.</param>
+internal sealed record FreezeShape(int Processes, int Threads, int Mappings, ulong TrackedBytes, ulong ResidualBytes, ulong UntrackedBytes, double BytesPerSecond, bool LazyDump = false, ulong SharedBytes = 0, bool Whole = false)
 {
     /// <param name="residualBytes">What is expected to be dirty when the container freezes; the round's own finding is the best guess while it writes evenly.</param>
     public static FreezeShape From(RoundStatistics round, ulong residualBytes, double bytesPerSecond) =>
