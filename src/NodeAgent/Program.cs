@@ -69,7 +69,7 @@ builder.Services
         provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RuncRuntime>>()))
     .AddSingleton(new Preflight())
     .AddSingleton(provider => new CgroupFreezer(provider.GetRequiredService<TimeProvider>()))
-    .AddSingleton(provider => new HostProbe(options.Node.Name, version, ProtocolVersions.Agents.Current, "/srv", provider.GetRequiredService<TimeProvider>()))
+    .AddSingleton(provider => new HostProbe(options.Node.Name, version, ProtocolVersions.Agents.Current, "/srv", paths.Runtime, provider.GetRequiredService<TimeProvider>()))
     .AddSingleton(provider => new EmptinessProof(new EmptinessOptions { Uplinks = options.Node.Uplinks }, provider.GetRequiredService<TimeProvider>()))
     .AddSingleton(provider =>
     {

@@ -100,8 +100,8 @@ public sealed class CapturedTreeTests
     [Fact]
     public void Tree_WithoutServiceRoot_Refused()
     {
-        string empty = Directory.CreateTempSubdirectory("bmc").FullName;
-        Assert.Contains("redfish/v1/index.json", Assert.Throws<InvalidDataException>(() => ResourceTree.FromDirectory(empty)).Message, StringComparison.Ordinal);
+        using TemporaryFolder empty = new();
+        Assert.Contains("redfish/v1/index.json", Assert.Throws<InvalidDataException>(() => ResourceTree.FromDirectory(empty.Path)).Message, StringComparison.Ordinal);
     }
 
     private static string TreeOf(string name) => Path.Combine(Prerequisites.SharedRedfish!, "mockups", name, "tree");

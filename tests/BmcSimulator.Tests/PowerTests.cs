@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Evacuator.Lab.BmcSimulator.Model;
 using Evacuator.Lab.BmcSimulator.Power;
+using Evacuator.Testing;
 
 namespace Evacuator.Lab.BmcSimulator.Tests;
 
@@ -107,7 +108,8 @@ public sealed class PowerTests
     [Fact]
     public async Task ProcessMachine_FollowsTheProcessInThePidFile()
     {
-        string pidFile = Path.Combine(Directory.CreateTempSubdirectory("bmc").FullName, "pid");
+        using TemporaryFolder folder = new();
+        string pidFile = Path.Combine(folder.Path, "pid");
         string quoted = $"'{pidFile}'";
         PowerHooks machine = ProcessMachine.Create(pidFile,
             on: $"sleep 300 >/dev/null 2>&1 & echo $! > {quoted}", graceful: $"kill $(cat {quoted})", forceOff: $"kill -9 $(cat {quoted})");
@@ -130,7 +132,8 @@ public sealed class PowerTests
     [InlineData("0")]
     public void ProcessMachine_PidFileWithoutPid_IsOff(string content)
     {
-        string pidFile = Path.Combine(Directory.CreateTempSubdirectory("bmc").FullName, "pid");
+        using TemporaryFolder folder = new();
+        string pidFile = Path.Combine(folder.Path, "pid");
         File.WriteAllText(pidFile, content);
         Assert.False(ProcessMachine.IsAlive(pidFile));
     }
@@ -143,7 +146,8 @@ public sealed class PowerTests
         try
         {
             string pid = shell.StandardOutput.ReadLine()!;
-            string pidFile = Path.Combine(Directory.CreateTempSubdirectory("bmc").FullName, "pid");
+            using TemporaryFolder folder = new();
+            string pidFile = Path.Combine(folder.Path, "pid");
             File.WriteAllText(pidFile, pid);
             SpinWait.SpinUntil(() => File.ReadAllText($"/proc/{pid}/stat").Contains(") Z ", StringComparison.Ordinal));
             Assert.False(ProcessMachine.IsAlive(pidFile));

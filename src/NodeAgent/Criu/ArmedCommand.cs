@@ -66,7 +66,8 @@ internal sealed class ArmedCommand
         List<string> arguments =
         [
             "--quiet", "--wait", "--collect", $"--unit={unit}", $"--description=Evacuator: {command[0]} for {Path.GetFileName(Path.GetDirectoryName(directory))}",
-            "--property=Delegate=yes", "--property=KillMode=process",
+            // A unit that conflicts with shutdown.target, as units do by default, cannot be started any more while the host goes down: that is when evacuator-on-shutdown moves containers.
+            "--property=DefaultDependencies=no", "--property=Delegate=yes", "--property=KillMode=process",
             .. inherited ? [] : (string[])["--property=LimitNOFILE=524288", "--property=OOMScoreAdjust=-900", "--property=Nice=-15", "--property=CPUWeight=10000"],
         ];
         foreach ((string name, string value) in environment)

@@ -9,7 +9,8 @@ namespace Evacuator.NodeAgent.Host;
 /// <param name="agentVersion">version of this agent</param>
 /// <param name="protocolVersion">version of the protocol between agents</param>
 /// <param name="bundlesDirectory">whose file system's free space is reported</param>
-internal sealed class HostProbe(string node, string agentVersion, int protocolVersion, string bundlesDirectory, TimeProvider time)
+/// <param name="imagesDirectory">where images go</param>
+internal sealed class HostProbe(string node, string agentVersion, int protocolVersion, string bundlesDirectory, string imagesDirectory, TimeProvider time)
 {
     // Long enough to cost nothing, short enough that an operator who installs what was missing sees it while still looking.
     private static readonly TimeSpan MissingAge = TimeSpan.FromSeconds(15);
@@ -22,7 +23,7 @@ internal sealed class HostProbe(string node, string agentVersion, int protocolVe
     private long _probedAt;
 
     /// <summary>Cheap enough for every second: programs and kernel features are probed rarely, and again soon if one was missing.</summary>
-    public async Task<HostReport> ReportAsync(bool inboundOpen, long memoryReserved, CancellationToken cancel)
+    public async Task<HostReport> ReportAsync(bool inboundOpen, long memoryReserved, long diskReserved, CancellationToken cancel)
     {
         string memory = ProcFiles.ReadText("/proc/meminfo") ?? "";
         string load = ProcFiles.ReadText("/proc/loadavg") ?? "";
@@ -36,12 +37,12 @@ internal sealed class HostProbe(string node, string agentVersion, int protocolVe
             MemoryTotal = Bytes(memory, "MemTotal"),
             MemoryAvailable = Math.Max(0, Bytes(memory, "MemAvailable") - memoryReserved),
             MemoryReserved = memoryReserved,
-            DiskAvailable = DiskAvailable(bundlesDirectory),
+            DiskAvailable = Math.Max(0, FreeSpace.At(bundlesDirectory) - diskReserved),
             Cpus = Environment.ProcessorCount,
             LoadAverage = double.TryParse(load.Split(' ')[0], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) ? value : 0,
             InboundOpen = inboundOpen,
             CpuFeatures = s_cpuFeatures.Value,
-            Requirements = await RequirementsAsync(cancel),
+            Requirements = [.. await RequirementsAsync(cancel), ImageRoom.Require(imagesDirectory)],
         };
     }
 
@@ -64,22 +65,6 @@ internal sealed class HostProbe(string node, string agentVersion, int protocolVe
     /// <summary>"MemTotal:       24689908 kB"; 0 without such a line.</summary>
     internal static long Bytes(string meminfo, string name) =>
         ProcFiles.Field(meminfo, name) is { } field && long.TryParse(field.Split(' ')[0], NumberStyles.None, CultureInfo.InvariantCulture, out long kib) ? kib * 1024 : 0;
-
-    private static long DiskAvailable(string directory)
-    {
-        // The directory may not exist before the first container: then its nearest parent says what there is.
-        string? existing = directory;
-        while (existing is not null && !Directory.Exists(existing))
-            existing = Path.GetDirectoryName(existing);
-        try
-        {
-            return new DriveInfo(existing ?? "/").AvailableFreeSpace;
-        }
-        catch (IOException)
-        {
-            return 0;
-        }
-    }
 
     private async Task<IReadOnlyList<Requirement>> RequirementsAsync(CancellationToken cancel)
     {

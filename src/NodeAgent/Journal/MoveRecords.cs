@@ -90,6 +90,9 @@ internal sealed record DestinationRecord
 
     public required long MemoryBytes { get; init; }
 
+    /// <summary>Of its files, as announced.</summary>
+    public long DiskBytes { get; init; }
+
     public required int LeaseSeconds { get; init; }
 
     public required DestinationPhase Phase { get; init; }

@@ -5,6 +5,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Files;
+using Evacuator.NodeAgent.Host;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Processes;
@@ -70,6 +71,9 @@ internal sealed partial class DestinationMove : IDisposable
     /// <summary>Bytes promised to it that its container does not use yet.</summary>
     public long ReservedBytes => DestinationTransitions.Ended(_record.Phase) ? 0 : _record.MemoryBytes;
 
+    /// <summary>Bytes of disk promised to it, and perhaps already written: also the last container that arrives has to find its room.</summary>
+    public long ReservedDisk => DestinationTransitions.Ended(_record.Phase) ? 0 : _record.DiskBytes;
+
     private Guid Id => _record.MoveId;
 
     public bool TokenFits(string token) => CryptographicOperations.FixedTimeEquals(
@@ -95,11 +99,13 @@ internal sealed partial class DestinationMove : IDisposable
         Require(DestinationPhase.Announced);
         List<Blocker> blockers = await WhyNotAsync(container, cancel);
         if (blockers.Count > 0)
-        {
-            LogRefused(_log, container.Name, _record.SourceNode, string.Join("; ", blockers.Select(blocker => blocker.Text)));
-            return new OfferReply(false, blockers);
-        }
+            return Refuse(container, blockers);
         (bool engine, string whyNoEngine) = TakeEngine(offer);
+        if (!offer.Stopped && ImageRoom.WhyNot(Environment.MachineName, _tools.Paths.Runtime, container.Name, container.MemoryBytes, engine) is { } full)
+        {
+            ReleaseShare();
+            return Refuse(container, [full]);
+        }
         if (whyNoEngine.Length > 0)
             LogNoEngine(_log, container.Name, whyNoEngine);
         // The description is journaled before anything is made, so that a restarted agent knows what to remove.
@@ -267,6 +273,12 @@ internal sealed partial class DestinationMove : IDisposable
         _trees.Dispose();
         _imagesAlone.Dispose();
         _streams.Dispose();
+    }
+
+    private OfferReply Refuse(ContainerDescription container, IReadOnlyList<Blocker> blockers)
+    {
+        LogRefused(_log, container.Name, _record.SourceNode, string.Join("; ", blockers.Select(blocker => blocker.Text)));
+        return new OfferReply(false, blockers);
     }
 
     private async Task<List<Blocker>> WhyNotAsync(ContainerDescription container, CancellationToken cancel)

@@ -1,6 +1,7 @@
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Files;
+using Evacuator.NodeAgent.Host;
 
 namespace Evacuator.NodeAgent.Migration;
 
@@ -39,8 +40,12 @@ internal static class InboundChecks
             + $"({container.MemoryBytes >> 20} MiB of memory and its images; {reservePercent} % of the host stay free)");
     }
 
-    /// <summary>Whether the files fit, with a tenth of slack.</summary>
-    public static Blocker? Disk(ContainerReport container, HostReport host) =>
-        host.DiskAvailable >= ArrivalNeeds.Disk(container.DiskBytes) ? null : new Blocker(BlockerCode.NotEnoughDisk,
-            $"{host.Node} has {host.DiskAvailable >> 20} MiB of disk left, {container.Name} needs {container.DiskBytes >> 20} MiB");
+    /// <summary>Whether the files fit where they go, which need not be the file system of the host's report, with a tenth of slack.</summary>
+    /// <param name="reserved">promised to others that arrive; for all that is known, on the same file system</param>
+    public static Blocker? Disk(ContainerReport container, HostReport host, long reserved)
+    {
+        long free = FreeSpace.At(container.Bundle) - reserved, needed = ArrivalNeeds.Disk(container.DiskBytes);
+        return free >= needed ? null : new Blocker(BlockerCode.NotEnoughDisk,
+            $"{host.Node} has {Math.Max(0, free) >> 20} MiB of disk left for {container.Bundle}, {container.Name} needs {needed >> 20} MiB{(reserved > 0 ? $" ({reserved >> 20} MiB are kept for others that arrive)" : "")}");
+    }
 }

@@ -49,7 +49,7 @@ internal sealed partial class MoveRegistry(
     public DestinationMove? Destination(Guid id) => _destinations.GetValueOrDefault(id);
 
     public async Task<HostReport> HostAsync(CancellationToken cancel) =>
-        await host.ReportAsync(_admission.Open, _destinations.Values.Sum(move => move.ReservedBytes), cancel) with { KeptBundles = KeptBundles(), Dump = tools.Dumps.Report };
+        await host.ReportAsync(_admission.Open, _destinations.Values.Sum(move => move.ReservedBytes), _destinations.Values.Sum(move => move.ReservedDisk), cancel) with { KeptBundles = KeptBundles(), Dump = tools.Dumps.Report };
 
     /// <summary>Of containers that have left; at most the 256 that left last are looked for.</summary>
     private IReadOnlyList<string> KeptBundles() =>
@@ -176,6 +176,7 @@ internal sealed partial class MoveRegistry(
                 SourceNode = request.SourceNode,
                 Container = request.Container.Name,
                 MemoryBytes = request.Container.MemoryBytes,
+                DiskBytes = request.Container.DiskBytes,
                 LeaseSeconds = Math.Clamp(request.LeaseSeconds, 10, 3600),
                 Phase = DestinationPhase.Announced,
                 BootId = tools.BootId,
@@ -313,8 +314,10 @@ internal sealed partial class MoveRegistry(
             .Select(requirement => new Blocker(requirement.Code, $"{report.Node} lacks {requirement.Name} ({requirement.Found}): {requirement.Remedy}")));
         if (InboundChecks.Memory(container, report, options.Move.MemoryReservePercent) is { } memory)
             blockers.Add(memory);
-        if (InboundChecks.Disk(container, report) is { } disk)
+        if (InboundChecks.Disk(container, report, _destinations.Values.Sum(move => move.ReservedDisk)) is { } disk)
             blockers.Add(disk);
+        if (!tools.Memory.CanTrack && ImageRoom.WhyNot(report.Node, tools.Paths.Runtime, container.Name, container.MemoryBytes, engine: false) is { } images)
+            blockers.Add(images);
         if (_destinations.Values.Any(move => move.Record.Container == container.Name && !DestinationTransitions.Ended(move.Record.Phase)))
             blockers.Add(new Blocker(BlockerCode.NameTaken, $"another container named {container.Name} is arriving at {report.Node}"));
         blockers.AddRange(await InboundChecks.NameAndPathsAsync(container.Name, [(container.Bundle, TreeKind.Bundle)], tools.Runtime, cancel));

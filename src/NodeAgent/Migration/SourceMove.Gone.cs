@@ -44,6 +44,10 @@ internal sealed partial class SourceMove
         {
             // As it should be.
         }
+        catch (ObjectDisposedException)
+        {
+            return $"{Name} has just been settled: it is {Record.Phase}";
+        }
         _goneWord = word;
         await _gone.CancelAsync();
         return null;

@@ -12,6 +12,18 @@ internal sealed partial class SourceMove
     public async Task RecoverAsync(CancellationToken shutdown)
     {
         LogRecovering(_log, Name, Id, Record.Phase);
+        try
+        {
+            await GoOnAsync(shutdown);
+        }
+        finally
+        {
+            HangUp();
+        }
+    }
+
+    private async Task GoOnAsync(CancellationToken shutdown)
+    {
         switch (Record.Phase)
         {
             case SourcePhase.Freezing when Record.BootId != _tools.BootId:

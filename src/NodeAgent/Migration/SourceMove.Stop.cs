@@ -113,7 +113,7 @@ internal sealed partial class SourceMove
                 if (state is null or RuncRuntime.Stopped)
                 {
                     CommandResult result = await Command.RunAsync("systemd-run",
-                        ["--quiet", "--wait", "--collect", $"--unit=evacuator-start-{Id:N}", "--property=Delegate=yes", "--property=KillMode=process", "--setenv=PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                        ["--quiet", "--wait", "--collect", $"--unit=evacuator-start-{Id:N}", "--property=DefaultDependencies=no", "--property=Delegate=yes", "--property=KillMode=process", "--setenv=PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                             "--", .. RuncCommands.Start(container, _tools.RuncRoot, log)], shutdown);
                     if (result.Succeeded)
                         return;

@@ -4,6 +4,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Files;
+using Evacuator.NodeAgent.Host;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Memory.Convergence;
@@ -87,8 +88,12 @@ internal sealed partial class SourceMove : IDisposable
         finally
         {
             await EndTrackingAsync();
+            HangUp();
         }
     }
+
+    /// <summary>The record stays for weeks, and with it would the connections that were kept warm for the freeze: nobody asks the peer after the end.</summary>
+    private void HangUp() => _peer.Dispose();
 
     private async Task RunLiveAsync(CancellationToken shutdown)
     {
@@ -115,6 +120,8 @@ internal sealed partial class SourceMove : IDisposable
                 LogNoEngine(_log, Name, offer.WhyNoEngine);
                 Update(record => record with { Detail = $"all of its memory travels while it stands still: {offer.WhyNoEngine}" });
             }
+            if (ImageRoom.WhyNot("this host", _tools.Paths.Runtime, Name, container.MemoryBytes, offer.Engine) is { } full)
+                throw new ContainerException(full.Code, full.Text);
             DumpRung rung = offer.Engine ? way.Rung : DumpRung.Plain;
             Update(record => record with { Dump = rung, DumpReason = rung == way.Rung ? way.Reason : offer.WhyNoEngine });
 

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Evacuator.NodeAgent.Tests.Containers;
 
 /// <summary>A state directory as runc writes it, and processes that look like a container's; runc itself is exercised in the lab.</summary>
-public sealed class RuncRuntimeTests : IAsyncDisposable
+public sealed class RuncRuntimeTests : IAsyncLifetime
 {
     private readonly string _root = Directory.CreateTempSubdirectory("evacuator-runc-").FullName;
     private readonly NetworkHandover _network = new(TimeProvider.System, NullLogger<NetworkHandover>.Instance);
@@ -16,7 +16,9 @@ public sealed class RuncRuntimeTests : IAsyncDisposable
 
     public RuncRuntimeTests() => _runtime = new RuncRuntime($"{_root}/state", _network, TimeProvider.System, NullLogger<RuncRuntime>.Instance);
 
-    public async ValueTask DisposeAsync()
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
     {
         await _network.DisposeAsync();
         Directory.Delete(_root, recursive: true);

@@ -58,7 +58,7 @@ public sealed class HostRequirementsTests
     [Fact]
     public async Task Report_OfThisHost_HasItsNumbers()
     {
-        HostReport report = await new HostProbe("n1", "1.0", 1, "/nonexistent/containers", TimeProvider.System).ReportAsync(inboundOpen: true, memoryReserved: 1 << 20, default);
+        HostReport report = await new HostProbe("n1", "1.0", 1, "/nonexistent/containers", "/run", TimeProvider.System).ReportAsync(inboundOpen: true, memoryReserved: 1 << 20, diskReserved: 0, default);
 
         Assert.True(report.MemoryTotal > report.MemoryAvailable && report.MemoryAvailable > 0);
         Assert.True(report.DiskAvailable > 0);

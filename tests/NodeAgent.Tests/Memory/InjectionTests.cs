@@ -90,7 +90,8 @@ public sealed class InjectionTests
     public async Task Follow_NobodyInItsOwnPidNamespace_IsTracked()
     {
         // What runs as nobody cannot read a build folder of root's; a copy of it can be read by all.
-        string program = Path.Combine(Directory.CreateTempSubdirectory("evacuator-nobody").FullName, "torture");
+        using TemporaryFolder folder = new();
+        string program = Path.Combine(folder.Path, "torture");
         File.Copy(Targets.Compile("torture"), program);
         File.SetUnixFileMode(program, (UnixFileMode)0x1ED);
         File.SetUnixFileMode(Path.GetDirectoryName(program)!, (UnixFileMode)0x1ED);

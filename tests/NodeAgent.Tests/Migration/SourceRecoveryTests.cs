@@ -25,7 +25,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Evacuator.NodeAgent.Tests.Migration;
 
 /// <summary>A source that comes back to a move in the middle, against a destination that answers by a script over real TLS.</summary>
-public sealed class SourceRecoveryTests : IAsyncDisposable
+public sealed class SourceRecoveryTests : IAsyncLifetime
 {
     private static readonly TimeSpan Hang = TimeSpan.FromSeconds(60);
 
@@ -35,10 +35,13 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
     private readonly MoveJournal _journal;
     private readonly List<string> _requests = [];
     private WebApplication? _peer;
+    private int _connections;
 
     public SourceRecoveryTests() => _journal = MoveJournal.Open($"{_root}/journal", $"{_root}/journal");
 
-    public async ValueTask DisposeAsync()
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
     {
         if (_peer is not null)
             await _peer.DisposeAsync();
@@ -64,6 +67,24 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
 
         Assert.Equal(SourcePhase.Moved, move.Record.Phase);
         Assert.Equal(["GET", "DELETE", "GET", "POST", "POST"], _requests);
+    }
+
+    /// <summary>What is remembered of a move stays for weeks; its connections must not.</summary>
+    [RootFact]
+    public async Task Ended_ItsConnectionsAreClosedThoughItIsRemembered()
+    {
+        int most = 0;
+        int port = await PeerAsync(request =>
+        {
+            most = Math.Max(most, Volatile.Read(ref _connections));
+            return Answer(request.Method == "GET" ? DestinationPhase.Ready : DestinationPhase.Failed);
+        });
+        using SourceMove move = Move(port, SourcePhase.Freezing, boot: "before");
+
+        await RecoverAsync(move);
+
+        Assert.True(most > 0);
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref _connections) == 0, Hang), $"{_connections} connections are open");
     }
 
     [RootFact]
@@ -247,7 +268,16 @@ public sealed class SourceRecoveryTests : IAsyncDisposable
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseKestrelHttpsConfiguration();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(Certificate())));
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            listen.Use(next => async connection =>
+            {
+                Interlocked.Increment(ref _connections);
+                await next(connection);
+                Interlocked.Decrement(ref _connections);
+            });
+            listen.UseHttps(Certificate());
+        }));
         _peer = builder.Build();
         _peer.Run(async context =>
         {
