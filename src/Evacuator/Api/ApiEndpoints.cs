@@ -21,6 +21,9 @@ internal static class ApiEndpoints
     private const int MaxTicket = 100;
     private const int MaxReports = 100;
 
+    /// <summary>Less than TimeoutStopSec= of evacuator-on-shutdown.service, so that what is late is cancelled and not cut off.</summary>
+    private static readonly TimeSpan s_longestShutdown = TimeSpan.FromHours(3.5);
+
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet(ApiRoutes.Status, StatusAsync);
@@ -62,11 +65,11 @@ internal static class ApiEndpoints
     {
         if (Check(request) is { } mistake)
             return Error(StatusCodes.Status400BadRequest, mistake);
-        DateTimeOffset? until = null;
+        TimeSpan? patience = null;
         try
         {
             if (request.OnShutdown)
-                until = time.GetUtcNow() + await estimate.MakeAsync(token).ConfigureAwait(false) * 2;
+                patience = await estimate.MakeAsync(token).ConfigureAwait(false) * 2 is var twice && twice < s_longestShutdown ? twice : s_longestShutdown;
         }
         catch (AgentException e)
         {
@@ -76,7 +79,7 @@ internal static class ApiEndpoints
         StartResult result = evacuations.Start(new Trigger
         {
             Kind = request.OnShutdown ? TriggerKind.Shutdown : TriggerKind.Operator,
-            Until = until,
+            Until = time.GetUtcNow() + patience,
             Key = $"operator:{request.OperationId:D}",
             Reason = request.Reason.Trim(),
             Ticket = request.Ticket?.Trim(),
@@ -88,7 +91,7 @@ internal static class ApiEndpoints
             ForceAfter = request.ForceAfterSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         });
         return result.Id is { } id
-            ? Results.Json(new StartReply(id, result.Existing, result.Text), ApiJson.Options, statusCode: result.Existing ? StatusCodes.Status200OK : StatusCodes.Status202Accepted)
+            ? Results.Json(new StartReply(id, result.Existing, result.Text, patience?.TotalSeconds), ApiJson.Options, statusCode: result.Existing ? StatusCodes.Status200OK : StatusCodes.Status202Accepted)
             : Error(StatusCodes.Status409Conflict, result.Text);
     }
 

@@ -104,7 +104,8 @@ internal sealed record ReturnRequest
 
 internal sealed record RetryRequest(string Container);
 
-internal sealed record StartReply(Guid Id, bool Existing, string Text);
+/// <param name="SecondsLeft">of a shutdown: how long it should wait for the evacuation at most; null for any other</param>
+internal sealed record StartReply(Guid Id, bool Existing, string Text, double? SecondsLeft = null);
 
 internal sealed record NodeStatus
 {

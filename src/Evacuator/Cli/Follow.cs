@@ -19,8 +19,10 @@ internal static class Follow
     /// <summary>Time without a line after which those under way are shown all the same.</summary>
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(15);
 
+    /// <param name="enough">the exit code, if it is not to be followed to its end; asked after each look</param>
     /// <returns>an exit code that says how the evacuation ended</returns>
-    public static async Task<int> RunAsync(BrainClient client, Guid id, VerbContext context, bool asJson, TimeProvider time, CancellationToken token)
+    public static async Task<int> RunAsync(
+        BrainClient client, Guid id, VerbContext context, bool asJson, TimeProvider time, CancellationToken token, Func<EvacuationReport, int?>? enough = null)
     {
         // Linked: Ctrl-C or SIGTERM; and the end of the terminal, which a host that goes down takes away in the same moment.
         using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(token);
@@ -63,6 +65,8 @@ internal static class Follow
                     context.Out.WriteLine(line);
             }
 
+            if (enough?.Invoke(report) is { } code)
+                return code;
             before = report;
             TimeSpan pause = report is { State: EvacuationPhase.Proving or EvacuationPhase.ArrangingPowerOff, Power.Requested: true } ? PollBeforePowerOff : Poll;
             // A cancellation is said at the next turn, in one place.

@@ -10,7 +10,8 @@ internal static class ShowHomecoming
 {
     public static void Plan(HomecomingPlan plan, TextWriter output)
     {
-        output.WriteLine(plan.Steps.Count == 0 && plan.Complete ? "PLAN (nothing is done): no container of this node is elsewhere"
+        output.WriteLine(plan.Steps.Count == 0 && plan.Complete
+            ? $"PLAN (nothing is done): {(plan.AtHome.Count > 0 ? $"at home already: {string.Join(", ", plan.AtHome)}" : "no container of this node is elsewhere")}"
             : $"PLAN (nothing is done): {plan.Coming} {(plan.Coming == 1 ? "comes" : "come")} home, {plan.Staying.Count} {(plan.Staying.Count == 1 ? "stays" : "stay")} away");
         if (plan.Steps.Count > 0)
         {
@@ -56,7 +57,7 @@ internal static class ShowHomecoming
     private static void Staying(IReadOnlyList<StayingAway> staying, IReadOnlyList<ExcludedPeer> notAsked, TextWriter output)
     {
         foreach (StayingAway away in staying)
-            output.WriteLine($"  stays on {away.At}: {away.Container}: {string.Join("; ", away.Blockers.Select(blocker => $"{blocker.Text} [{Words.Of(blocker.Code)}]"))}");
+            output.WriteLine($"  {(away.At.Length > 0 ? $"stays on {away.At}" : "not found")}: {away.Container}: {string.Join("; ", away.Blockers.Select(blocker => $"{blocker.Text} [{Words.Of(blocker.Code)}]"))}");
         foreach (ExcludedPeer peer in notAsked)
             output.WriteLine($"  not asked: {peer.Name}: {peer.Reason} [{Words.Of(peer.Code)}]");
     }

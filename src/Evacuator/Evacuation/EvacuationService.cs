@@ -36,8 +36,11 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
         {
             EvacuationLedger ledger = new(journal, services.Time, open, journal.Moves(open.Id));
             string how = open.BootId == services.BootId.Value ? "the service was restarted" : "the host was restarted";
-            ledger.Apply(new EvacuationInput.Noted($"{how} in phase {Words.Of(open.Phase)}; the evacuation continues"));
+            ledger.Apply(new EvacuationInput.Noted($"{how} in phase {Words.Of(open.Phase)}; the evacuation {(IsOver(open, services.BootId.Value) ? "ends, since the shutdown that asked for it is over" : "continues")}"));
             _current = new EvacuationRun(services, ledger);
+            // The shutdown that asked for it is over, and what runs here now has been started since.
+            if (IsOver(open, services.BootId.Value))
+                _current.TryCancel("the end of the shutdown", comeBack: false, out _);
             _start.Writer.TryWrite(_current);
         }
     }
@@ -198,6 +201,9 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
 
     /// <summary>The last one of this node itself, ended or not; null if it never was emptied.</summary>
     public EvacuationReport? LastOwn() => _journal.Evacuations(1) is [var state] ? Report(state.Id) : null;
+
+    /// <summary>It was to empty the host before a shutdown, and that has come.</summary>
+    private static bool IsOver(EvacuationState open, string bootId) => open.Trigger.Kind == TriggerKind.Shutdown && open.BootId != bootId;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {

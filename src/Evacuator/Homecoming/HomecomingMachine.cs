@@ -70,7 +70,7 @@ internal static class HomecomingMachine
         List<string> problems =
         [
             .. state.Steps.Where(step => step.Phase != HomecomingStepPhase.Done).Select(step => $"{step.Plan.Container.Name}: {step.Detail}"),
-            .. state.Staying.Select(staying => $"{staying.Container} stays on {staying.At}: {string.Join(", ", staying.Blockers.Select(blocker => blocker.Text))}"),
+            .. state.Staying.Select(staying => $"{staying.Container} {(staying.At.Length > 0 ? $"stays on {staying.At}" : "was not found")}: {string.Join(", ", staying.Blockers.Select(blocker => blocker.Text))}"),
             .. state.NotAsked.Select(peer => $"{peer.Name} could not be asked what it has of this node: {peer.Reason}"),
         ];
         bool any = state.Steps.Any(step => step is { Plan.Kind: HomecomingStepKind.BringHome, Phase: HomecomingStepPhase.Done });

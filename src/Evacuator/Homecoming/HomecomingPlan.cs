@@ -27,6 +27,7 @@ internal enum HomecomingStepKind
 internal sealed record PlannedStep(int Number, HomecomingStepKind Kind, ContainerReport Container, string From, string To, IReadOnlyList<int> After, string Why);
 
 /// <summary>A container that does not come home, and why.</summary>
+/// <param name="At">where it is; empty if no node that was asked has it</param>
 internal sealed record StayingAway(string Container, string At, IReadOnlyList<Blocker> Blockers);
 
 /// <summary>Who comes home, in which order, and what has to make room for it: data, nothing has been done.</summary>
@@ -35,6 +36,9 @@ internal sealed record HomecomingPlan
     public required IReadOnlyList<PlannedStep> Steps { get; init; }
 
     public required IReadOnlyList<StayingAway> Staying { get; init; }
+
+    /// <summary>Of those that were asked for by name, the ones that are at home already.</summary>
+    public IReadOnlyList<string> AtHome { get; init; } = [];
 
     /// <summary>Peers that could not be asked: what they have of this node is not known.</summary>
     public required IReadOnlyList<ExcludedPeer> NotAsked { get; init; }
@@ -63,6 +67,12 @@ internal sealed record HomecomingSituation
     public required IReadOnlyList<PresentGuest> Guests { get; init; }
 
     public required IReadOnlyList<AwayContainer> Away { get; init; }
+
+    /// <summary>Names: nobody else comes; empty: all.</summary>
+    public IReadOnlyList<string> Only { get; init; } = [];
+
+    /// <summary>Names: all but these.</summary>
+    public IReadOnlyList<string> Skip { get; init; } = [];
 
     public required IReadOnlyList<ExcludedPeer> NotAsked { get; init; }
 }

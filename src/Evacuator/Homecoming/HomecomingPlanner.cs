@@ -19,12 +19,31 @@ internal static class HomecomingPlanner
     {
         Planning planning = new(situation, policy);
         foreach (AwayContainer away in situation.Away
+            .Where(away => (situation.Only.Count == 0 || situation.Only.Contains(away.Container.Name)) && !situation.Skip.Contains(away.Container.Name))
             .OrderByDescending(away => ContainerPolicy.Of(away.Container).Priority)
             .ThenByDescending(away => away.Container.MemoryBytes)
             .ThenBy(away => away.Container.Name, StringComparer.Ordinal))
             planning.Bring(away);
-        return planning.Result();
+        return planning.Result(NotFound(situation));
     }
+
+    /// <summary>Names that were asked for and that nobody has: a slip of the pen must not look like "nothing to do".</summary>
+    private static IEnumerable<StayingAway> NotFound(HomecomingSituation situation)
+    {
+        foreach (string name in situation.Only.Distinct().Where(name => !AtHome(situation, name) && situation.Away.All(away => away.Container.Name != name)))
+        {
+            string away = situation.Away.Count == 0 ? $"nothing of {situation.Home} is known to be away"
+                : $"away from {situation.Home} are {string.Join(", ", situation.Away.Select(other => $"{other.Container.Name} ({other.At})").Order(StringComparer.Ordinal))}";
+            string silent = situation.NotAsked.Count == 0 ? "" : $"; {string.Join(", ", situation.NotAsked.Select(peer => peer.Name))} could not be asked";
+            string why = situation.Guests.FirstOrDefault(guest => guest.Container.Name == name) is { } guest
+                ? $"it is here and belongs to {guest.Home}: \"evacuator return\" there fetches it"
+                : $"no peer has a container of {situation.Home} by this name: {away}{silent}";
+            yield return new StayingAway(name, "", [new Blocker(BlockerCode.NoPeer, why)]);
+        }
+    }
+
+    private static bool AtHome(HomecomingSituation situation, string name) =>
+        situation.Here.Any(container => container.Name == name) && situation.Guests.All(guest => guest.Container.Name != name);
 
     private sealed class Planning(HomecomingSituation situation, PlacementPolicy policy)
     {
@@ -40,7 +59,13 @@ internal static class HomecomingPlanner
         private readonly List<PresentGuest> _guests =
             [.. situation.Guests.OrderByDescending(guest => guest.Container.MemoryBytes).ThenBy(guest => guest.Container.Name, StringComparer.Ordinal)];
 
-        public HomecomingPlan Result() => new() { Steps = _steps, Staying = _staying, NotAsked = situation.NotAsked };
+        public HomecomingPlan Result(IEnumerable<StayingAway> notFound) => new()
+        {
+            Steps = _steps,
+            Staying = [.. _staying, .. notFound],
+            AtHome = [.. situation.Only.Distinct().Where(name => AtHome(situation, name))],
+            NotAsked = situation.NotAsked,
+        };
 
         public void Bring(AwayContainer away)
         {

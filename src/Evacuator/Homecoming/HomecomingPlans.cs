@@ -39,7 +39,9 @@ internal sealed class HomecomingPlans(RunServices services)
             Nodes = [self, .. peers],
             Here = here,
             Guests = guests,
-            Away = [.. away.SelectMany(view => view.Containers).Where(container => (only.Count == 0 || only.Contains(container.Container.Name)) && !skip.Contains(container.Container.Name))],
+            Away = [.. away.SelectMany(view => view.Containers)],
+            Only = only,
+            Skip = skip,
             NotAsked = [.. away.Select(view => view.NotAsked).OfType<ExcludedPeer>()],
         }, await services.PlacementAsync(token).ConfigureAwait(false));
     }

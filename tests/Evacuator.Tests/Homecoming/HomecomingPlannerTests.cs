@@ -121,6 +121,38 @@ public sealed class HomecomingPlannerTests
     }
 
     [Fact]
+    public void Plan_OnlyANameThatNobodyHas_IsNamedWithWhatThereIs()
+    {
+        HomecomingPlan plan = HomecomingPlanner.Make(Situation(9, [Node("b", 9)], [Away("b", "web", 1)]) with { Only = ["wbe"] }, s_policy);
+
+        Assert.Empty(plan.Steps);
+        Assert.False(plan.Complete);
+        StayingAway unknown = Assert.Single(plan.Staying);
+        Assert.Equal(("wbe", ""), (unknown.Container, unknown.At));
+        Assert.Contains("web (b)", Assert.Single(unknown.Blockers).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Plan_OnlyANameThatIsAtHomeOrAGuest_SaysWhich()
+    {
+        PresentGuest guest = Guest("guest", "b", 1);
+        HomecomingPlan plan = HomecomingPlanner.Make(Situation(9, [Node("b", 9)], [Away("b", "web", 1)], [guest], [Sized("db", 1)]) with { Only = ["web", "db", "guest"] }, s_policy);
+
+        Assert.Equal(["1 BringHome web b>a"], Steps(plan));
+        Assert.Equal(["db"], plan.AtHome);
+        Assert.Contains("belongs to b", Assert.Single(Assert.Single(plan.Staying).Blockers).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Plan_OnlyAndSkip_LeaveTheOthersAway()
+    {
+        AwayContainer[] away = [Away("b", "x", 1), Away("b", "y", 1), Away("b", "z", 1)];
+
+        Assert.Equal(["1 BringHome y b>a"], Steps(HomecomingPlanner.Make(Situation(9, [Node("b", 9)], away) with { Only = ["y"] }, s_policy)));
+        Assert.Equal(["1 BringHome y b>a"], Steps(HomecomingPlanner.Make(Situation(9, [Node("b", 9)], away) with { Skip = ["x", "z"] }, s_policy)));
+    }
+
+    [Fact]
     public void Plan_AnyOrderOfInput_IsTheSame()
     {
         PresentGuest[] guests = [Guest("g1", "b", 3), Guest("g2", "c", 3), Guest("g3", "c", 3)];
@@ -163,7 +195,10 @@ public sealed class HomecomingPlannerTests
         Assert.True(steps > 500, $"only {steps} steps were looked at");
     }
 
-    private static HomecomingPlan Plan(long free, PeerView[] peers, AwayContainer[] away, PresentGuest[]? guests = null, ContainerReport[]? here = null) => HomecomingPlanner.Make(new HomecomingSituation
+    private static HomecomingPlan Plan(long free, PeerView[] peers, AwayContainer[] away, PresentGuest[]? guests = null, ContainerReport[]? here = null) =>
+        HomecomingPlanner.Make(Situation(free, peers, away, guests, here), s_policy);
+
+    private static HomecomingSituation Situation(long free, PeerView[] peers, AwayContainer[] away, PresentGuest[]? guests = null, ContainerReport[]? here = null) => new()
     {
         Home = "a",
         Nodes = [Node("a", free), .. peers],
@@ -171,7 +206,7 @@ public sealed class HomecomingPlannerTests
         Guests = guests ?? [],
         Away = away,
         NotAsked = [],
-    }, s_policy);
+    };
 
     private static string[] Steps(HomecomingPlan plan) =>
     [
