@@ -11,10 +11,10 @@ public sealed class FaultLoopTests(ProductRack rack)
 {
     private static readonly string[] s_source =
     [
-        "source.copying", "source.copied", "source.freezing", "source.frozen", "source.dumping", "source.dumped", "source.ready", "source.released", "source.running",
+        "source.copying", "source.copied", "source.freezing", "source.frozen", "source.dumping", "source.dumped", "source.ready", "source.released", "source.running", "source.answered",
     ];
 
-    private static readonly string[] s_destination = ["destination.complete", "destination.released", "destination.resuming", "destination.restored", "destination.running"];
+    private static readonly string[] s_destination = ["destination.complete", "destination.released", "destination.resuming", "destination.restored", "destination.running", "destination.ready"];
 
     private static bool All => Environment.GetEnvironmentVariable("EVACUATOR_ALL_FAULTS") == "1";
 
@@ -37,6 +37,8 @@ public sealed class FaultLoopTests(ProductRack rack)
             await home.ReachedAsync();
             Node destination = scene.Find((await evacuation.LookAsync())!.Of(guest.Name).To);
             await Task.WhenAll(home.KillAsync("evacuator"), destination.KillAsync("evacuator"));
+            long died = TimeProvider.System.GetTimestamp();
+            await Task.WhenAll(BackAsync(home, "evacuator status --json >/dev/null 2>&1", died, point), BackAsync(destination, "evacuator status --json >/dev/null 2>&1", died, point));
             await home.LetGoAsync();
             Report report = await evacuation.EndAsync();
             // A container frozen by then outlives its budget while the agent is held, and stays; all else is done.
@@ -70,12 +72,17 @@ public sealed class FaultLoopTests(ProductRack rack)
 
             await dies.DiedAsync();
             long died = TimeProvider.System.GetTimestamp();
-            await dies.UntilAsync("systemctl is-active --quiet evacuator-agent && [ -S /run/evacuator-agent/agent.sock ]", $"{point}: its agent does not come back");
-            TimeSpan away = TimeProvider.System.GetElapsedTime(died);
-            Assert.True(away < TimeSpan.FromSeconds(5), $"{point}: the agent of {dies} was away for {away.TotalSeconds:0.0} s");
+            await BackAsync(dies, "systemctl is-active --quiet evacuator-agent && [ -S /run/evacuator-agent/agent.sock ]", died, point);
             home = await AssertOnceAsync(scene, guest, home, await evacuation.EndAsync(), point);
         }
     });
+
+    private static async Task BackAsync(Node node, string sign, long died, string point)
+    {
+        await node.UntilAsync(sign, $"{point}: what was killed does not come back");
+        TimeSpan away = TimeProvider.System.GetElapsedTime(died);
+        Assert.True(away < TimeSpan.FromSeconds(5), $"{point}: what was killed on {node} was away for {away.TotalSeconds:0.0} s");
+    }
 
     /// <returns>where it runs now</returns>
     private static async Task<Node> AssertOnceAsync(Scene scene, Guest guest, Node before, Report report, string point)

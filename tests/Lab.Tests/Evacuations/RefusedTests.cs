@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Evacuator.Testing;
 
@@ -50,6 +51,37 @@ public sealed class RefusedTests(ProductRack rack)
         {
             foreach (Node peer in new[] { scene.Node2, scene.Node3 })
                 await peer.ShAsync("ip netns delete stranger 2>/dev/null || true");
+        }
+    });
+
+    /// <summary>One has no room where images go, the other none where files go, on a file system of its own that its host's report says nothing of.</summary>
+    [LabFact]
+    public Task Peers_LackRoomForImagesOrFiles_RefusedWithThatReasonAndTheOtherIsUsed() => rack.RunAsync(async scene =>
+    {
+        Guest guest = await scene.RunAsync(scene.Node1);
+        string size = await scene.Node2.ShAsync("findmnt -no OPTIONS /run | grep -o 'size=[^,]*'");
+        try
+        {
+            await scene.Node2.ShAsync("mount -o \"remount,size=$(($(df --output=used -k /run | tail -n 1) + 4096))k\" /run");
+            await scene.Node3.ShAsync("mkdir -p /srv/containers; mount -t tmpfs -o size=64k tmpfs /srv/containers");
+            // The agent would die if it came to freeze anything.
+            await scene.Node1.ArmAsync("kill", "source.freezing");
+            Report report = await (await scene.Node1.EvacuateAsync()).EndAsync();
+            await scene.Node1.ShAsync("rm /run/evacuator-agent/fault-point");
+
+            Assert.True(report.State == "failed" && report.Of(guest.Name).State is "blocked" or "stayed", $"not refused: {report}");
+            Assert.Contains(report.Of(guest.Name).Reasons, reason => reason.StartsWith("not-enough-disk: node3 ", StringComparison.Ordinal));
+            JsonElement full = report.Json.GetProperty("excludedPeers").EnumerateArray().Single(peer => peer.GetProperty("name").GetString() == "node2");
+            Assert.Equal("not-enough-disk", full.GetProperty("code").GetString());
+            Assert.Contains("/run/evacuator-agent", full.GetProperty("reason").GetString(), StringComparison.Ordinal);
+            Assert.Contains("runs", await scene.Node1.TracesAsync(guest.Name));
+            await scene.Node3.ShAsync("umount /srv/containers");
+            await AssertGoesToNode3Async(scene, guest);
+        }
+        finally
+        {
+            await scene.Node2.ShAsync("mount -o \"remount,$1\" /run", size);
+            await scene.Node3.ShAsync("! mountpoint -q /srv/containers || umount /srv/containers");
         }
     });
 
