@@ -38,14 +38,14 @@ public sealed class ShutdownTests(ProductRack rack)
         await scene.Node3.ShrinkAsync(200);
         await WithUnitAsync(scene.Node1, async () =>
         {
-            long start = Stopwatch.GetTimestamp();
             await GoDownAsync(scene.Node1, "poweroff");
-            TimeSpan down = Stopwatch.GetElapsedTime(start);
-            Assert.True(down < TimeSpan.FromMinutes(2), $"it took {down.TotalSeconds:0} s");
             string journal = await JournalAsync(scene.Node1);
             Assert.Contains(guest.Name, journal, StringComparison.Ordinal);
             Assert.Contains("of memory left for it", journal, StringComparison.Ordinal);
-            Assert.Equal("failed", (await (await LastAsync(scene.Node1)).EndAsync()).State);
+            // The rest of the time a shutdown waits for the container itself, which takes no SIGTERM.
+            Report report = await (await LastAsync(scene.Node1)).EndAsync();
+            Assert.Equal("failed", report.State);
+            Assert.InRange(report.Json.GetProperty("totalSeconds").GetDouble(), 0, 60);
         });
     });
 
@@ -62,25 +62,20 @@ public sealed class ShutdownTests(ProductRack rack)
         }
     }
 
-    /// <summary>By its own root, as any administrator would; and up again.</summary>
+    /// <summary>By its own root, as any administrator would; and up again. One that reboots stays off here, too: its nspawn leaves it to others to start it again.</summary>
     private static async Task GoDownAsync(Node node, string how)
     {
-        string before = await BootAsync(node);
         await node.TryAsync("systemctl", "--no-block", how);
         long start = Stopwatch.GetTimestamp();
-        while (how == "poweroff" ? await node.PowerAsync() != "Off" : await BootAsync(node) is var now && (now.Length == 0 || now == before))
+        while (await node.PowerAsync() != "Off")
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < TimeSpan.FromMinutes(4), $"{node} does not go down");
+            Assert.True(Stopwatch.GetElapsedTime(start) < TimeSpan.FromMinutes(5), $"{node} does not go down");
             await Task.Delay(500);
         }
 
-        if (how == "poweroff")
-            await node.SwitchAsync("on");
+        await node.SwitchAsync("on");
         await node.UpAsync();
     }
-
-    /// <summary>The nodes share this machine's kernel: when its first process was started tells one boot from the next. Empty while the node is off.</summary>
-    private static async Task<string> BootAsync(Node node) => (await node.TryAsync("sh", "-c", "stat -c %.Y /proc/1")).Output.Trim();
 
     private static async Task<Evacuation> LastAsync(Node node) =>
         new(node, Node.Parse(await node.ShAsync("evacuator report --json")).GetProperty("id").GetGuid());

@@ -7,7 +7,7 @@ namespace Evacuator.Lab.Tests.Evacuations;
 [Collection(RackCollection.Name)]
 public sealed class TimeLeftTests(ProductRack rack, ITestOutputHelper output)
 {
-    private static readonly int[] s_mebibytes = [64, 32, 48, 24];
+    private static readonly int[] s_mebibytes = [48, 24, 36, 18];
 
     [LabFact]
     public Task TimeLeft_ToldWhileContainersMove_HalfOfTheFiguresAreNearTheTruth() => rack.RunAsync(async scene =>
