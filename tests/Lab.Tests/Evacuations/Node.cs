@@ -13,6 +13,12 @@ internal sealed class Node(LabCommand lab, string name, string address)
 
     public static TimeSpan Patience { get; } = TimeSpan.FromSeconds(90);
 
+    /// <summary>
+    /// How long a killed service may be away: 5 s on a machine that has a processor for it, and as much longer as there are others at this moment that want the same one.
+    /// </summary>
+    public static TimeSpan LongestRestart =>
+        TimeSpan.FromSeconds(5 * Math.Max(1, double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], CultureInfo.InvariantCulture) / Environment.ProcessorCount));
+
     public string Name => name;
 
     public string Address => address;
