@@ -6,7 +6,7 @@ namespace Evacuator.NodeAgent.Host;
 /// Whether CRIU's images have room, which are on a tmpfs at both ends (/run, by default a tenth or a fifth of the memory). Found out before a container is frozen: a file
 /// system that turns out to be full in the middle of a dump costs it that freeze for nothing.
 /// </summary>
-/// <remarks>Not seen ahead: shared memory, which the images hold also with the engine. It is looked at only once the container stands still.</remarks>
+/// <remarks>Not seen ahead: what the images hold also with the engine, which are tmpfs mounts and shared memory that cannot be sent ahead. It is known only once the container stands still.</remarks>
 internal static class ImageRoom
 {
     /// <summary>Of a container that is all processes and no memory, with room for the logs of both ends.</summary>
