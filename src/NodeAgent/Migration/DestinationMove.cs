@@ -261,7 +261,11 @@ internal sealed partial class DestinationMove : IDisposable
         if (hadRun && _lazy is not null)
             Watch(_lazy);
         else if (hadRun)
+        {
             ReleaseShare();
+            // The earlier life may have died before it came to that.
+            DeleteWork();
+        }
     }
 
     public void Dispose()

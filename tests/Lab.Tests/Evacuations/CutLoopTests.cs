@@ -181,6 +181,7 @@ public sealed class CutLoopTests(ProductRack rack)
         Assert.True((report.State, move.State) is ("done", "moved") or ("failed", "stayed"), $"{what}: {report}");
         Node now = move.State == "moved" ? scene.Find(move.To) : before;
         await scene.AssertOnlyOnAsync(guest, now);
+        await scene.AssertNothingOfMovesLeftAsync();
         await before.ShAsync("evacuator reopen");
         return now;
     }

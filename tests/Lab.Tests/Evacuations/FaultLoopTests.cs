@@ -91,6 +91,7 @@ public sealed class FaultLoopTests(ProductRack rack)
         Assert.True((report.State, move.State) is ("done", "moved") or ("failed", "stayed"), $"{point}: {report}");
         Node now = move.State == "moved" ? scene.Find(move.To) : before;
         await scene.AssertOnlyOnAsync(guest, now);
+        await scene.AssertNothingOfMovesLeftAsync();
         // An evacuated node is closed until somebody says otherwise, and the next round may want to go there.
         await before.ShAsync("evacuator reopen");
         return now;

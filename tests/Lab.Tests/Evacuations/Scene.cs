@@ -79,6 +79,11 @@ internal sealed class Scene(ProductRack rack)
         Assert.Fail($"{guest} should run on {home} and on no other: {found}");
     }
 
+    /// <summary>Fails unless no node has anything of a move left: its folder in memory, a unit, a program at work.</summary>
+    public Task AssertNothingOfMovesLeftAsync() => Task.WhenAll(rack.Nodes.Select(node => node.UntilAsync(
+        "[ -z \"$(ls /run/evacuator-agent/moves 2>/dev/null; systemctl list-units --all --plain --no-legend 'evacuator-dump-*' 'evacuator-restore-*' 'evacuator-start-*'; "
+        + "ps -eo comm= | grep -E '^(criu|runc|rsync|socat)')\" ]", "something of a move is left")));
+
     /// <summary>The nodes' journals since the beginning of the test.</summary>
     public async Task<string> TellAsync()
     {
