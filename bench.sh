@@ -3,7 +3,8 @@
 # a table on the screen, artifacts/bench.json, charts in artifacts/bench-*.svg.
 # Usage: ./bench.sh [--quick] [--only CASE[,CASE]...] [--runs N] [--no-plain] [--keep]
 #   --quick      the small cases, each once        --only       only these (64mib 1gib 4gib redis processes50 threads200 vmas10000 parallel overhead wire fill)
-#                                                simulation, alone: rolling maintenance of 100 nodes with 5,000 containers, the real planner and a real etcd; no rack
+#                                                simulation, alone: rolling maintenance of 1,000 nodes with 50,000 containers, 5 % at once, the real planner and a real etcd; no rack
+#                                                planner, alone: how long a plan takes with 1,000 peers and 500 containers; no rack
 #   --runs N     moves of each container (3); the median counts          --no-plain   leave plain runc out
 #   --keep       leave the rack up and use it again the next time with --keep (EVACUATOR_LAB=bench lab/lab down removes it)
 set -euo pipefail
@@ -16,7 +17,7 @@ arguments=()
 for argument in "$@"; do
     case $argument in
         --keep) keep=1 ;;
-        -h | --help) sed -n '2,8s/^# //p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,9s/^# //p' "$0"; exit 0 ;;
         *) arguments+=("$argument") ;;
     esac
 done
@@ -36,14 +37,24 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-if [ "${arguments[*]-}" = "--only simulation" ]; then
-    tests/get-etcd.sh
+simulation() {
+    keep=1 # There is no rack.
     dotnet build tests/Simulation --configuration Release -nologo -v quiet
     mkdir -p artifacts
-    keep=1 # There is no rack.
-    dotnet tests/Simulation/bin/Release/net10.0/Simulation.dll 100 5000 5 artifacts/simulation.json
-    exit
-fi
+    dotnet tests/Simulation/bin/Release/net10.0/Simulation.dll "$@"
+}
+
+case ${arguments[*]-} in
+    '--only simulation')
+        tests/get-etcd.sh
+        simulation 1000 50000 5 artifacts/simulation.json
+        exit
+        ;;
+    '--only planner')
+        simulation planner 1000 500 31 artifacts/planner.json
+        exit
+        ;;
+esac
 
 packaging/deb/build.sh >/dev/null
 dotnet build tests/Bench --configuration Release -nologo -v quiet

@@ -35,6 +35,7 @@ internal sealed class FleetSimulation : IDisposable
     private static readonly TimeSpan Lease = TimeSpan.FromMinutes(10);
 
     private readonly SimulationOptions _options;
+    private readonly EtcdServer _etcd;
     private readonly EtcdTls _tls;
     private readonly FleetOptions _fleet;
     private readonly List<EtcdClient> _clients = [];
@@ -46,7 +47,7 @@ internal sealed class FleetSimulation : IDisposable
 
     public FleetSimulation(SimulationOptions options, EtcdServer etcd)
     {
-        _options = options;
+        (_options, _etcd) = (options, etcd);
         _fleet = new FleetOptions
         {
             Store = FleetStore.Etcd,
@@ -54,13 +55,9 @@ internal sealed class FleetSimulation : IDisposable
             EtcdCa = etcd.CaFile,
             EtcdCertificate = etcd.ClientCertificateFile,
             EtcdKey = etcd.ClientKeyFile,
-            MaxEmptied = Math.Max(1, options.Nodes * options.LimitPercent / 100),
+            MaxEmptied = new NodeCount(options.LimitPercent, IsPercent: true),
             MinHealthyPercent = options.HealthyPercent,
         };
-        _tls = EtcdTls.Load(_fleet).Value ?? throw new InvalidOperationException("the certificates of etcd cannot be used");
-        for (int i = 0; i < options.Nodes; i += NodesAClient)
-            _clients.Add(new EtcdClient(_fleet.EtcdEndpoints, Handler(), Patience, TimeProvider.System));
-
         Random random = new(options.Seed);
         _nodes = [.. Enumerable.Range(0, options.Nodes).Select(number => new SimulatedNode($"node{number:0000}", $"zone{number % Zones}", (number % 3 + 1) * 32 * GiB))];
         _names = [.. _nodes.Select(node => node.Name)];
@@ -75,7 +72,10 @@ internal sealed class FleetSimulation : IDisposable
                 throw new InvalidOperationException($"{options.Containers} containers do not fit on {options.Nodes} nodes");
         }
 
-        _result = new SimulationResult(options, _fleet.MaxEmptied, _nodes.Sum(node => node.Memory), _nodes.Sum(node => node.Memory));
+        _result = new SimulationResult(options, _fleet.MaxEmptied.Of(options.Nodes), _nodes.Sum(node => node.Memory), _nodes.Sum(node => node.Memory));
+        _tls = EtcdTls.Load(_fleet).Value ?? throw new InvalidOperationException("the certificates of etcd cannot be used");
+        for (int i = 0; i < options.Nodes; i += NodesAClient)
+            _clients.Add(new EtcdClient(_fleet.EtcdEndpoints, Handler(), Patience, TimeProvider.System));
     }
 
     public async Task<SimulationResult> RunAsync(CancellationToken token)
@@ -83,6 +83,7 @@ internal sealed class FleetSimulation : IDisposable
         // The first plans would be measured with their compilation.
         for (int i = 0; i < 30; i++)
             Planner.Make(_nodes[i % _nodes.Length].Containers, _nodes.Select(node => node.View), new PlacementPolicy(5, TimeSpan.FromSeconds(10)));
+        (TimeSpan ours, TimeSpan theirs) = (Environment.CpuUsage.TotalTime, _etcd.ProcessorTime);
         Stopwatch watch = Stopwatch.StartNew();
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(token);
         EtcdFleet[] stores = [.. _nodes.Select((node, i) => new EtcdFleet(_clients[i / NodesAClient], new EtcdSession(_clients[i / NodesAClient], Lease, TimeProvider.System), new EtcdKeys("/simulation"), node.Name, () => _names))];
@@ -92,6 +93,8 @@ internal sealed class FleetSimulation : IDisposable
         watch.Restart();
         await Task.WhenAll(_nodes.Select((node, i) => MaintainAsync(node, stores[i], token)));
         _result.Seconds = watch.Elapsed.TotalSeconds;
+        _result.ProcessorSeconds = (Environment.CpuUsage.TotalTime - ours).TotalSeconds;
+        _result.EtcdProcessorSeconds = (_etcd.ProcessorTime - theirs).TotalSeconds;
         await over.CancelAsync();
         await renewing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         foreach (EtcdFleet store in stores)
@@ -101,11 +104,21 @@ internal sealed class FleetSimulation : IDisposable
         return _result;
     }
 
-    private SocketsHttpHandler Handler()
+    private CountingHandler Handler()
     {
         SocketsHttpHandler handler = _tls.Handler();
         handler.ConnectTimeout = Patience;
-        return handler;
+        return new CountingHandler(handler, _result);
+    }
+
+    /// <summary>How far it is, in words.</summary>
+    public string Progress
+    {
+        get
+        {
+            lock (_world)
+                return _result.Progress;
+        }
     }
 
     public void Dispose()

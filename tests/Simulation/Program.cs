@@ -1,39 +1,75 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Evacuator.Simulation;
 using Evacuator.Testing;
 
-// Rolling maintenance of a large fleet with the real planner and a real etcd; see FleetSimulation.
-// Usage: Simulation [NODES [CONTAINERS [LIMIT_PERCENT [RESULT_JSON]]]]
-if (EtcdServer.WhyNone is { } why)
+// Rolling maintenance of a large fleet with the real planner and a real etcd (FleetSimulation), or how long a plan takes (PlannerFigures). Exit code 1 if something does not hold.
+// Usage: Simulation [NODES [CONTAINERS [LIMIT_PERCENT [RESULT_JSON]]]] | planner [PEERS [CONTAINERS [RUNS [RESULT_JSON]]]]
+JsonSerializerOptions json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+return args is ["planner", .. var rest] ? await PlanAsync(rest) : await SimulateAsync(args);
+
+async Task<int> PlanAsync(string[] words)
 {
-    Console.Error.WriteLine(why);
-    return 1;
+    PlannerFigures figures = new(Number(words, 0, 1000), Number(words, 1, 500), Number(words, 2, 31));
+    List<PlannerFigure> all = [];
+    foreach (PlannerFigure figure in figures.Measure())
+    {
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{figure.Case,-46} {figure.MedianMilliseconds:0.0} ms (fastest {figure.LeastMilliseconds:0.0}, slowest {figure.MostMilliseconds:0.0}), {figure.Placed} placed"));
+        all.Add(figure);
+    }
+
+    if (words.Length > 3)
+        await File.WriteAllTextAsync(words[3], JsonSerializer.Serialize(all, json));
+    return 0;
 }
 
-int nodes = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 1000;
-int containers = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : nodes * 50;
-int limit = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 5;
-string folder = Directory.CreateTempSubdirectory("evacuator-simulation-").FullName;
-try
+async Task<int> SimulateAsync(string[] words)
 {
-    await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder, "etcd"), durable: true);
-    // Nodes are not alike: as many large ones as may be out at once hold more than their share.
-    SimulationOptions options = new(nodes, containers, limit, HealthyPercent: 100 - (2 * limit), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
-    using FleetSimulation simulation = new(options, etcd);
-    using CancellationTokenSource stop = new();
-    Console.CancelKeyPress += (_, e) => { e.Cancel = true; stop.Cancel(); };
-    SimulationResult result = await simulation.RunAsync(stop.Token);
-    foreach ((string what, string figure) in result.Lines())
-        Console.WriteLine($"{what,-46} {figure}");
-    if (args.Length > 3)
-        await File.WriteAllTextAsync(args[3], JsonSerializer.Serialize(result.Lines().ToDictionary(line => line.What, line => line.Figure), new JsonSerializerOptions { WriteIndented = true }));
-    string[] broken = [.. result.Broken()];
-    foreach (string text in broken)
-        Console.WriteLine($"BROKEN: {text}");
-    return broken.Length == 0 ? 0 : 1;
+    if (EtcdServer.WhyNone is { } why)
+    {
+        Console.Error.WriteLine(why);
+        return 1;
+    }
+
+    int nodes = Number(words, 0, 1000);
+    int limit = Number(words, 2, 5);
+    string folder = Directory.CreateTempSubdirectory("evacuator-simulation-").FullName;
+    try
+    {
+        await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder, "etcd"), durable: true);
+        // Nodes are not alike: as many large ones as may be out at once hold half as much again as their share, which is more than may be missing.
+        SimulationOptions options = new(nodes, Number(words, 1, nodes * 50), limit, HealthyPercent: 99 - limit, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
+        using FleetSimulation simulation = new(options, etcd);
+        using CancellationTokenSource stop = new();
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, End), terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);
+        using Timer progress = new(_ => Console.Error.WriteLine(simulation.Progress), null, TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(10));
+        SimulationResult result = await simulation.RunAsync(stop.Token);
+        await progress.DisposeAsync();
+        foreach ((string what, string figure) in result.Lines())
+            Console.WriteLine($"{what,-46} {figure}");
+        if (words.Length > 3)
+            await File.WriteAllTextAsync(words[3], JsonSerializer.Serialize(result.Figures(), json));
+        string[] broken = [.. result.Broken()];
+        foreach (string text in broken)
+            Console.WriteLine($"BROKEN: {text}");
+        return broken.Length == 0 ? 0 : 1;
+
+        void End(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            stop.Cancel();
+        }
+    }
+    catch (OperationCanceledException)
+    {
+        Console.Error.WriteLine("ended before it was done");
+        return 130;
+    }
+    finally
+    {
+        Directory.Delete(folder, recursive: true);
+    }
 }
-finally
-{
-    Directory.Delete(folder, recursive: true);
-}
+
+static int Number(string[] words, int index, int otherwise) => words.Length > index ? int.Parse(words[index], CultureInfo.InvariantCulture) : otherwise;

@@ -8,6 +8,8 @@ internal sealed class SimulationResult(SimulationOptions options, int limit, lon
     private readonly List<double> _plans = [];
     private readonly List<double> _waits = [];
     private int _out;
+    private long _questions;
+    private long _answered;
 
     public int Limit { get; } = limit;
 
@@ -34,9 +36,19 @@ internal sealed class SimulationResult(SimulationOptions options, int limit, lon
 
     public double Seconds { get; set; }
 
-    public double MedianPlan => At(_plans, 0.5);
+    /// <summary>Of all simulated nodes together, from the first that joins.</summary>
+    public double ProcessorSeconds { get; set; }
 
-    public double WorstPlan => At(_plans, 1);
+    public double EtcdProcessorSeconds { get; set; }
+
+    public string Progress => Text($"{Maintained} of {options.Nodes} nodes are done, {_out} are out; {Volatile.Read(ref _questions)} questions, {Volatile.Read(ref _answered) / 1e6:0.0} MB of answers");
+
+    /// <summary>Without the lock.</summary>
+    public void Asked(long bytes)
+    {
+        Interlocked.Increment(ref _questions);
+        Interlocked.Add(ref _answered, bytes);
+    }
 
     public void TakePlace(TimeSpan waited, long openMemory)
     {
@@ -55,15 +67,15 @@ internal sealed class SimulationResult(SimulationOptions options, int limit, lon
 
     public IEnumerable<(string What, string Figure)> Lines()
     {
-        // If every place were taken again the moment it is free.
-        double ideal = Math.Ceiling(options.Nodes / (double)Limit) * options.Maintenance.TotalSeconds;
         yield return ("nodes, containers", Text($"{options.Nodes}, {options.Containers}"));
         yield return ("maintained, places", Text($"{Maintained}, {Limit} ({options.LimitPercent} %)"));
         yield return ("most nodes out at once", Text($"{MostOut}"));
         yield return ("least memory on open nodes", Text($"{LeastOpenPercent:0.0} % (minimum {options.HealthyPercent} %)"));
-        yield return ("plan: median, 99 %, worst", Text($"{MedianPlan:0.0} ms, {At(_plans, 0.99):0.0} ms, {WorstPlan:0.0} ms"));
+        yield return ("plan: median, 99 %, worst", Text($"{At(_plans, 0.5):0.0} ms, {At(_plans, 0.99):0.0} ms, {At(_plans, 1):0.0} ms"));
         yield return ("wait for a place: median, 99 %, longest", Text($"{At(_waits, 0.5):0.0} s, {At(_waits, 0.99):0.0} s, {At(_waits, 1):0.0} s"));
-        yield return ("all of it", Text($"{Seconds:0.0} s, of which {ideal:0.0} s are maintenance"));
+        yield return ("all of it", Text($"{Seconds:0.0} s, of which {Ideal:0.0} s are maintenance; before it {JoinSeconds:0.0} s in which all joined"));
+        yield return ("processor time: all nodes, etcd", Text($"{ProcessorSeconds:0.0} s, {EtcdProcessorSeconds:0.0} s"));
+        yield return ("questions to etcd, answers", Text($"{_questions}, {_answered / 1e6:0.0} MB"));
         yield return ("moves, replanned, left behind", Text($"{Moves}, {Replanned}, {LeftBehind}"));
         yield return ("containers at the end, places not given back", Text($"{Containers}, {SlotsLeft}"));
     }
@@ -84,6 +96,40 @@ internal sealed class SimulationResult(SimulationOptions options, int limit, lon
         if (SlotsLeft > 0)
             yield return Text($"{SlotsLeft} places were not given back");
     }
+
+    /// <summary>The same for programs.</summary>
+    public object Figures() => new
+    {
+        options.Nodes,
+        options.Containers,
+        options.LimitPercent,
+        Places = Limit,
+        MostOut,
+        MinimumOpenPercent = options.HealthyPercent,
+        LeastOpenPercent = Math.Round(LeastOpenPercent, 2),
+        PlanMilliseconds = Spread(_plans, 2),
+        WaitSeconds = Spread(_waits, 1),
+        Seconds = Math.Round(Seconds, 1),
+        OfWhichMaintenanceSeconds = Ideal,
+        JoinSeconds = Math.Round(JoinSeconds, 1),
+        ProcessorSeconds = Math.Round(ProcessorSeconds, 1),
+        EtcdProcessorSeconds = Math.Round(EtcdProcessorSeconds, 1),
+        QuestionsToEtcd = _questions,
+        AnswersMegabytes = Math.Round(_answered / 1e6, 1),
+        Maintained,
+        Moves,
+        Replanned,
+        LeftBehind,
+        ContainersAtTheEnd = Containers,
+        PlacesNotGivenBack = SlotsLeft,
+        Broken = Broken().ToArray(),
+    };
+
+    /// <summary>If every place were taken again the moment it is free.</summary>
+    private double Ideal => Math.Ceiling(options.Nodes / (double)Limit) * options.Maintenance.TotalSeconds;
+
+    private static object Spread(List<double> values, int digits) =>
+        new { Median = Math.Round(At(values, 0.5), digits), Percentile99 = Math.Round(At(values, 0.99), digits), Worst = Math.Round(At(values, 1), digits) };
 
     private static double At(List<double> values, double part) => values.Count == 0 ? 0 : values.Order().ElementAt((int)Math.Min(values.Count - 1, Math.Floor(values.Count * part)));
 

@@ -17,17 +17,20 @@ public sealed class EtcdServer : IAsyncDisposable
 
     private readonly string _folder;
     private readonly bool _durable;
+    private readonly string? _namespace;
+    private readonly IPAddress _address;
     private readonly int _port = FreePort();
     private readonly int _peerPort = FreePort();
     private readonly StringBuilder _output = new();
     private Process? _process;
 
-    private EtcdServer(string folder, bool durable) => (_folder, _durable) = (folder, durable);
+    private EtcdServer(string folder, bool durable, string? networkNamespace, IPAddress address) =>
+        (_folder, _durable, _namespace, _address) = (folder, durable, networkNamespace, address);
 
     /// <summary>Null where etcd is there.</summary>
     public static string? WhyNone { get; } = File.Exists(Program) ? null : "needs Debian's etcd: run tests/get-etcd.sh";
 
-    public string Endpoint => $"https://127.0.0.1:{_port}";
+    public string Endpoint => $"https://{_address}:{_port}";
 
     public string CaFile => Path.Combine(_folder, "ca.crt");
 
@@ -38,10 +41,12 @@ public sealed class EtcdServer : IAsyncDisposable
     /// <param name="folder">new, and removed by the caller</param>
     /// <param name="authority">with its private key; null: one of its own</param>
     /// <param name="durable">waits for the disk, as etcd does unless it is told not to</param>
-    public static async Task<EtcdServer> StartAsync(string folder, X509Certificate2? authority = null, bool durable = false)
+    /// <param name="networkNamespace">path of the one that it runs in; null: this machine's own</param>
+    /// <param name="address">that it listens on; null: loopback</param>
+    public static async Task<EtcdServer> StartAsync(string folder, X509Certificate2? authority = null, bool durable = false, string? networkNamespace = null, IPAddress? address = null)
     {
         Directory.CreateDirectory(folder);
-        EtcdServer server = new(folder, durable);
+        EtcdServer server = new(folder, durable, networkNamespace, address ?? IPAddress.Loopback);
         using X509Certificate2? made = authority is null ? MakeAuthority() : null;
         server.WriteCertificates(authority ?? made!);
         await server.StartAsync();
@@ -53,8 +58,10 @@ public sealed class EtcdServer : IAsyncDisposable
     {
         string own = Endpoint;
         string peer = $"http://127.0.0.1:{_peerPort}";
-        ProcessStartInfo start = new(Program,
+        // nsenter becomes what it starts: the process is etcd in both cases.
+        ProcessStartInfo start = new(_namespace is null ? Program : "nsenter",
         [
+            .. _namespace is null ? (string[])[] : [$"--net={_namespace}", "--", Program],
             "--name", "test", "--data-dir", Path.Combine(_folder, "data"), "--listen-client-urls", own, "--advertise-client-urls", own,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", $"test={peer}",
             "--cert-file", Path.Combine(_folder, "server.crt"), "--key-file", Path.Combine(_folder, "server.key"), "--trusted-ca-file", CaFile, "--client-cert-auth",
@@ -73,6 +80,16 @@ public sealed class EtcdServer : IAsyncDisposable
         _process.BeginErrorReadLine();
         _process.BeginOutputReadLine();
         await WaitUntilHealthyAsync();
+    }
+
+    /// <summary>That it has used so far, since it was started last.</summary>
+    public TimeSpan ProcessorTime
+    {
+        get
+        {
+            _process!.Refresh();
+            return _process.TotalProcessorTime;
+        }
     }
 
     /// <summary>As kill -9: it is gone at once.</summary>
@@ -125,21 +142,34 @@ public sealed class EtcdServer : IAsyncDisposable
         using HttpClient http = new(handler) { Timeout = TimeSpan.FromSeconds(5) };
         for (int attempt = 0; attempt < 600 && !_process!.HasExited; attempt++)
         {
-            try
-            {
-                using HttpResponseMessage answer = await http.GetAsync(new Uri($"{Endpoint}/health"));
-                if (answer.IsSuccessStatusCode)
-                    return;
-            }
-            catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
-            {
-            }
-
+            if (_namespace is not null ? IsHealthyInItsNamespace() : await IsHealthyAsync(http))
+                return;
             await Task.Delay(20);
         }
 
         lock (_output)
             throw new InvalidOperationException($"etcd did not come up: {_output}");
+    }
+
+    private async Task<bool> IsHealthyAsync(HttpClient http)
+    {
+        try
+        {
+            using HttpResponseMessage answer = await http.GetAsync(new Uri($"{Endpoint}/health"));
+            return answer.IsSuccessStatusCode;
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
+        {
+            return false;
+        }
+    }
+
+    private bool IsHealthyInItsNamespace()
+    {
+        using Process curl = Process.Start("nsenter",
+            [$"--net={_namespace}", "--", "curl", "-sfko", "/dev/null", "--max-time", "5", "--cert", ClientCertificateFile, "--key", ClientKeyFile, $"{Endpoint}/health"]);
+        curl.WaitForExit();
+        return curl.ExitCode == 0;
     }
 
     private void WriteCertificates(X509Certificate2 authority)
@@ -156,7 +186,7 @@ public sealed class EtcdServer : IAsyncDisposable
         CertificateRequest request = new($"CN=etcd {name}", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid("1.3.6.1.5.5.7.3.1"), new Oid("1.3.6.1.5.5.7.3.2")], critical: false));
         SubjectAlternativeNameBuilder names = new();
-        names.AddIpAddress(IPAddress.Loopback);
+        names.AddIpAddress(_address);
         names.AddDnsName("localhost");
         request.CertificateExtensions.Add(names.Build());
         DateTimeOffset now = TimeProvider.System.GetUtcNow();

@@ -62,7 +62,7 @@ public sealed record FleetOptions
     public int BrainPort { get; init; } = 7360;
 
     /// <summary>max-emptied: nodes that may be out at once, from being emptied until they are opened again; 0: any number.</summary>
-    public int MaxEmptied { get; init; }
+    public NodeCount MaxEmptied { get; init; }
 
     /// <summary>max-emptied-per-zone: the same in each zone; nodes that tell no zone are not counted.</summary>
     public int MaxEmptiedPerZone { get; init; }

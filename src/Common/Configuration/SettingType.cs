@@ -61,6 +61,9 @@ internal static class SettingTypes
             int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value) && value >= least && value <= most;
     }
 
+    public static SettingType<NodeCount> Nodes(int most) =>
+        new($"a whole number from 0 to {most}, or a share of the fleet from 1% to 100%", (string text, out NodeCount value) => NodeCount.TryParse(text, most, out value), value => value.ToString());
+
     public static SettingType<TimeSpan> DurationBetween(TimeSpan least, TimeSpan most)
     {
         return new($"a duration like 300ms, 5s, 2min or 1h, from {Duration.Format(least)} to {Duration.Format(most)}", Read, Duration.Format);

@@ -31,9 +31,9 @@ internal static class Settings
         Make("fleet", "authority-port", SettingTypes.Number(1, 65535), o => o.Fleet.AuthorityPort, (o, v) => o with { Fleet = o.Fleet with { AuthorityPort = v } },
             "TCP port of evacuator-authority.service, on the node that has the fleet's authority. Set it before \"evacuator fleet init\"; the others are told."),
 
-        Make("fleet", "max-emptied", SettingTypes.Number(0, 1000), o => o.Fleet.MaxEmptied, (o, v) => o with { Fleet = o.Fleet with { MaxEmptied = v } },
+        Make("fleet", "max-emptied", SettingTypes.Nodes(1000), o => o.Fleet.MaxEmptied, (o, v) => o with { Fleet = o.Fleet with { MaxEmptied = v } },
             "Nodes of the fleet that may be out at once, the same on all nodes: a node takes its place when it begins to be emptied and gives it back when it is opened again, or when its evacuation "
-            + "fails or is cancelled. Others wait for their turn, failing hardware first. 0: any number."),
+            + "fails or is cancelled. Others wait for their turn, failing hardware first. 0: any number. A share is rounded down, to one node at least."),
         Make("fleet", "max-emptied-per-zone", SettingTypes.Number(0, 1000), o => o.Fleet.MaxEmptiedPerZone, (o, v) => o with { Fleet = o.Fleet with { MaxEmptiedPerZone = v } },
             "The same in each zone. Nodes without [node] zone are not counted. 0: any number."),
         Make("fleet", "min-healthy", SettingTypes.Number(0, 100), o => o.Fleet.MinHealthyPercent, (o, v) => o with { Fleet = o.Fleet with { MinHealthyPercent = v } },

@@ -17,8 +17,8 @@ internal static class FleetEndpoints
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet(ApiRoutes.Fleet, async (IFleetLock fleetLock, IFleetRegister register, EvacuatorOptions options, CancellationToken token) =>
-            Results.Json(new FleetReply(await fleetLock.LookAsync(token).ConfigureAwait(false), FleetLimits.Of(options), await register.ReservationsAsync(token).ConfigureAwait(false)), ApiJson.Options));
+        routes.MapGet(ApiRoutes.Fleet, async (IFleetLock fleetLock, IFleetRegister register, PeerDirectory peers, EvacuatorOptions options, CancellationToken token) =>
+            Results.Json(new FleetReply(await fleetLock.LookAsync(token).ConfigureAwait(false), FleetLimits.Of(options, peers.Names.Count + 1), await register.ReservationsAsync(token).ConfigureAwait(false)), ApiJson.Options));
         routes.MapDelete(ApiRoutes.Fleet + "/slots/{node}", UnlockAsync);
         routes.MapPost(ApiRoutes.Fleet, AcceptAsync);
         routes.MapPost(ApiRoutes.Leave, LeaveAsync);

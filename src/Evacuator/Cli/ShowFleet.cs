@@ -47,7 +47,7 @@ internal static class ShowFleet
     {
         List<string> words = [];
         if (limits.MaxEmptied > 0)
-            words.Add($"at most {limits.MaxEmptied} out at once");
+            words.Add($"at most {limits.MaxEmptied} out at once ({limits.MaxEmptiedSetting})");
         if (limits.MaxEmptiedPerZone > 0)
             words.Add($"at most {limits.MaxEmptiedPerZone} of a zone");
         if (limits.MinHealthyPercent > 0)

@@ -49,7 +49,7 @@ internal static class BrainHost
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 
         WebApplication app = builder.Build();
-        app.Use(ExplainMistakesAsync);
+        app.UseMistakeExplanation();
         // A caller's kernel credentials are there on the unix socket only: no peer ever reaches an operator's route, nor the other way round.
         app.MapWhen(context => context.PeerCredentials() is not null, operators => operators.UseRouting().UseEndpoints(ApiEndpoints.Map));
         app.MapWhen(context => context.PeerCredentials() is null, peers => peers.Use(PeerEndpoints.CheckVersionAsync).UseRouting().UseEndpoints(PeerEndpoints.Map));
@@ -176,24 +176,6 @@ internal static class BrainHost
     }
 
     /// <summary>A body that is not what the route takes is answered with what is wrong about it.</summary>
-    private static async Task ExplainMistakesAsync(HttpContext context, RequestDelegate next)
-    {
-        try
-        {
-            await next(context).ConfigureAwait(false);
-        }
-        catch (Microsoft.AspNetCore.Http.BadHttpRequestException e) when (!context.Response.HasStarted)
-        {
-            context.Response.StatusCode = e.StatusCode;
-            await context.Response.WriteAsJsonAsync(new ErrorReply((e.InnerException ?? e).Message), ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
-        }
-        catch (JournalException e) when (!context.Response.HasStarted)
-        {
-            context.Response.StatusCode = StatusCodes.Status507InsufficientStorage;
-            await context.Response.WriteAsJsonAsync(new ErrorReply(e.Message), ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
-        }
-    }
-
     private static void LogNotices(WebApplication app, BrainSetup setup)
     {
         foreach (string notice in setup.Journal.Notices)

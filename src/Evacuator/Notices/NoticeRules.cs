@@ -27,6 +27,13 @@ internal static class NoticeRules
         };
 
         yield return Make("started", NoticeKind.Started, state.Started, $"{state.Node} is being emptied: {state.Trigger.Reason}, asked by {state.Trigger.RequestedBy}");
+        if (state is { Phase: EvacuationPhase.Closing, Trigger.Kind: TriggerKind.Signal } && now - state.Started > standsStill)
+        {
+            yield return Make("waits", NoticeKind.NeedsPerson, state.Started + standsStill,
+                $"{state.Node} has to be emptied because of its hardware ({state.Trigger.Reason}) and has not begun since {state.Started:u}: \"evacuator report\" there says what it waits for, such as "
+                + "a place among those that may be out at once. It begins by itself; \"evacuator cancel\" and \"evacuator start --force\" there do not wait");
+        }
+
         foreach (MoveState move in moves)
         {
             DateTimeOffset at = move.Ended ?? state.Updated;

@@ -1,8 +1,11 @@
 using System.CommandLine;
 using System.Text.Json;
+using Evacuator.Api;
 using Evacuator.Cli;
 using Evacuator.Cli.Membership;
 using Evacuator.Common.AgentApi;
+using Evacuator.Common.Configuration;
+using Evacuator.Evacuation;
 using Evacuator.Common.Fleet;
 using Evacuator.Testing;
 using Evacuator.Tests.Fakes;
@@ -51,6 +54,36 @@ public sealed class VerbTests
         (code, output, _) = await RunAsync(node.SocketPath, default, seen, "start", "--reason", "x", "--wait");
         Assert.Equal(CliExit.Failed, code);
         Assert.Contains("next: the host is on and closed", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task FleetStatus_AsJson_HoldsAllThatTheTextShows()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 3, options: same => same with { Fleet = same.Fleet with { MaxEmptied = new NodeCount(40, IsPercent: true) } });
+        StartReply started = await fleet["node2"].EvacuateAsync();
+        await fleet["node2"].WaitForEndAsync(started.Id);
+        (int code, string output, string error) = (0, "", "");
+        using CancellationTokenSource hang = new(TestLimits.Hang);
+        do
+        {
+            await Task.Delay(20, hang.Token);
+            (code, output, error) = await RunAsync(fleet["node1"].SocketPath, "fleet", "status", "--json");
+            Assert.True(code is CliExit.Ok or CliExit.Failed, error);
+        }
+        while (JsonDocument.Parse(output).RootElement.GetProperty("lock").GetProperty("picture").GetProperty("slots").GetArrayLength() == 0);
+
+        JsonElement report = JsonDocument.Parse(output).RootElement;
+        Assert.Equal("node1", report.GetProperty("node").GetString());
+        Assert.Equal(["node2", "node3"], report.GetProperty("peers").EnumerateArray().Select(peer => peer.GetProperty("name").GetString()));
+        Assert.Equal("node2", report.GetProperty("lock").GetProperty("picture").GetProperty("slots")[0].GetProperty("node").GetString());
+        Assert.Equal(1, report.GetProperty("limits").GetProperty("maxEmptied").GetInt32());
+        Assert.Equal(0, report.GetProperty("reservations").GetArrayLength());
+        Assert.True(report.GetProperty("fleet").GetProperty("certificateUntil").GetDateTimeOffset() > DateTimeOffset.UnixEpoch);
+        Assert.True(report.GetProperty("memoryAvailable").GetInt64() > 0);
+
+        (_, output, _) = await RunAsync(fleet["node1"].SocketPath, "fleet", "status");
+        Assert.Contains("at most 1 out at once ([fleet] max-emptied = 40% of 3 nodes)", output, StringComparison.Ordinal);
+        Assert.Contains("out: node2 since", output, StringComparison.Ordinal);
     }
 
     [Fact]

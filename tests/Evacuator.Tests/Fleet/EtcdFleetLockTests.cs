@@ -95,6 +95,111 @@ public sealed class EtcdFleetLockTests
         await waits;
     }
 
+    /// <summary>What a thousand nodes do every few seconds must not grow with the fleet.</summary>
+    [EtcdFact]
+    public async Task Waiting_WhileAllPlacesAreTaken_OnlyCounts_AndTellsWhoIsOut()
+    {
+        using TemporaryFolder folder = new();
+        await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder.Path, "etcd"));
+        using CancellationTokenSource hang = new(TestLimits.Hang);
+        using LockNode holder = new(etcd, "node0", "", 1, 0);
+        EvacuationState held = Evacuation("node0");
+        await holder.Lock.AcquireAsync(held, _ => { }, hang.Token);
+        int glances = 0, whole = 0;
+        string said = "";
+        using LockNode waits = new(etcd, "node1", "", 1, 0, inner => new AfterHandler(inner, (_, body) =>
+        {
+            Interlocked.Increment(ref glances);
+            if (body.Contains(Convert.ToBase64String("/test/hosts/"u8), StringComparison.Ordinal))
+                Interlocked.Increment(ref whole);
+        }));
+        Task acquired = waits.Lock.AcquireAsync(Evacuation("node1"), waiting => Volatile.Write(ref said, waiting?.For ?? ""), hang.Token);
+        while (Volatile.Read(ref glances) < 10)
+            await Task.Delay(5, hang.Token);
+        Assert.Equal(0, Volatile.Read(ref whole));
+        Assert.Contains("node0 is being emptied, and at most 1 may be at once ([fleet] max-emptied)", Volatile.Read(ref said), StringComparison.Ordinal);
+
+        await holder.Lock.KeepAsync(() => new SlotHolding(null, Asking: false), hang.Token);
+        await acquired;
+        Assert.InRange(Volatile.Read(ref whole), 1, 3);
+    }
+
+    [EtcdFact]
+    public async Task ThoseThatGoFirst_CannotBegin_DoNotHoldUpOneThatCan()
+    {
+        using TemporaryFolder folder = new();
+        await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder.Path, "etcd"));
+        using CancellationTokenSource hang = new(TestLimits.Hang);
+        using LockNode holder = new(etcd, "node0", "a", 2, 1), first = new(etcd, "node1", "a", 2, 1), second = new(etcd, "node2", "a", 2, 1), other = new(etcd, "node3", "b", 2, 1);
+        await holder.Lock.AcquireAsync(Evacuation("node0"), _ => { }, hang.Token);
+        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(hang.Token);
+        // Both are before it, and their zone is full; there is one place more.
+        Task[] full = [first.Lock.AcquireAsync(Evacuation("node1"), _ => { }, stop.Token), second.Lock.AcquireAsync(Evacuation("node2"), _ => { }, stop.Token)];
+        while ((await holder.Lock.LookAsync(hang.Token)).Picture.Asks.Count < 2)
+            await Task.Delay(5, hang.Token);
+        await other.Lock.AcquireAsync(Evacuation("node3"), _ => { }, hang.Token);
+
+        Assert.All(full, task => Assert.False(task.IsCompleted));
+        Assert.Equal(["node0", "node3"], (await holder.Lock.LookAsync(hang.Token)).Picture.Slots.Select(slot => slot.Node));
+        await stop.CancelAsync();
+        await Task.WhenAll(full.Select(task => Assert.ThrowsAnyAsync<OperationCanceledException>(() => task)));
+    }
+
+    [EtcdFact]
+    public async Task Mirror_KeysThatChangeVanishAndComeBack_IsWhatIsThere()
+    {
+        using TemporaryFolder folder = new();
+        await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder.Path, "etcd"));
+        int read = 0;
+        using EtcdTls tls = TlsOf(etcd);
+        using EtcdClient client = new([etcd.Endpoint], tls.Handler(), TimeSpan.FromSeconds(10), TimeProvider.System);
+        EtcdMirror<string> mirror = new("/m/", pair =>
+        {
+            read++;
+            return pair.Value.Length == 0 ? null : System.Text.Encoding.UTF8.GetString(pair.Value);
+        }, TimeProvider.System);
+        for (int i = 0; i < 50; i++)
+            await PutAsync($"/m/{i:00}", "old");
+        Assert.Equal(50, (await LookAsync()).Count);
+        Assert.Equal(50, read);
+
+        // Only what has changed is read again.
+        await PutAsync("/m/07", "new");
+        await PutAsync("/m/50", "more");
+        await PutAsync("/other", "no matter");
+        Assert.Equal(51, (await LookAsync()).Count);
+        Assert.Equal(52, read);
+        Assert.Single(await LookAsync(), value => value == "new");
+        Assert.Equal(52, read);
+
+        // One vanishes and another comes: as many as before, and not the same.
+        await client.DeleteAsync("/m/07"u8.ToArray(), default);
+        await PutAsync("/m/51", "newest");
+        IReadOnlyCollection<string> now = await LookAsync();
+        Assert.Equal(51, now.Count);
+        Assert.DoesNotContain("new", now);
+        Assert.Contains("newest", now);
+
+        // A key without a value of use counts, and is not told.
+        await PutAsync("/m/00", "");
+        Assert.Equal(50, (await LookAsync()).Count);
+
+        Task PutAsync(string key, string value) => client.PutAsync(EtcdKeys.Bytes(key), EtcdKeys.Bytes(value), 0, default);
+
+        async Task<IReadOnlyCollection<string>> LookAsync()
+        {
+            EtcdMirror<string>.Known? known = mirror.Base;
+            while (true)
+            {
+                EtcdTxnResponse look = await client.ReadAsync([mirror.Question(known)], default);
+                if (mirror.Take(known, look.Header, look.Range(0)) is { } values)
+                    return values;
+                Assert.NotNull(known);
+                known = null;
+            }
+        }
+    }
+
     [EtcdFact]
     public async Task LostAnswer_OfTheTransactionThatTookThePlace_IsFoundOut()
     {

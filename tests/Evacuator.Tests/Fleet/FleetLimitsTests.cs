@@ -1,3 +1,4 @@
+using Evacuator.Common.Configuration;
 using Evacuator.Fleet.Locks;
 
 namespace Evacuator.Tests.Fleet;
@@ -90,6 +91,57 @@ public sealed class FleetLimitsTests
 
         Assert.Null(new FleetLimits(1, 0, 0, 0).WhyNot(Ask(), picture));
         Assert.NotNull(new FleetLimits(1, 0, 0, 0).WhyNot(Ask(), picture, claims: true));
+    }
+
+    [Theory]
+    // A share of the fleet, rounded down, and one node at least.
+    [InlineData("5%", 1000, 50)]
+    [InlineData("5 %", 39, 1)]
+    [InlineData("5%", 41, 2)]
+    [InlineData("5%", 3, 1)]
+    [InlineData("100%", 7, 7)]
+    [InlineData("3", 1000, 3)]
+    [InlineData("0", 1000, 0)]
+    public void Of_NumberOrShare_Places(string setting, int nodes, int places)
+    {
+        Assert.True(NodeCount.TryParse(setting, 1000, out NodeCount count));
+        FleetLimits limits = FleetLimits.Of(new EvacuatorOptions { Fleet = new FleetOptions { MaxEmptied = count } }, nodes);
+
+        Assert.Equal(places, limits.MaxEmptied);
+        if (count.IsPercent)
+            Assert.Contains($"% of {nodes} nodes", limits.NoPlace(["n1"], 1), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("0%")]
+    [InlineData("101%")]
+    [InlineData("-1")]
+    [InlineData("1001")]
+    [InlineData("5.5%")]
+    [InlineData("%")]
+    [InlineData("5%%")]
+    public void NodeCount_WhatIsNone_IsRefused(string text) => Assert.False(NodeCount.TryParse(text, 1000, out _));
+
+    /// <summary>Whoever waits decides for each of those before it whether they could begin.</summary>
+    [Fact]
+    public void WhyNot_AThousandThatAskUnderEveryLimit_CountsEachOnce()
+    {
+        FleetNode[] nodes = [.. Enumerable.Range(0, 1000).Select(number => new FleetNode($"n{number:000}", $"z{number % 10}", 100 + number % 3 * 50, number % 100 == 99 ? NodeCondition.Silent : NodeCondition.Open))];
+        FleetAsk[] asks = [.. nodes.Select((node, number) => new FleetAsk(node.Name, Guid.NewGuid(), node.Zone, 0, DateTimeOffset.UnixEpoch.AddSeconds(number), Automatic: number % 2 == 0))];
+        FleetLimits limits = new(50, 5, 94, 6);
+        FleetPicture picture = new(nodes, [], asks);
+        string[] first = [.. asks.Where(ask => limits.WhyNot(ask, picture) is null).Select(ask => ask.Node)];
+
+        // The same as if each took its place in turn.
+        List<FleetSlot> slots = [];
+        foreach (FleetAsk ask in asks)
+        {
+            if (limits.WhyNot(ask, new FleetPicture(nodes, slots, [])) is null)
+                slots.Add(new FleetSlot(ask.Node, ask.EvacuationId, ask.Zone, ask.Since, "", "", false));
+        }
+
+        Assert.Equal(slots.Select(slot => slot.Node), first);
+        Assert.InRange(first.Length, 30, 50);
     }
 
     private static FleetAsk Ask() => new("n1", Guid.NewGuid(), "a", 0, DateTimeOffset.UnixEpoch.AddDays(1), Automatic: false);

@@ -1,6 +1,8 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Evacuator.Api;
+using Evacuator.Cli;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Evacuation;
@@ -54,6 +56,25 @@ public sealed class NoticeTests
         Assert.Equal(("815100-B21", "S-77"), (notice.PartNumber, notice.SerialNumber));
         Assert.Contains("SAFE TO PULL", notice.Text, StringComparison.Ordinal);
         Assert.Contains("PROC 1 DIMM 4", notice.Text, StringComparison.Ordinal);
+    }
+
+    /// <summary>The fleet could spare it when it was asked, and another took the place before it began.</summary>
+    [Fact]
+    public async Task Hardware_AskedForItAndItWaitsForItsPlace_IsToldOnceAsAMatterForAPerson()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(
+            options: same => same with { Fleet = same.Fleet with { MaxEmptied = 1 } }, timings: same => same with { StandsStill = TimeSpan.FromMilliseconds(100) });
+        await fleet["node2"].WaitForEndAsync((await fleet["node2"].EvacuateAsync()).Id);
+        StartResult started = fleet["node1"].Service<EvacuationService>().Start(new Trigger { Kind = TriggerKind.Signal, Key = "signal:1", Reason = "DIMM 4 fails", RequestedBy = "signal" });
+        Notice notice = await FindAsync(fleet["node1"], NoticeKind.NeedsPerson);
+        Assert.Contains("DIMM 4 fails", notice.Text, StringComparison.Ordinal);
+        Assert.Contains("has not begun", notice.Text, StringComparison.Ordinal);
+        Assert.Contains("node2 is being emptied", (await fleet["node1"].ReportAsync(started.Id!.Value)).Waiting!.For, StringComparison.Ordinal);
+
+        using (BrainClient client = fleet["node2"].Client())
+            await client.PostAsync(ApiRoutes.Reopen, default);
+        Assert.Equal(EvacuationPhase.Done, (await fleet["node1"].WaitForEndAsync(started.Id!.Value)).State);
+        Assert.Single(fleet["node1"].Journal!.RecentNotices(50), entry => entry.Notice.Kind == NoticeKind.NeedsPerson);
     }
 
     /// <summary>Frozen, released, and nobody there to run it: it waits for a person who knows what became of the other host.</summary>

@@ -1,7 +1,10 @@
 using System.CommandLine;
 using Evacuator.Api;
 using Evacuator.Common.Fleet;
+using Evacuator.Evacuation;
 using Evacuator.Fleet;
+using Evacuator.Fleet.Etcd;
+using Evacuator.Fleet.Locks;
 using Evacuator.Fleet.Membership;
 using Evacuator.Placement;
 
@@ -61,9 +64,10 @@ internal static class FleetVerbs
         {
             using BrainClient client = context.Connect();
             NodeStatus status = await client.GetAsync<NodeStatus>(ApiRoutes.Status, token).ConfigureAwait(false);
+            FleetReply shared = await client.GetAsync<FleetReply>(ApiRoutes.Fleet, token).ConfigureAwait(false);
             if (context.Get(json))
             {
-                context.WriteJson(status.Peers);
+                context.WriteJson(new FleetReport(status.Node, status.Version, status.Closed, status.Host?.MemoryAvailable, status.Fleet, status.Peers, shared.Lock, shared.Limits, shared.Reservations));
             }
             else
             {
@@ -78,7 +82,7 @@ internal static class FleetVerbs
                 }
 
                 table.WriteTo(context.Out);
-                ShowFleet.Write(await client.GetAsync<FleetReply>(ApiRoutes.Fleet, token).ConfigureAwait(false), context.Out);
+                ShowFleet.Write(shared, context.Out);
             }
 
             return status.Peers.All(peer => peer.Reachable) ? CliExit.Ok : CliExit.Failed;
@@ -95,3 +99,12 @@ internal static class FleetVerbs
         output.WriteLine();
     }
 }
+
+/// <summary>"evacuator fleet status --json": all that the text shows.</summary>
+/// <param name="Closed">why this node takes no containers; null when it does</param>
+/// <param name="MemoryAvailable">bytes on this node; null while its agent does not answer</param>
+/// <param name="Fleet">the list of nodes and the certificates; null: there is no fleet</param>
+/// <param name="Lock">who is out, who waits, what of it is unknown</param>
+internal sealed record FleetReport(
+    string Node, string Version, ClosedAdmission? Closed, long? MemoryAvailable, FleetStanding? Fleet, IReadOnlyList<PeerStanding> Peers, FleetLockView Lock, FleetLimits Limits,
+    IReadOnlyList<ReservationRecord> Reservations);

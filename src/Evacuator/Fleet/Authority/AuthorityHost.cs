@@ -6,6 +6,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Common.Hosting;
+using Evacuator.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -56,7 +57,7 @@ internal static partial class AuthorityHost
                 kestrel.ListenAnyIP(setup.Options.Fleet.AuthorityPort, Secure);
         });
         WebApplication app = builder.Build();
-        app.Use(ExplainMistakesAsync);
+        app.UseMistakeExplanation();
         app.MapGet(AuthorityRoutes.Introduction, (OwnCertificate known) => Json(new Introduction(known.AuthorityPem, time.GetUtcNow())));
         app.MapPost(AuthorityRoutes.Join, JoinAsync);
         app.MapPost(AuthorityRoutes.Renew, Renew);
@@ -137,24 +138,6 @@ internal static partial class AuthorityHost
         context.Connection.ClientCertificate is { } certificate && PeerIdentity.From(certificate) is { Role: not FleetRole.Authority } identity
             ? (identity, certificate.NotBefore.ToUniversalTime())
             : null;
-
-    private static async Task ExplainMistakesAsync(HttpContext context, RequestDelegate next)
-    {
-        try
-        {
-            await next(context).ConfigureAwait(false);
-        }
-        catch (Microsoft.AspNetCore.Http.BadHttpRequestException e) when (!context.Response.HasStarted)
-        {
-            context.Response.StatusCode = e.StatusCode;
-            await context.Response.WriteAsJsonAsync(new ErrorReply((e.InnerException ?? e).Message), ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
-        }
-        catch (FleetSetupException e) when (!context.Response.HasStarted)
-        {
-            context.Response.StatusCode = StatusCodes.Status409Conflict;
-            await context.Response.WriteAsJsonAsync(new ErrorReply(e.Message), ApiJson.Options, context.RequestAborted).ConfigureAwait(false);
-        }
-    }
 
     private static IResult Json<T>(T value) => Results.Json(value, ApiJson.Options);
 

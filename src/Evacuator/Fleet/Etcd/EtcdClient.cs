@@ -45,6 +45,9 @@ internal sealed class EtcdClient : IDisposable
         _http = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan, MaxResponseContentBufferSize = MaxReplyBytes };
     }
 
+    /// <summary>The clock that its limits go by.</summary>
+    public TimeProvider Time => _time;
+
     public EtcdStanding Standing
     {
         get

@@ -86,9 +86,9 @@ internal sealed partial class EtcdMembership(
     private async Task LearnAsync(CancellationToken token)
     {
         _learned = time.GetTimestamp();
-        foreach (EtcdPair pair in (await fleet.Client.RangeAllAsync(fleet.Keys.Hosts, token).ConfigureAwait(false)).Pairs)
+        foreach (HostRecord host in await fleet.HostsAsync(token).ConfigureAwait(false))
         {
-            if (EtcdRecords.Read<HostRecord>(pair) is { } host && host.Node == EtcdKeys.NameOf(pair) && PeersFile.IsAddress(host.Address) && peers.Move(host.Node, host.Address) is { } before)
+            if (PeersFile.IsAddress(host.Address) && peers.Move(host.Node, host.Address) is { } before)
                 LogMoved(log, host.Node, host.Address, before);
         }
     }

@@ -21,6 +21,8 @@ internal static class EtcdJson
 
 internal sealed record EtcdHeader
 {
+    public ulong ClusterId { get; init; }
+
     public long Revision { get; init; }
 }
 
@@ -50,6 +52,9 @@ internal sealed record EtcdRangeRequest
     /// <summary>As of that revision; 0: now.</summary>
     public long Revision { get; init; }
 
+    /// <summary>Only keys that were changed at that revision or later; <see cref="EtcdRangeResponse.Count"/> is of all. 0: all.</summary>
+    public long MinModRevision { get; init; }
+
     public bool CountOnly { get; init; }
 
     public bool KeysOnly { get; init; }
@@ -63,7 +68,7 @@ internal sealed record EtcdRangeResponse
 
     public bool More { get; init; }
 
-    /// <summary>Of all keys in the range, also those beyond the limit.</summary>
+    /// <summary>Of all keys in the range, also those beyond the limit, and those that were not changed lately.</summary>
     public long Count { get; init; }
 }
 

@@ -60,13 +60,13 @@ internal static class EtcdRecords
     public static List<FleetAsk> Asks(IEnumerable<EtcdPair> pairs) => [.. pairs.Select(Read<FleetAsk>).OfType<FleetAsk>().Where(ask => NodeName.IsValid(ask.Node))];
 
     /// <summary>The nodes that the peers file names; others do not count.</summary>
-    public static List<FleetNode> Nodes(IReadOnlyCollection<string> names, IEnumerable<EtcdPair> hosts, IEnumerable<EtcdPair> alive)
+    public static List<FleetNode> Nodes(IReadOnlyCollection<string> names, IEnumerable<HostRecord> hosts, IEnumerable<AliveRecord> alive)
     {
         Dictionary<string, HostRecord> known = [];
-        foreach (HostRecord host in hosts.Select(Read<HostRecord>).OfType<HostRecord>())
+        foreach (HostRecord host in hosts)
             known[host.Node] = host;
         Dictionary<string, AliveRecord> up = [];
-        foreach (AliveRecord record in alive.Select(Read<AliveRecord>).OfType<AliveRecord>())
+        foreach (AliveRecord record in alive)
             up[record.Node] = record;
         return [.. names.Order(StringComparer.Ordinal).Select(name =>
         {

@@ -22,7 +22,7 @@ namespace Evacuator.Fleet.Locks;
 internal sealed class StaticFleetLock(
     PeerDirectory peers, FleetLockBook own, CircuitBreaker breaker, AgentClient agent, Admission admission, EvacuatorOptions options, BrainTimings timings, TimeProvider time) : IFleetLock
 {
-    private readonly FleetLimits _limits = FleetLimits.Of(options);
+    private FleetLimits Limits => FleetLimits.Of(options, peers.Names.Count + 1);
 
     /// <inheritdoc/>
     public string? Problem => null;
@@ -30,7 +30,7 @@ internal sealed class StaticFleetLock(
     /// <inheritdoc/>
     public async Task<string?> AcquireAsync(EvacuationState evacuation, Action<Waiting?> say, CancellationToken token)
     {
-        if (_limits.AreNone)
+        if (Limits.AreNone)
             return null;
         DateTimeOffset waitingSince = time.GetUtcNow();
         LockClaim mine = new(options.Node.Name, evacuation.Id, Held: false, evacuation.Trigger.Kind == TriggerKind.Signal ? 1 : 0, evacuation.Started, options.Node.Zone);
@@ -44,7 +44,7 @@ internal sealed class StaticFleetLock(
                 int needed = (peers.Names.Count + 1) / 2 + 1;
                 string? why = votes < needed
                     ? $"{votes} of {peers.Names.Count + 1} nodes have answered, {needed} are needed"
-                    : _limits.WhyNot(mine.AsAsk, await PictureAsync(others, token).ConfigureAwait(false), claims: true);
+                    : Limits.WhyNot(mine.AsAsk, await PictureAsync(others, token).ConfigureAwait(false), claims: true);
                 if (why is null || evacuation.Trigger.Force)
                 {
                     await TellAsync(Request(mine, held: true), token).ConfigureAwait(false);
@@ -72,7 +72,7 @@ internal sealed class StaticFleetLock(
         // Also without limits of its own: another node may have some.
         Guid? noted = own.Holders.FirstOrDefault(claim => claim.Node == options.Node.Name)?.EvacuationId;
         SlotHolding holding = holds();
-        if (holding.Asking || _limits.AreNone)
+        if (holding.Asking || Limits.AreNone)
             return;
         // A node that was off while another gave its place back has not heard of it.
         own.ForgetOpen(timings.LockLease, peers.Standings);
@@ -120,7 +120,7 @@ internal sealed class StaticFleetLock(
     private async Task<FleetPicture> PictureAsync(IReadOnlyList<LockClaim> claims, CancellationToken token, bool withNodes = false)
     {
         List<FleetNode> nodes = [];
-        if (withNodes || _limits.MinHealthyPercent > 0)
+        if (withNodes || Limits.MinHealthyPercent > 0)
         {
             nodes.Add(await OwnAsync(token).ConfigureAwait(false));
             nodes.AddRange((await peers.SurveyAsync(token).ConfigureAwait(false)).Select(NodeOf));
