@@ -29,6 +29,7 @@ internal sealed partial class MoveRegistry(
     private readonly ConcurrentDictionary<Guid, SourceMove> _sources = new();
     private readonly ConcurrentDictionary<Guid, DestinationMove> _destinations = new();
     private readonly ConcurrentDictionary<Guid, Task> _running = new();
+    private bool _wasBusy;
     private readonly SemaphoreSlim _announcing = new(1);
     private readonly ILogger _log = logs.CreateLogger<MoveRegistry>();
     private readonly CancellationTokenSource _stopping = new();
@@ -275,6 +276,7 @@ internal sealed partial class MoveRegistry(
         while (await timer.WaitForNextTickAsync(stopping))
         {
             heartbeat.Beat();
+            GiveBackMemory();
             if (tools.Time.GetElapsedTime(pruned) > PruneEvery)
             {
                 pruned = tools.Time.GetTimestamp();
@@ -293,6 +295,18 @@ internal sealed partial class MoveRegistry(
                 }
             }
         }
+    }
+
+    /// <summary>
+    /// What a move took is garbage after it, and a service that does nothing collects none: after 140 moves its memory stood at 250 MiB instead of 60. Only when nothing is under way, for it
+    /// takes all threads some tens of milliseconds.
+    /// </summary>
+    private void GiveBackMemory()
+    {
+        bool busy = !_running.IsEmpty || !tools.Fills.IsEmpty || _destinations.Values.Any(move => !DestinationTransitions.Ended(move.Record.Phase));
+        if (!busy && _wasBusy)
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        _wasBusy = busy;
     }
 
     public override async Task StopAsync(CancellationToken cancel)

@@ -102,7 +102,18 @@ internal sealed class SharedPages : IDisposable
         }
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        _file.Dispose();
+        // Who keeps this for its record of the move shall not keep this.
+        lock (_lock)
+        {
+            _places.Clear();
+            _places.TrimExcess();
+            _pages.Clear();
+            _pages.TrimExcess();
+        }
+    }
 
     private static IEnumerable<ulong> Regions(ulong firstPage, ulong endPage)
     {
