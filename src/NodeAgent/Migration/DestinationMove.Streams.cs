@@ -69,8 +69,8 @@ internal sealed partial class DestinationMove
         string directory = _tools.Paths.Images(Id);
         foreach (string file in Directory.EnumerateFiles(directory))
             File.Delete(file);
-        // Images hold the memory once more, and up to a quarter for what is not memory.
-        _images = await ImageStream.ReadAsync(body, directory, _record.MemoryBytes + _record.MemoryBytes / 4 + (256 << 20), joined.Token);
+        // What came ahead is not in them.
+        _images = await ImageStream.ReadAsync(body, directory, MaxImageBytes(_record) - _receiver.SharedBytes, joined.Token);
         News();
     }
 

@@ -54,6 +54,7 @@ internal sealed partial class DestinationMove : IDisposable
         {
             NewStore = NewStore,
             NewShared = NewShared,
+            MaxSharedBytes = MaxImageBytes(record),
             OnRound = News,
             GiveWay = giving =>
             {
@@ -73,6 +74,9 @@ internal sealed partial class DestinationMove : IDisposable
 
     /// <summary>Bytes of disk promised to it, and perhaps already written: also the last container that arrives has to find its room.</summary>
     public long ReservedDisk => DestinationTransitions.Ended(_record.Phase) ? 0 : _record.DiskBytes;
+
+    /// <summary>Images hold the memory once more, and up to a quarter for what is not memory.</summary>
+    private static long MaxImageBytes(DestinationRecord record) => record.MemoryBytes + record.MemoryBytes / 4 + (256 << 20);
 
     private Guid Id => _record.MoveId;
 

@@ -30,6 +30,9 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     /// <summary>Bytes held at the last count, and all that came since; at first counted at once, for an earlier stream may have left some.</summary>
     private long _arrived = long.MaxValue / 2;
 
+    /// <summary>The same of shared memory.</summary>
+    private long _sharedArrived;
+
     /// <summary>Makes the store of a process that had none.</summary>
     public Func<int, ProcessPages> NewStore { get; init; } = pid => ProcessPages.Create(pid);
 
@@ -38,6 +41,19 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
 
     /// <summary>Objects of shared memory that have arrived, by number; for when no stream writes any more.</summary>
     public IReadOnlyDictionary<int, SharedPages> Shared => _shared;
+
+    /// <summary>Bytes of it; it takes the place of images.</summary>
+    public long MaxSharedBytes { get; init; }
+
+    /// <summary>Bytes of shared memory that are held.</summary>
+    public long SharedBytes
+    {
+        get
+        {
+            lock (_lock)
+                return _shared.Values.Sum(store => store.Count) * (long)Interop.PageSize;
+        }
+    }
 
     /// <summary>Told at the end of each round.</summary>
     public Action? OnRound { get; init; }
@@ -145,7 +161,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
         {
             await stream.ReadExactlyAsync(data.AsMemory(0, frame.Data), cancel);
             bool whole = Crc32C.Compute(data.AsSpan(0, frame.Data)) == frame.Checksum || frame.Data == 0;
-            CountArriving(frame.Data);
+            CountShared(frame.Data);
             int at = 0;
             foreach (PageRange range in ranges)
             {
@@ -210,6 +226,20 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
         }
     }
 
+    private void CountShared(long bytes)
+    {
+        lock (_lock)
+        {
+            _sharedArrived += bytes;
+            if (_sharedArrived <= MaxSharedBytes)
+                return;
+            // A page that was sent many times counts once.
+            _sharedArrived = SharedBytes + bytes;
+            if (_sharedArrived > MaxSharedBytes)
+                throw new InvalidDataException($"{_sharedArrived >> 20} MiB of shared memory arrived, {MaxSharedBytes >> 20} MiB were reserved");
+        }
+    }
+
     /// <summary>Until that many frames without data have been taken in.</summary>
     private async ValueTask AfterAsync(uint count, CancellationToken cancel)
     {
@@ -261,8 +291,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     /// <returns>bytes held; a page that was sent many times counts once</returns>
     private long CheckHeldNeedsLock()
     {
-        long held = stores.Values.Sum(store => store.Table.CountPages() + store.Table.CountAway()) * (long)Interop.PageSize
-            + _shared.Values.Sum(store => store.Count) * (long)Interop.PageSize;
+        long held = stores.Values.Sum(store => store.Table.CountPages() + store.Table.CountAway()) * (long)Interop.PageSize;
         return held <= maxBytes ? held : throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved");
     }
 

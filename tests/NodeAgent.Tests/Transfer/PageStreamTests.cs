@@ -221,7 +221,7 @@ public sealed class PageStreamTests : IDisposable
     [InlineData(2, 1)]
     public async Task Shared_RangesAndDataDiffer_IsRefused(int ranges, int data)
     {
-        PageReceiver receiver = new(_stores, 1 << 30) { NewShared = NewShared };
+        PageReceiver receiver = new(_stores, 1 << 30) { NewShared = NewShared, MaxSharedBytes = 1 << 30 };
         MemoryStream frame = Frames((-1, new PageRange(Page, (ulong)ranges * Page, PageRangeKind.Data), new byte[data * (int)Page], 0));
         await Assert.ThrowsAsync<InvalidDataException>(() => receiver.ReceiveAsync(frame, CancellationToken.None));
     }
@@ -235,7 +235,7 @@ public sealed class PageStreamTests : IDisposable
 
     private (PageSender, Task) Connect(long reserved, int? damage, int lanes = 1, bool shared = false)
     {
-        PageReceiver receiver = _receiver = new(_stores, reserved) { NewShared = shared ? NewShared : null };
+        PageReceiver receiver = _receiver = new(_stores, reserved) { NewShared = shared ? NewShared : null, MaxSharedBytes = reserved };
         List<Stream> sources = [];
         List<Task> receiving = [];
         for (int lane = 0; lane < lanes; lane++)
