@@ -99,7 +99,8 @@ builder.Services
         })
     .AddHeartbeat<MoveRegistry>(TimeSpan.FromSeconds(60))
     .AddSingleton<MoveRegistry>()
-    .AddHostedService(provider => provider.GetRequiredService<MoveRegistry>());
+    .AddHostedService(provider => provider.GetRequiredService<MoveRegistry>())
+    .AddHostedService<CodePreparation>();
 
 // 4.
 builder.WebHost.ListenOnUnixSocket(AgentRoutes.SocketPath, new UnixSocketAccess

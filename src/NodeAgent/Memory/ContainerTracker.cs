@@ -99,6 +99,13 @@ internal sealed class ContainerTracker : IDisposable
         _looked = new Look(counter, ended, dropped);
     }
 
+    /// <summary>What <see cref="LookFrozen"/> does beyond a look at a running process, without effect.</summary>
+    public void RehearseLook()
+    {
+        foreach (ProcessTracker process in _processes.Values)
+            process.RehearseLook();
+    }
+
     /// <summary>Writes, after <see cref="LookFrozen"/>, a file for each process, by its pid, with what smaps would say of it; none for those of which only the kernel knows.</summary>
     public void WriteMappings(MappingFlags flags, string directory)
     {

@@ -115,6 +115,8 @@ internal sealed partial class ProcessTracker
         shared.AddMounts(HostPid);
     }
 
+    public void RehearseLook() => _ = FindStackPages();
+
     /// <summary>What smaps would say of it, under its pid; nothing where that is not certain.</summary>
     public void WriteMappings(MappingFlags flags, string directory)
     {
@@ -346,7 +348,7 @@ internal sealed partial class ProcessTracker
     /// <summary>/proc/PID/task/TID/syscall of a thread that does not run: "7 0x7f… 0x1 0x3e8 0x0 0x0 0x0 0x7ffc9d0a1c50 0x7f1d0e11a3ff", stack and instruction pointer last.</summary>
     private List<ulong> FindStackPages()
     {
-        SortedSet<ulong> pages = [];
+        List<ulong> pages = [];
         foreach (int tid in ProcFiles.ThreadsOf(HostPid))
         {
             string[] fields = Encoding.ASCII.GetString(ProcFiles.Read($"/proc/{HostPid}/task/{tid}/syscall")).Split(' ', StringSplitOptions.TrimEntries);
@@ -354,6 +356,10 @@ internal sealed partial class ProcessTracker
                 && ulong.TryParse(fields[^2].AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong pointer) && Owned.Contains(pointer))
                 pages.Add(pointer & ~(Interop.PageSize - 1));
         }
-        return [.. pages];
+        pages.Sort();
+        for (int i = pages.Count - 1; i > 0; i--)
+            if (pages[i] == pages[i - 1])
+                pages.RemoveAt(i);
+        return pages;
     }
 }

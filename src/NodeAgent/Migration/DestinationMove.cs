@@ -336,7 +336,9 @@ internal sealed partial class DestinationMove : IDisposable
         using QuickCgroupMoves? cgroups = Interlocked.Exchange(ref _cgroups, null);
         try
         {
-            CommandResult result = await clock.TimeAsync("restore", () => RestoreAsync(container, clock));
+            CommandResult result;
+            using (clock.Part("restore"))
+                result = await RestoreAsync(container, clock);
             if (!result.Succeeded)
                 failure = _record.Stopped ? StartFailure(result) : $"runc restore ended with {result.ExitCode}: {RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "restore.log")} ({result.Tail(1)})";
             else if (!_tools.Runtime.HasState(container.Name))

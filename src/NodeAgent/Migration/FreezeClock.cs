@@ -20,19 +20,14 @@ internal sealed class FreezeClock(TimeProvider time)
         }
     }
 
-    public async Task<T> TimeAsync<T>(string part, Func<Task<T>> action)
-    {
-        long start = time.GetTimestamp();
-        T result = await action();
-        Add(part, time.GetElapsedTime(start).TotalMilliseconds);
-        return result;
-    }
+    /// <summary>Measured until it is disposed. No generic method takes its place: the runtime would compile it for each result inside of the freeze.</summary>
+    public Span Part(string part) => new(this, part, time.GetTimestamp());
 
-    public async Task TimeAsync(string part, Func<Task> action) => await TimeAsync(part, async () =>
+    public async Task TimeAsync(string part, Func<Task> action)
     {
-        await action();
-        return true;
-    });
+        using (Part(part))
+            await action();
+    }
 
     public void Time(string part, Action action)
     {
@@ -46,4 +41,11 @@ internal sealed class FreezeClock(TimeProvider time)
         lock (_lock)
             _parts[part] = Math.Round(milliseconds, 2);
     }
+
+    internal readonly struct Span(FreezeClock clock, string part, long start) : IDisposable
+    {
+        public void Dispose() => clock.Add(part, clock.Since(start));
+    }
+
+    private double Since(long start) => time.GetElapsedTime(start).TotalMilliseconds;
 }

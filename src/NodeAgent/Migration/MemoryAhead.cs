@@ -191,9 +191,24 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         if (_mappingFlags is not null)
             _tracker.WriteMappings(_mappingFlags, mappings);
         await SendRoundAsync(_tracker.FrozenRoundAsync(cancel), giveWay: false, cancel);
-        if (_tracker.LastRound is { } last)
-            LogLast(_log, _container, (long)(last.DataBytes >> 10), last.Regions, last.Duration.TotalMilliseconds, last.ScanTime.TotalMilliseconds, last.ReadTime.TotalMilliseconds);
         await WriteOwnedAsync(_tracker, _shared, ownedFile, cancel);
+    }
+
+    /// <summary>Walks the ways of <see cref="LookFrozen"/> and <see cref="SendLastAsync"/> without effect: run for the first time in the freeze, they are compiled in it.</summary>
+    /// <param name="place">an empty directory, for files that nobody reads</param>
+    public async Task RehearseLastAsync(string place, CancellationToken cancel)
+    {
+        _tracker.RehearseLook();
+        if (_mappingFlags is not null)
+            _tracker.WriteMappings(_mappingFlags, place);
+        await WriteOwnedAsync(_tracker, _shared, Path.Combine(place, "owned"), cancel);
+    }
+
+    /// <summary>Once nobody waits any more.</summary>
+    public void LogLastRound()
+    {
+        if (_tracker.LastRound is { Frozen: true } last)
+            LogLast(_log, _container, (long)(last.DataBytes >> 10), last.Regions, last.Duration.TotalMilliseconds, last.ScanTime.TotalMilliseconds, last.ReadTime.TotalMilliseconds);
     }
 
     /// <summary>Waits until the destination holds all of the last round; then its streams end.</summary>

@@ -30,7 +30,9 @@ internal sealed partial class SourceMove
         // Half of the budget: what cannot be stopped in that time cannot be moved in the rest.
         TimeSpan patience = TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs / 2.0);
         await CutAsync(container, freeze, cancel);
-        FreezeOutcome outcome = await freeze.TimeAsync("freeze", () => _tools.Freezer.FreezeAsync(container.CgroupPath, patience, cancel));
+        FreezeOutcome outcome;
+        using (freeze.Part("freeze"))
+            outcome = await _tools.Freezer.FreezeAsync(container.CgroupPath, patience, cancel);
         if (outcome != FreezeOutcome.Frozen)
             throw new ContainerException(BlockerCode.NotRunning, outcome == FreezeOutcome.Gone
                 ? $"{Name} ended by itself before it was frozen"
@@ -39,8 +41,8 @@ internal sealed partial class SourceMove
     }
 
     /// <summary>
-    /// The rest of the memory and the processes. A CRIU that is held inside begins while the memory is still read: it stops the tasks and reads their
-    /// mappings, 9 ms for each GiB, and puts nothing into them before the list of owned memory is there (native/criu-gate.c).
+    /// The rest of the memory and the processes. A CRIU that is held inside begins while the memory is still read: it stops the tasks, and puts
+    /// nothing into them before the list of owned memory is there (native/criu-gate.c).
     /// </summary>
     private async Task DumpAsync(ArmedCommand dump, MemoryAhead? memory, ContainerDescription container, FreezeClock freeze, CancellationToken cancel)
     {
@@ -54,7 +56,7 @@ internal sealed partial class SourceMove
             // Only with the shim is there a list to wait for.
             if (_tools.Preloads.Gate && Record.Dump == DumpRung.Shim)
             {
-                dumping = freeze.TimeAsync("dump", dump.GoAsync);
+                dumping = DumpAsync(dump, freeze);
                 await _tools.Faults.ReachAsync("source.dumping");
             }
             try
@@ -70,13 +72,19 @@ internal sealed partial class SourceMove
             }
             cancel.ThrowIfCancellationRequested();
         }
-        dumping ??= freeze.TimeAsync("dump", dump.GoAsync);
+        dumping ??= DumpAsync(dump, freeze);
         await Task.WhenAll(dumping, memory is null ? Task.CompletedTask : ConfirmAsync(dumping, memory, freeze, cancel));
         CommandResult result = await dumping;
         cancel.ThrowIfCancellationRequested();
         if (!result.Succeeded)
             throw new CommandException($"runc checkpoint of {container.Name} ended with {result.ExitCode}: "
                 + $"{RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "dump.log")} ({result.Tail(1)})");
+    }
+
+    private static async Task<CommandResult> DumpAsync(ArmedCommand dump, FreezeClock freeze)
+    {
+        using (freeze.Part("dump"))
+            return await dump.GoAsync();
     }
 
     private async Task ConfirmAsync(Task<CommandResult> dumping, MemoryAhead memory, FreezeClock freeze, CancellationToken cancel)

@@ -176,8 +176,15 @@ internal sealed partial class SourceMove
     }
 
     /// <summary>Connections for a freeze that opens two for good.</summary>
-    private Task WarmUpAsync(MemoryAhead memory, CancellationToken cancel) =>
-        memory.WhyLeft is null ? Task.CompletedTask : Task.WhenAll(Enumerable.Range(0, 4).Select(_ => _peer.AskAsync(cancel)));
+    private async Task WarmUpAsync(MemoryAhead memory, CancellationToken cancel)
+    {
+        string place = Path.Combine(_tools.Paths.Move(Id), "rehearsal");
+        Directory.CreateDirectory(place);
+        await memory.RehearseLastAsync(place, cancel);
+        Directory.Delete(place, recursive: true);
+        if (memory.WhyLeft is not null)
+            await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => _peer.AskAsync(cancel)));
+    }
 
     private static MoveRung RungOf(MemoryAhead? memory) => memory switch
     {

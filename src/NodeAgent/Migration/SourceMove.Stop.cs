@@ -66,7 +66,9 @@ internal sealed partial class SourceMove
                 if (container.Network == NetworkKind.Named)
                     container = await _tools.Network.RefreshNeighboursAsync(container, down.Token);
                 string neighbours = JsonSerializer.Serialize(container, ApiJson.Options);
-                PeerReply ready = await clock.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, 0, 0), down.Token));
+                PeerReply ready;
+                using (clock.Part("ready"))
+                    ready = await _peer.CompleteAsync(new CompleteRequest(neighbours, 0, 0), down.Token);
                 if (ready.Phase != DestinationPhase.Ready)
                     throw new PeerRefusedException(HttpStatusCode.Conflict, $"{Record.Request.DestinationNode} is not ready: {ready.Detail}");
                 await _tools.Faults.ReachAsync("source.ready");

@@ -175,7 +175,10 @@ internal sealed partial class SourceMove : IDisposable
                     DumpAsync(dump, memory, container, freeze, frozen.Token));
                 frozen.Token.ThrowIfCancellationRequested();
                 await _tools.Faults.ReachAsync("source.dumped");
-                (int files, long bytes) = await freeze.TimeAsync("send", () => _peer.SendImagesAsync(_tools.Paths.Images(Id), frozen.Token));
+                int files;
+                long bytes;
+                using (freeze.Part("send"))
+                    (files, bytes) = await _peer.SendImagesAsync(_tools.Paths.Images(Id), frozen.Token);
                 _tools.Bandwidth.Charge(bytes);
 
                 // 6. Ready.
@@ -183,11 +186,14 @@ internal sealed partial class SourceMove : IDisposable
                 string neighbours = JsonSerializer.Serialize(container, ApiJson.Options);
                 IReadOnlyList<HeldFrame> held = await TakeHeldAsync();
                 IReadOnlyList<SharedArrival>? shared = memory?.SharedArrivals(_tools.Paths.Images(Id));
-                PeerReply ready = await freeze.TimeAsync("ready", () => _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes, held, shared), frozen.Token));
+                PeerReply ready;
+                using (freeze.Part("ready"))
+                    ready = await _peer.CompleteAsync(new CompleteRequest(neighbours, files, bytes, held, shared), frozen.Token);
                 if (ready.Phase != DestinationPhase.Ready)
                     throw new PeerRefusedException(HttpStatusCode.Conflict, $"{Record.Request.DestinationNode} is not ready: {ready.Detail}");
                 if (ready.Fetches)
-                    _away = await freeze.TimeAsync("serve", () => AwayMemory.ConnectAsync(container, _peer, _tools, _log, frozen.Token));
+                    using (freeze.Part("serve"))
+                        _away = await AwayMemory.ConnectAsync(container, _peer, _tools, _log, frozen.Token);
                 long sent = trees.BytesSent + bytes + (memory?.BytesSent ?? 0);
                 await _tools.Faults.ReachAsync("source.ready");
 
@@ -215,6 +221,7 @@ internal sealed partial class SourceMove : IDisposable
                 _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), resume: null);
             return;
         }
+        memory?.LogLastRound();
         await _tools.Faults.ReachAsync("source.released");
         await SettleAsync(freeze, shutdown);
     }
