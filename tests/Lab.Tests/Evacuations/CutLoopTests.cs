@@ -200,6 +200,4 @@ public sealed class CutLoopTests(ProductRack rack)
         Assert.Fail($"nobody was asked to watch: {await evacuation.LookAsync()}");
         return null!;
     }
-
-    private static IEnumerable<string> Chosen(string[] points) => All ? points : points.Take(1);
 }

@@ -4,7 +4,7 @@ namespace Evacuator.Lab.Tests.Evacuations;
 
 /// <summary>
 /// Kill -9 at every journaled step, one after the other with the same container and the same connection: after each it runs exactly once, the evacuation has ended under the
-/// right name, and the service is back within five seconds. By default every fifth point, since other tests kill at the rest one by one; all of them with EVACUATOR_ALL_FAULTS=1.
+/// right name, and the service is back within five seconds. By default at one point, since other tests kill at the rest one by one; all of them with EVACUATOR_ALL_FAULTS=1.
 /// </summary>
 [Collection(RackCollection.Name)]
 public sealed class FaultLoopTests(ProductRack rack)
@@ -97,5 +97,5 @@ public sealed class FaultLoopTests(ProductRack rack)
         return now;
     }
 
-    private static IEnumerable<string> Chosen(string[] points) => All ? points : points.Where((_, index) => index % 5 == 4);
+    private static IEnumerable<string> Chosen(string[] points) => All ? points : points.Skip(4).Take(1);
 }
