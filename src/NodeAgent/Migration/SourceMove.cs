@@ -247,7 +247,7 @@ internal sealed partial class SourceMove : IDisposable
             {
                 neighbour = await _tools.Runtime.DescribeAsync(other.Name, cancel);
             }
-            catch (ContainerException)
+            catch (Exception e) when (e is ContainerException or NetworkException or IOException)
             {
                 // Left since it was listed: the others move at the same time. One that is still there and cannot be read has a blocker of its own.
                 continue;
@@ -441,6 +441,7 @@ internal sealed partial class SourceMove : IDisposable
         MoveRefusedException refused => refused.Message,
         // What a peer says of itself ("no space left on device") reads like something of this host.
         PeerRefusedException refused when !refused.Message.StartsWith(Record.Request.DestinationNode, StringComparison.Ordinal) => $"{Record.Request.DestinationNode}: {refused.Message}",
+        FileNotFoundException or DirectoryNotFoundException => $"a file of this host is missing: {e.Message}",
         HttpRequestException or IOException => $"the connection to {Record.Request.DestinationNode} failed: {e.GetBaseException().Message}",
         _ => e.Message,
     };

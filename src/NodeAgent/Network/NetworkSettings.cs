@@ -19,8 +19,7 @@ internal static class NetworkSettings
         foreach (string file in Directory.EnumerateFiles($"{Root}/net", "*", SearchOption.AllDirectories))
         {
             string key = file[(Root.Length + 1)..];
-            if ((File.GetUnixFileMode(file) & Writable) == Writable && !LeftOut.Contains(key) && !key.StartsWith("net/unix/", StringComparison.Ordinal)
-                && TryRead(file, out string value))
+            if (!LeftOut.Contains(key) && !key.StartsWith("net/unix/", StringComparison.Ordinal) && IsWritable(file) && TryRead(file, out string value))
                 settings[key] = value;
         }
         return settings;
@@ -46,6 +45,19 @@ internal static class NetworkSettings
     {
         string[] parts = key.Split('/');
         return parts.Length == 5 && parts[2] is "conf" or "neigh" && parts.Length == 5 && parts[3] is not ("all" or "default") ? parts[3] : null;
+    }
+
+    private static bool IsWritable(string file)
+    {
+        try
+        {
+            return (File.GetUnixFileMode(file) & Writable) == Writable;
+        }
+        catch (IOException)
+        {
+            // An interface that is being removed takes its settings along: a container beside the one that moves may just be leaving.
+            return false;
+        }
     }
 
     private static bool TryRead(string file, out string value)

@@ -39,6 +39,31 @@ public sealed class NetworkHandoverTests : IDisposable
         Assert.Contains("net/ipv4/ip_forward", captured.Sysctls.Keys);
     }
 
+    /// <summary>All containers of a host are looked at when one moves, and another may just be leaving, with its interface and all settings of that.</summary>
+    [RootFact]
+    public async Task Settings_InterfacesComeAndGoMeanwhile_TheRestIsRead()
+    {
+        string name = _lab.Container().Name;
+        using NetworkNamespace space = NetworkNamespace.Open($"/run/netns/{name}");
+        Task change = Task.Run(() =>
+        {
+            for (int round = 0; round < 40; round++)
+            {
+                Ip($"-n {name} link add name gone0 type veth peer name gone1");
+                Ip($"-n {name} link delete gone0");
+            }
+        });
+        int reads = 0;
+        do
+        {
+            Assert.Contains("net/ipv4/ip_forward", space.Run(NetworkSettings.Read).Keys);
+            reads++;
+        }
+        while (!change.IsCompleted);
+        await change;
+        Assert.True(reads > 3, $"{reads} reads");
+    }
+
     [RootFact]
     public async Task CapturePrepareCapture_AllOfIt_IsTheSame()
     {
