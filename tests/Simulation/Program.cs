@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Evacuator.Evacuation;
 using Evacuator.Simulation;
 using Evacuator.Testing;
 
@@ -39,7 +40,7 @@ async Task<int> SimulateAsync(string[] words)
     {
         await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder, "etcd"), durable: true);
         // Nodes are not alike: as many large ones as may be out at once hold half as much again as their share, which is more than may be missing.
-        SimulationOptions options = new(nodes, Number(words, 1, nodes * 50), limit, HealthyPercent: 99 - limit, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
+        SimulationOptions options = new(nodes, Number(words, 1, nodes * 50), limit, HealthyPercent: 99 - limit, Maintenance: TimeSpan.FromSeconds(5), Poll: new BrainTimings().LockPoll);
         using FleetSimulation simulation = new(options, etcd);
         using CancellationTokenSource stop = new();
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, End), terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);

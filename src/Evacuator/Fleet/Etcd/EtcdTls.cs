@@ -47,6 +47,8 @@ internal sealed class EtcdTls : IDisposable
         SslOptions = new SslClientAuthenticationOptions
         {
             EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+            // A session that is resumed would go on under the certificate with which it was begun.
+            AllowTlsResume = false,
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
             LocalCertificateSelectionCallback = (_, _, _, _, _) => Current().Own,
             RemoteCertificateValidationCallback = (_, certificate, _, errors) => Accept(certificate, errors),
