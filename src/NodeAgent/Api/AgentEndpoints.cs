@@ -58,7 +58,8 @@ internal static partial class AgentEndpoints
         }
     }
 
-    private static async Task<IResult> ContainersAsync(RuncRuntime runtime, CancellationToken cancel) => Json(await runtime.ReportAllAsync(cancel));
+    private static async Task<IResult> ContainersAsync(RuncRuntime runtime, MoveRegistry moves, CancellationToken cancel) =>
+        Json(moves.WithWhatIsOwed(await runtime.ReportAllAsync(cancel)));
 
     private static async Task<IResult> LastingAsync(EmptinessProof proof, RuncRuntime runtime, MoveRegistry moves, CancellationToken cancel)
     {

@@ -50,7 +50,7 @@ internal sealed partial class DestinationMove : IDisposable
         (_record, _tools, _log) = (record, tools, log);
         _lastNews = tools.Time.GetTimestamp();
         // A container may grow while it is on its way; more than half again is not what was reserved.
-        _receiver = new PageReceiver(_stores, record.MemoryBytes + record.MemoryBytes / 2 + (64 << 20))
+        _receiver = new PageReceiver(_stores, record.MemoryBytes + record.MemoryBytes / 2 + (256 << 20))
         {
             NewStore = NewStore,
             NewShared = NewShared,

@@ -30,6 +30,9 @@ internal sealed partial class MoveRegistry(
     private readonly ConcurrentDictionary<Guid, DestinationMove> _destinations = new();
     private readonly ConcurrentDictionary<Guid, Task> _running = new();
     private bool _wasBusy;
+
+    /// <summary>A fill takes seconds, and a report is at most three old.</summary>
+    private static readonly TimeSpan JustArrived = TimeSpan.FromSeconds(10);
     private readonly SemaphoreSlim _announcing = new(1);
     private readonly ILogger _log = logs.CreateLogger<MoveRegistry>();
     private readonly CancellationTokenSource _stopping = new();
@@ -261,6 +264,20 @@ internal sealed partial class MoveRegistry(
         if (_admission.Open)
             left.Add("the node still accepts containers");
         return new EmptinessCheck("moves", left.Count == 0, _sources.Count + _destinations.Count, left);
+    }
+
+    /// <summary>
+    /// A container that has just arrived has little of its memory yet, and a report may be seconds old: it counts as what was reserved for it. Else a move that follows at once would be
+    /// refused in its middle, for being larger than it said.
+    /// </summary>
+    public IReadOnlyList<ContainerReport> WithWhatIsOwed(IReadOnlyList<ContainerReport> reports)
+    {
+        DateTimeOffset lately = tools.Time.GetUtcNow() - JustArrived;
+        Dictionary<string, long> owed = [];
+        foreach (DestinationRecord record in _destinations.Values.Select(move => move.Record))
+            if (record.Phase == DestinationPhase.Running && record.Updated > lately)
+                owed[record.Container] = Math.Max(owed.GetValueOrDefault(record.Container), record.MemoryBytes);
+        return [.. reports.Select(report => owed.GetValueOrDefault(report.Name) is var least && least > report.MemoryBytes ? report with { MemoryBytes = least } : report)];
     }
 
     /// <summary>Containers of moves that have not ended, as far as they are described: what is prepared for them, or not removed yet, goes away by itself.</summary>
