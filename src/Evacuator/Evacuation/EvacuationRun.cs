@@ -275,6 +275,15 @@ internal sealed partial class EvacuationRun
             return;
         }
 
+        // Empty, but not by moving them: nobody may read that as "done".
+        List<string> lost = _services.BootId.Value == snapshot.State.BootId ? []
+            : [.. snapshot.Moves.Where(move => move.Phase == MovePhase.Gone).Select(move => $"{move.Name}: {move.Detail}")];
+        if (lost.Count > 0)
+        {
+            Advance(new EvacuationInput.Broke($"{snapshot.State.Node} was restarted before they had moved, and they ended with it: {string.Join("; ", lost)}. Start them where they are to run"));
+            return;
+        }
+
         Advance(await ProofOfEmptiness.TakeAsync(LookAsync, waiting => _ledger.Wait(waiting), _services.Timings, _services.Time, token).ConfigureAwait(false));
 
         Task<EmptinessReport> LookAsync() => AgentAsync(_services.Agent.GetEmptinessAsync, "the proof of emptiness", token);

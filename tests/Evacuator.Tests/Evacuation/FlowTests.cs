@@ -303,6 +303,10 @@ public sealed class FlowTests
         Assert.Equal(MovePhase.Moving, meanwhile.Containers[0].State);
         Assert.Equal(MovePhase.Gone, report.Containers[0].State);
         Assert.Contains("it is lost with its memory", report.Containers[0].Detail, StringComparison.Ordinal);
+        // The host is empty, but not because they have moved.
+        Assert.Equal(EvacuationPhase.Failed, report.State);
+        Assert.Contains("was restarted before they had moved", report.Problem, StringComparison.Ordinal);
+        Assert.Contains(report.Containers[0].Name, report.Problem, StringComparison.Ordinal);
     }
 
     [Fact]
