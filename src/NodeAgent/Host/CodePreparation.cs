@@ -20,7 +20,7 @@ internal sealed partial class CodePreparation(TimeProvider time, ILogger<CodePre
         {
             LogPrepared(log, AsyncCode.Prepare(Assembly.GetExecutingAssembly(), stop), time.GetElapsedTime(start).TotalMilliseconds);
         }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException or TypeLoadException or ReflectionTypeLoadException or MemberAccessException)
+        catch (Exception e) when (e is not OutOfMemoryException)
         {
             // Another runtime, with other names inside: the first freeze is a little longer.
             LogUnprepared(log, e);

@@ -195,10 +195,11 @@ internal sealed class SharedTracker : IDisposable
                 // Nothing further, or cut short since.
                 if (to <= from)
                     break;
-                at = to;
-                // Whole pages: the last may be the file's end.
+                // Whole pages: the last may be the file's end. It is taken once, also of a file that grows before its end is looked for again.
                 from &= ~(Page - 1L);
-                to = Math.Min((to + Page - 1) & ~(Page - 1L), file.End);
+                to = (to + Page - 1) & ~(Page - 1L);
+                at = to;
+                to = Math.Min(to, file.End);
                 while (from < to)
                 {
                     if (window?.Number != from / WindowBytes)

@@ -45,6 +45,9 @@ internal sealed partial class DestinationMove : IDisposable
     private QuickCgroupMoves? _cgroups;
     private bool _connected;
 
+    /// <summary>Held open for as long as the agent lives; systemd keeps them, too.</summary>
+    private IReadOnlyList<KeptDescriptors>? _unusable;
+
     public DestinationMove(DestinationRecord record, MoveTools tools, ILogger log)
     {
         (_record, _tools, _log) = (record, tools, log);
@@ -55,6 +58,7 @@ internal sealed partial class DestinationMove : IDisposable
             NewStore = NewStore,
             NewShared = NewShared,
             MaxSharedBytes = MaxImageBytes(record),
+            SharedHasRoom = () => FreeSpace.At(tools.Paths.Runtime) >= ImageRoom.Least,
             OnRound = News,
             GiveWay = giving =>
             {
@@ -264,6 +268,9 @@ internal sealed partial class DestinationMove : IDisposable
         }
         if (hadRun && _lazy is not null)
             Watch(_lazy);
+        else if (hadRun && _memoryLost is not null)
+            // Processes wait for what cannot be taken up. Closed, their descriptors would let them read zeroes.
+            _unusable = kept;
         else if (hadRun)
         {
             ReleaseShare();

@@ -71,6 +71,8 @@ internal sealed partial class SourceMove
             await freeze.TimeAsync("memory", async () =>
             {
                 await ReadAsync(tracker.FrozenRoundAsync(frozen.Token));
+                if (_tools.MappingFlags is { } flags)
+                    tracker.WriteMappings(flags, _tools.Paths.Mappings(Id));
                 shared?.Freeze(tracker.Mappings);
                 await MemoryAhead.WriteOwnedAsync(tracker, shared, _tools.Paths.Owned(Id), frozen.Token);
                 await ReadAsync(shared?.RoundAsync(frozen: true, frozen.Token));

@@ -14,6 +14,7 @@ internal sealed class AgentPriority
 {
     public const int Ordinary = 0, Urgent = -15;
 
+    private const int MaxPasses = 4;
     private const string Autogroup = "/proc/self/autogroup";
 
     public void Raise() => Change(Ordinary, Urgent);
@@ -22,19 +23,30 @@ internal sealed class AgentPriority
 
     private static void Change(int from, int to)
     {
-        foreach (string thread in Directory.EnumerateDirectories("/proc/self/task"))
-        {
-            int id = int.Parse(Path.GetFileName(thread.AsSpan()), CultureInfo.InvariantCulture);
-            if (Interop.GetNiceness(id) == from)
-                _ = Interop.SetNiceness(id, to);
-        }
         try
         {
+            // A thread that one not yet changed has started meanwhile is not in the list, and has that one's niceness.
+            for (int pass = 0; pass < MaxPasses && ChangeAll(from, to); pass++)
+            {
+            }
             File.WriteAllText(Autogroup, to.ToString(CultureInfo.InvariantCulture));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // A kernel without them, or one that finds that it was asked too often.
+            // A kernel without autogroups, or one that finds that it was asked too often; no descriptor left for the list.
         }
+    }
+
+    /// <returns>whether there was anything to change</returns>
+    private static bool ChangeAll(int from, int to)
+    {
+        bool changed = false;
+        foreach (string thread in Directory.EnumerateDirectories("/proc/self/task"))
+        {
+            int id = int.Parse(Path.GetFileName(thread.AsSpan()), CultureInfo.InvariantCulture);
+            if (Interop.GetNiceness(id) == from)
+                changed |= Interop.SetNiceness(id, to) == 0;
+        }
+        return changed;
     }
 }

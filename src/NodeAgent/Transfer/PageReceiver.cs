@@ -17,6 +17,9 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     private const int LeastPopulated = 16 * 1024;
     private const int MaxProcesses = 100_000;
 
+    /// <summary>Shared memory between two looks at the room for it.</summary>
+    private const long SharedLook = 8 << 20;
+
     /// <summary>More than a source follows at a time: objects come and go.</summary>
     private const int MaxShared = 8 * SharedTracker.MaxObjects;
 
@@ -32,6 +35,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
 
     /// <summary>The same of shared memory.</summary>
     private long _sharedArrived;
+    private long _sharedUnlooked;
 
     /// <summary>Makes the store of a process that had none.</summary>
     public Func<int, ProcessPages> NewStore { get; init; } = pid => ProcessPages.Create(pid);
@@ -54,6 +58,9 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
                 return _shared.Values.Sum(store => store.Count) * (long)Interop.PageSize;
         }
     }
+
+    /// <summary>Asked now and then: all else that is on the same file system must go on.</summary>
+    public Func<bool>? SharedHasRoom { get; init; }
 
     /// <summary>Told at the end of each round.</summary>
     public Action? OnRound { get; init; }
@@ -230,6 +237,13 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     {
         lock (_lock)
         {
+            _sharedUnlooked += bytes;
+            if (_sharedUnlooked > SharedLook)
+            {
+                _sharedUnlooked = 0;
+                if (SharedHasRoom?.Invoke() == false)
+                    throw new InvalidDataException($"no room is left for the shared memory of the container, after {SharedBytes >> 20} MiB of it");
+            }
             _sharedArrived += bytes;
             if (_sharedArrived <= MaxSharedBytes)
                 return;

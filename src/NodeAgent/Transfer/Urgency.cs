@@ -38,7 +38,9 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
         {
             try
             {
-                await stay.Ended.WaitAsync(LongestHold - time.GetElapsedTime(stay.Begun), time, cancel);
+                // Time passes between two looks at it, and less than none would mean for ever.
+                TimeSpan left = LongestHold - time.GetElapsedTime(stay.Begun);
+                await stay.Ended.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, time, cancel);
             }
             catch (TimeoutException)
             {

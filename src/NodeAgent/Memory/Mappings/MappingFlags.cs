@@ -193,7 +193,10 @@ internal sealed class MappingFlags : IDisposable
         // Other threads of ours map and unmap meanwhile.
         HashSet<FlaggedRange> steady = [.. before];
         steady.IntersectWith(after);
-        Dictionary<(ulong, ulong), ulong> flagsOf = steady.ToDictionary(range => (range.Start, range.End), range => range.Flags);
+        Dictionary<(ulong, ulong), ulong> flagsOf = [];
+        foreach (FlaggedRange range in steady)
+            if (!flagsOf.TryAdd((range.Start, range.End), range.Flags))
+                return "this kernel's iterator does not keep to one process";
         (ulong Start, ulong End) at = default;
         bool isVsyscall = false;
         foreach (Range slice in smaps.AsSpan().Split((byte)'\n'))
