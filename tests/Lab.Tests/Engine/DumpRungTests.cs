@@ -46,7 +46,7 @@ public sealed class DumpRungTests(ProductRack rack)
     });
 
     /// <summary>All of its memory would travel while it stands still, and is measured against the budget before.</summary>
-    [LabFact]
+    [LongLabFact]
     public Task Move_WithAPlainDumpThatTakesTooLong_IsNotEvenFrozen() => rack.RunAsync(async scene =>
     {
         await scene.Node1.ConfigureAsync("[move]\ndump = plain\n");

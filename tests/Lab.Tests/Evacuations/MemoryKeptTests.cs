@@ -25,11 +25,10 @@ public sealed class MemoryKeptTests(ProductRack rack)
         Assert.Contains("systemd has kept the memory", await destination.ShAsync("journalctl --no-pager -b -u evacuator-agent"), StringComparison.Ordinal);
     });
 
+    /// <summary>The points between these: FaultLoopTests, with all faults.</summary>
     [LabTheory]
     [InlineData("destination.ready")]
-    [InlineData("destination.released")]
     [InlineData("destination.resuming")]
-    [InlineData("destination.restored")]
     [InlineData("destination.running")]
     public Task DestinationAgent_KilledAtAPoint_IsWholeInOnePlace(string point) => rack.RunAsync(async scene =>
     {
