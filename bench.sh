@@ -56,8 +56,10 @@ case ${arguments[*]-} in
         ;;
 esac
 
-packaging/deb/build.sh >/dev/null
 dotnet build tests/Bench --configuration Release -nologo -v quiet
+# Wrong options are told now, and not when a package and a rack have been made for them.
+dotnet tests/Bench/bin/Release/net10.0/Bench.dll check ${arguments[@]+"${arguments[@]}"} || { keep=1; exit 2; }
+packaging/deb/build.sh >/dev/null
 if [ -z "$keep" ] || [ "$($lab status --json | jq -r .up)" != true ]; then $lab up 2; fi
 # In the background, so that this shell hears of Ctrl-C at once and the measuring can end in order.
 dotnet tests/Bench/bin/Release/net10.0/Bench.dll rack . "$EVACUATOR_LAB" ${arguments[@]+"${arguments[@]}"} &

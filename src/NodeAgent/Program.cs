@@ -7,6 +7,7 @@ using Evacuator.NodeAgent.Api;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
 using Evacuator.NodeAgent.Host;
+using Evacuator.NodeAgent.Hosting;
 using Evacuator.NodeAgent.Journal;
 using Evacuator.NodeAgent.Memory;
 using Evacuator.NodeAgent.Memory.Mappings;

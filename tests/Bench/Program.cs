@@ -10,6 +10,7 @@ return args switch
     ["wire"] => await EngineBench.PrintAsync("wire", EngineBench.WireAsync),
     ["fill"] => await EngineBench.PrintAsync("fill", EngineBench.FillAsync),
     ["memory", var mebibytes, var rate] => await MemoryBench.RunAsync(int.Parse(mebibytes), int.Parse(rate)),
+    ["check", .. var options] => RackCommand.Check(options),
     ["rack", .. var rest] => await RackCommand.RunAsync(rest),
     _ => Usage(),
 };

@@ -8,14 +8,17 @@ internal static class RackCommand
 {
     public const string Usage = "Bench rack PROJECT_ROOT RACK [--quick] [--only CASE[,CASE]...] [--runs N] [--no-plain]";
 
+    private static readonly IReadOnlyList<string> s_cases = [.. BenchCase.All.Select(item => item.Name), "parallel", "overhead", "wire", "fill"];
+
+    /// <summary>Before a rack is made for them: whether the options make sense.</summary>
+    /// <returns>0; 2 for wrong use</returns>
+    public static int Check(string[] options) => Parse([".", "", .. options], out string wrong) is null ? Refuse(wrong) : 0;
+
     /// <returns>0; 1 if a case failed; 2 for wrong use; 130 after Ctrl-C</returns>
     public static async Task<int> RunAsync(string[] arguments)
     {
-        if (Parse(arguments) is not { } options)
-        {
-            Console.Error.WriteLine($"usage: {Usage}\ncases: {string.Join(' ', BenchCase.All.Select(item => item.Name))} parallel overhead wire fill");
-            return 2;
-        }
+        if (Parse(arguments, out string wrong) is not { } options)
+            return Refuse(wrong);
         using CancellationTokenSource stop = new();
         void Stop(PosixSignalContext context)
         {
@@ -50,8 +53,15 @@ internal static class RackCommand
         return 0;
     }
 
-    private static RackBenchOptions? Parse(string[] arguments)
+    private static int Refuse(string wrong)
     {
+        Console.Error.WriteLine($"bench: {wrong}\nusage: {Usage}\ncases: {string.Join(' ', s_cases)}; simulation and planner run alone");
+        return 2;
+    }
+
+    private static RackBenchOptions? Parse(string[] arguments, out string wrong)
+    {
+        wrong = "a folder and a rack are missing";
         if (arguments is not [var root, var rack, .. var rest])
             return null;
         RackBenchOptions options = new(Path.GetFullPath(root), rack, Quick: false, new HashSet<string>(), Runs: 3, Plain: true);
@@ -62,8 +72,11 @@ internal static class RackCommand
                 case "--no-plain": options = options with { Plain = false }; break;
                 case "--only" when i + 1 < rest.Length: options = options with { Only = rest[++i].Split(',').ToHashSet() }; break;
                 case "--runs" when i + 1 < rest.Length && int.TryParse(rest[i + 1], out int runs) && runs > 0: options = options with { Runs = runs }; i++; break;
-                default: return null;
+                default:
+                    wrong = $"{string.Join(' ', rest[i..])} is no option, or lacks its value";
+                    return null;
             }
-        return options;
+        wrong = $"unknown case {string.Join(", ", options.Only.Except(s_cases))}";
+        return options.Only.All(s_cases.Contains) ? options : null;
     }
 }

@@ -3,7 +3,7 @@ using System.Reflection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-namespace Evacuator.NodeAgent.Host;
+namespace Evacuator.NodeAgent.Hosting;
 
 /// <summary>Prepares the code of moves once the agent is up, on a thread that takes only what processors nobody else wants.</summary>
 internal sealed partial class CodePreparation(TimeProvider time, ILogger<CodePreparation> log) : BackgroundService
