@@ -1,5 +1,6 @@
 using Evacuator.Lab.Tests.Rack;
 using Evacuator.Testing;
+using Xunit.Abstractions;
 
 namespace Evacuator.Lab.Tests.Evacuations;
 
@@ -9,7 +10,7 @@ namespace Evacuator.Lab.Tests.Evacuations;
 /// source and the witness, since KilledBeforeReleaseTests and KilledAfterReleaseTests cut links one by one; all with EVACUATOR_ALL_FAULTS=1.
 /// </summary>
 [Collection(RackCollection.Name)]
-public sealed class CutLoopTests(ProductRack rack)
+public sealed class CutLoopTests(ProductRack rack, ITestOutputHelper output)
 {
     private static readonly string[] s_source =
     [
@@ -20,7 +21,7 @@ public sealed class CutLoopTests(ProductRack rack)
 
     private static readonly string[] s_directions = ["both", "to the destination", "to the source"];
 
-    private static bool All => Environment.GetEnvironmentVariable("EVACUATOR_ALL_FAULTS") == "1";
+    private readonly PointLoop _loop = new(rack, output);
 
     [LongLabFact]
     public Task Link_CutAtPointAfterPointOfTheSource_RunsOnceAndEndsUnderTheRightName() => LinkLoopAsync(s_source, atSource: true);
@@ -29,60 +30,59 @@ public sealed class CutLoopTests(ProductRack rack)
     public Task Link_CutAtPointAfterPointOfTheDestination_RunsOnceAndEndsUnderTheRightName() => LinkLoopAsync(s_destination, atSource: false);
 
     [LongLabFact]
-    public Task Power_OfTheDestinationCutAtPointAfterPoint_RunsOnceAndEndsUnderTheRightName() => rack.RunAsync(async scene =>
-    {
-        Guest guest = await scene.RunAsync(scene.Node1);
-        Node home = scene.Node1;
+    public Task Power_OfTheDestinationCutAtPointAfterPoint_RunsOnceAndEndsUnderTheRightName() => _loop.RunAsync(
         // Not once it has been seen to run there: until the source has the word that this is known it goes on here from where it was frozen, which its connections do not
         // survive; afterwards it goes with its host, as in any power cut.
-        foreach (string point in s_destination.Concat(s_source).Where(point => point is not ("source.answered" or "source.running")))
+        s_destination.Concat(s_source).Where(point => point is not ("source.answered" or "source.running")), scene =>
         {
-            (Evacuation evacuation, Node destination) = s_source.Contains(point) ? await HoldAtSourceAsync(scene, guest, home, point) : await HoldAtDestinationAsync(scene, guest, home, point);
-            await destination.SwitchAsync("off");
-            // The source goes on while the destination is off and is heard of again only later.
-            await home.LetGoAsync();
-            await destination.SwitchAsync("on");
-            await destination.UpAsync();
-            home = await AssertOnceAsync(scene, guest, home, await evacuation.EndAsync(), $"power of the destination cut at {point}");
-        }
-    });
+            Guest? guest = null;
+            Node home = scene.Node1;
+            return async point =>
+            {
+                guest ??= await scene.RunAsync(home);
+                (Evacuation evacuation, Node destination) = s_source.Contains(point) ? await HoldAtSourceAsync(scene, guest, home, point) : await HoldAtDestinationAsync(scene, guest, home, point);
+                await destination.SwitchAsync("off");
+                // The source goes on while the destination is off and is heard of again only later.
+                await home.LetGoAsync();
+                await destination.SwitchAsync("on");
+                await destination.UpAsync();
+                home = await AssertOnceAsync(scene, guest, home, await evacuation.EndAsync(), $"power of the destination cut at {point}");
+            };
+        });
 
     /// <summary>Until the release a container goes with its host, as in any power cut, and the report says so. From the answer on it is its destination's.</summary>
     [LabFact]
-    public Task Power_OfTheSourceCutAtPointAfterPoint_NeverTwiceAndNamed() => rack.RunAsync(async scene =>
+    public Task Power_OfTheSourceCutAtPointAfterPoint_NeverTwiceAndNamed() => _loop.RunAsync(PointLoop.All ? s_source.Concat(s_destination) : ["source.running"], scene => async point =>
     {
-        foreach (string point in All ? s_source.Concat(s_destination) : ["source.running"])
+        Guest guest = await scene.RunAsync(scene.Node1);
+        (Evacuation evacuation, Node destination) = s_source.Contains(point) ? await HoldAtSourceAsync(scene, guest, scene.Node1, point) : await HoldAtDestinationAsync(scene, guest, scene.Node1, point);
+        await scene.Node1.SwitchAsync("off");
+        await destination.LetGoAsync();
+        // From the release on it is the destination's, whoever hears of that.
+        bool arrived = point is "source.answered" or "source.running" or "destination.released" or "destination.resuming" or "destination.restored" or "destination.running";
+        if (arrived)
+            await destination.UntilAsync($"runc state {guest.Name} 2>/dev/null | grep -q '\"status\": \"running\"' && [ \"$(cat /sys/fs/cgroup/containers/{guest.Name}/cgroup.freeze)\" = 0 ]", $"{point}: {guest} does not run there");
+        else
+            Assert.DoesNotContain("runs", await destination.TracesAsync(guest.Name));
+        await scene.Node1.SwitchAsync("on");
+        await scene.Node1.UpAsync();
+        Report report = await evacuation.EndAsync();
+        string state = report.Of(guest.Name).State;
+        if (arrived)
         {
-            Guest guest = await scene.RunAsync(scene.Node1);
-            (Evacuation evacuation, Node destination) = s_source.Contains(point) ? await HoldAtSourceAsync(scene, guest, scene.Node1, point) : await HoldAtDestinationAsync(scene, guest, scene.Node1, point);
-            await scene.Node1.SwitchAsync("off");
-            await destination.LetGoAsync();
-            // From the release on it is the destination's, whoever hears of that.
-            bool arrived = point is "source.answered" or "source.running" or "destination.released" or "destination.resuming" or "destination.restored" or "destination.running";
-            if (arrived)
-                await destination.UntilAsync($"runc state {guest.Name} 2>/dev/null | grep -q '\"status\": \"running\"' && [ \"$(cat /sys/fs/cgroup/containers/{guest.Name}/cgroup.freeze)\" = 0 ]", $"{point}: {guest} does not run there");
-            else
-                Assert.DoesNotContain("runs", await destination.TracesAsync(guest.Name));
-            await scene.Node1.SwitchAsync("on");
-            await scene.Node1.UpAsync();
-            Report report = await evacuation.EndAsync();
-            string state = report.Of(guest.Name).State;
-            if (arrived)
-            {
-                Assert.True(state == "moved", $"{point}: {report}");
-                Assert.Contains("runs", await destination.TracesAsync(guest.Name));
-                await guest.Client.AssertAliveAsync();
-            }
-            else
-            {
-                Assert.True(report.State == "failed" && state is "stayed" or "unknown" or "gone", $"{point}: {report}");
-                Assert.NotEmpty(report.Of(guest.Name).Detail);
-                foreach (Node node in rack.Nodes)
-                    Assert.DoesNotContain("runs", await node.TracesAsync(guest.Name));
-            }
-
-            await scene.Node1.ShAsync("evacuator reopen");
+            Assert.True(state == "moved", $"{point}: {report}");
+            Assert.Contains("runs", await destination.TracesAsync(guest.Name));
+            await guest.Client.AssertAliveAsync();
         }
+        else
+        {
+            Assert.True(report.State == "failed" && state is "stayed" or "unknown" or "gone", $"{point}: {report}");
+            Assert.NotEmpty(report.Of(guest.Name).Detail);
+            foreach (Node node in rack.Nodes)
+                Assert.DoesNotContain("runs", await node.TracesAsync(guest.Name));
+        }
+
+        await scene.Node1.ShAsync("evacuator reopen");
     });
 
     /// <summary>Both services of the peer that watches the BMC, while the host goes down: it goes on watching, sees it off and says so.</summary>
@@ -110,17 +110,16 @@ public sealed class CutLoopTests(ProductRack rack)
         });
     });
 
-    private static async Task KillWitnessAsync(Scene scene, Func<Node, Task> before)
+    private async Task KillWitnessAsync(Scene scene, Func<Node, Task> before)
     {
         Guest guest = await scene.RunAsync(scene.Node1);
         Evacuation evacuation = await scene.Node1.EvacuateAsync("--power-off");
         Node witness = await WitnessAsync(evacuation, [scene.Node2, scene.Node3]);
         await before(witness);
-        await Task.WhenAll(witness.KillAsync("evacuator"), witness.KillAsync("evacuator-agent"));
-        long killed = TimeProvider.System.GetTimestamp();
-        await witness.UpAsync();
-        TimeSpan away = TimeProvider.System.GetElapsedTime(killed);
-        Assert.True(away < Node.LongestRestart, $"the services of {witness} were away for {away.TotalSeconds:0.0} s");
+        string[] both = ["evacuator", "evacuator-agent"];
+        string[] processes = await Task.WhenAll(both.Select(witness.ProcessOfAsync));
+        await Task.WhenAll(both.Select(witness.KillAsync));
+        await Task.WhenAll(both.Zip(processes, (unit, process) => _loop.BackAsync(witness, unit, process, "the witness killed")));
 
         Report report = await new Evacuation(witness, evacuation.Id).EndAsync();
         Assert.True(report.State == "done", $"{report}");
@@ -136,27 +135,32 @@ public sealed class CutLoopTests(ProductRack rack)
         Assert.Equal("done", (await evacuation.EndAsync()).State);
     }
 
-    private Task LinkLoopAsync(string[] points, bool atSource) => rack.RunAsync(async scene =>
-    {
-        // A small budget, so that a freeze under which the link goes gives up soon.
-        Guest guest = await scene.RunAsync(scene.Node1, "c", "--annotation", "evacuator.freeze-budget=6s");
-        Node home = scene.Node1;
-        foreach ((string point, string direction) in All ? points.SelectMany(point => s_directions.Select(direction => (point, direction))) : [(points[0], atSource ? s_directions[1] : s_directions[2])])
+    /// <param name="points">at each of which the link is cut in each direction; by default the first, in one</param>
+    /// <param name="atSource">whether they are the source's</param>
+    private Task LinkLoopAsync(string[] points, bool atSource) => _loop.RunAsync(
+        PointLoop.All ? points.SelectMany(point => s_directions.Select(direction => $"{point}, {direction}")) : [$"{points[0]}, {(atSource ? s_directions[1] : s_directions[2])}"], scene =>
         {
-            (Evacuation evacuation, Node destination) = atSource ? await HoldAtSourceAsync(scene, guest, home, point) : await HoldAtDestinationAsync(scene, guest, home, point);
-            await (direction switch
+            Guest? guest = null;
+            Node home = scene.Node1;
+            return async cut =>
             {
-                "both" => destination.LinkAsync("down"),
-                "to the destination" => home.CutTowardsAsync(destination),
-                _ => destination.CutTowardsAsync(home),
-            });
-            await (atSource ? home : destination).LetGoAsync();
-            // Long enough for whatever was to be said to be lost.
-            await Task.Delay(TimeSpan.FromSeconds(2));
-            await Task.WhenAll(destination.LinkAsync("up"), destination.HealAsync(), home.HealAsync());
-            home = await AssertOnceAsync(scene, guest, home, await evacuation.EndAsync(), $"link cut at {point}, {direction}");
-        }
-    });
+                // A small budget, so that a freeze under which the link goes gives up soon.
+                guest ??= await scene.RunAsync(home, "c", "--annotation", "evacuator.freeze-budget=6s");
+                string[] words = cut.Split(", ");
+                (Evacuation evacuation, Node destination) = atSource ? await HoldAtSourceAsync(scene, guest, home, words[0]) : await HoldAtDestinationAsync(scene, guest, home, words[0]);
+                await (words[1] switch
+                {
+                    "both" => destination.LinkAsync("down"),
+                    "to the destination" => home.CutTowardsAsync(destination),
+                    _ => destination.CutTowardsAsync(home),
+                });
+                await (atSource ? home : destination).LetGoAsync();
+                // Long enough for whatever was to be said to be lost.
+                await Task.Delay(TimeSpan.FromSeconds(2));
+                await Task.WhenAll(destination.LinkAsync("up"), destination.HealAsync(), home.HealAsync());
+                home = await AssertOnceAsync(scene, guest, home, await evacuation.EndAsync(), $"link cut at {cut}");
+            };
+        });
 
     private static async Task<(Evacuation Evacuation, Node Destination)> HoldAtSourceAsync(Scene scene, Guest guest, Node home, string point)
     {

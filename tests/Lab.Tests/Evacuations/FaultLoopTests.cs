@@ -1,4 +1,5 @@
 using Evacuator.Testing;
+using Xunit.Abstractions;
 
 namespace Evacuator.Lab.Tests.Evacuations;
 
@@ -7,7 +8,7 @@ namespace Evacuator.Lab.Tests.Evacuations;
 /// right name, and the service is back within five seconds. By default at one point, since other tests kill at the rest one by one; all of them with EVACUATOR_ALL_FAULTS=1.
 /// </summary>
 [Collection(RackCollection.Name)]
-public sealed class FaultLoopTests(ProductRack rack)
+public sealed class FaultLoopTests(ProductRack rack, ITestOutputHelper output)
 {
     private static readonly string[] s_source =
     [
@@ -16,7 +17,7 @@ public sealed class FaultLoopTests(ProductRack rack)
 
     private static readonly string[] s_destination = ["destination.complete", "destination.released", "destination.resuming", "destination.restored", "destination.running", "destination.ready"];
 
-    private static bool All => Environment.GetEnvironmentVariable("EVACUATOR_ALL_FAULTS") == "1";
+    private readonly PointLoop _loop = new(rack, output);
 
     [LabFact]
     public Task SourceAgent_KilledAtPointAfterPoint_RunsOnceAndEndsUnderTheRightName() => LoopAsync(s_source, atSource: true);
@@ -26,37 +27,42 @@ public sealed class FaultLoopTests(ProductRack rack)
 
     /// <summary>The brains decide nothing that the agents do not know: killed while the agent is held at a point, the evacuation ends as if they had not been.</summary>
     [LabFact]
-    public Task Brains_KilledAtPointAfterPoint_TheEvacuationIsDone() => rack.RunAsync(async scene =>
+    public Task Brains_KilledAtPointAfterPoint_TheEvacuationIsDone() => _loop.RunAsync(Chosen(s_source), scene =>
     {
-        Guest guest = await scene.RunAsync(scene.Node1);
+        Guest? guest = null;
         Node home = scene.Node1;
-        foreach (string point in Chosen(s_source))
+        return async point =>
         {
+            guest ??= await scene.RunAsync(home);
             await home.ArmAsync("pause", point);
             Evacuation evacuation = await home.EvacuateAsync();
             await home.ReachedAsync();
             Node destination = scene.Find((await evacuation.LookAsync())!.Of(guest.Name).To);
-            await Task.WhenAll(home.KillAsync("evacuator"), destination.KillAsync("evacuator"));
-            long died = TimeProvider.System.GetTimestamp();
-            await Task.WhenAll(BackAsync(home, "evacuator status --json >/dev/null 2>&1", died, point), BackAsync(destination, "evacuator status --json >/dev/null 2>&1", died, point));
+            Node[] both = [home, destination];
+            string[] before = await Task.WhenAll(both.Select(node => node.ProcessOfAsync("evacuator")));
+            await Task.WhenAll(both.Select(node => node.KillAsync("evacuator")));
+            await Task.WhenAll(both.Zip(before, (node, process) => _loop.BackAsync(node, "evacuator", process, point)));
             await home.LetGoAsync();
             Report report = await evacuation.EndAsync();
             // A container frozen by then outlives its budget while the agent is held, and stays; all else is done.
             Assert.True(report.State is "done" or "failed", $"{point}: {report}");
             home = await AssertOnceAsync(scene, guest, home, report, point);
-        }
+        };
     });
 
-    private Task LoopAsync(string[] points, bool atSource) => rack.RunAsync(async scene =>
+    private Task LoopAsync(string[] points, bool atSource) => _loop.RunAsync(Chosen(points), scene =>
     {
-        Guest guest = await scene.RunAsync(scene.Node1);
+        Guest? guest = null;
         Node home = scene.Node1;
-        foreach (string point in Chosen(points))
+        return async point =>
         {
+            guest ??= await scene.RunAsync(home);
             Node dies = home;
             Evacuation evacuation;
+            string process;
             if (atSource)
             {
+                process = await dies.ProcessOfAsync("evacuator-agent");
                 await home.ArmAsync("kill", point);
                 evacuation = await home.EvacuateAsync();
             }
@@ -66,23 +72,16 @@ public sealed class FaultLoopTests(ProductRack rack)
                 evacuation = await home.EvacuateAsync();
                 await home.ReachedAsync();
                 dies = scene.Find((await evacuation.LookAsync())!.Of(guest.Name).To);
+                process = await dies.ProcessOfAsync("evacuator-agent");
                 await dies.ArmAsync("kill", point);
                 await home.LetGoAsync();
             }
 
             await dies.DiedAsync();
-            long died = TimeProvider.System.GetTimestamp();
-            await BackAsync(dies, "systemctl is-active --quiet evacuator-agent && [ -S /run/evacuator-agent/agent.sock ]", died, point);
+            await _loop.BackAsync(dies, "evacuator-agent", process, point);
             home = await AssertOnceAsync(scene, guest, home, await evacuation.EndAsync(), point);
-        }
+        };
     });
-
-    private static async Task BackAsync(Node node, string sign, long died, string point)
-    {
-        await node.UntilAsync(sign, $"{point}: what was killed does not come back");
-        TimeSpan away = TimeProvider.System.GetElapsedTime(died);
-        Assert.True(away < Node.LongestRestart, $"{point}: what was killed on {node} was away for {away.TotalSeconds:0.0} s");
-    }
 
     /// <returns>where it runs now</returns>
     private static async Task<Node> AssertOnceAsync(Scene scene, Guest guest, Node before, Report report, string point)
@@ -97,5 +96,5 @@ public sealed class FaultLoopTests(ProductRack rack)
         return now;
     }
 
-    private static IEnumerable<string> Chosen(string[] points) => All ? points : points.Skip(4).Take(1);
+    private static IEnumerable<string> Chosen(string[] points) => PointLoop.All ? points : points.Skip(4).Take(1);
 }

@@ -51,6 +51,22 @@ internal sealed class Node(LabCommand lab, string name, string address)
 
     public Task KillAsync(string unit) => ShAsync("systemctl kill --kill-whom=main -s KILL \"$1\"", unit);
 
+    public Task<string> ProcessOfAsync(string unit) => ShAsync("systemctl show -P MainPID \"$1\"", unit);
+
+    /// <summary>Waits until another process of a killed service says that it is ready, and the brain answers.</summary>
+    /// <param name="before">the process that was killed</param>
+    /// <returns>seconds between the death and that word, as systemd noted both, and the most that it may be</returns>
+    public async Task<(double Away, double Limit)> BackAsync(string unit, string before)
+    {
+        await UntilAsync($"p=$(systemctl show -P MainPID {unit}); [ \"$p\" != 0 ] && [ \"$p\" != \"{before}\" ] && systemctl is-active --quiet {unit} && evacuator status --json >/dev/null 2>&1",
+            $"{unit}, killed as process {before}, does not come back");
+        double limit = LongestRestart.TotalSeconds;
+        string[] times = (await ShAsync("systemctl show -P ActiveExitTimestampMonotonic -P ActiveEnterTimestampMonotonic \"$1\"", unit)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        long[] microseconds = [.. times.Select(time => long.Parse(time, CultureInfo.InvariantCulture))];
+        // Whatever the order in which it says them: it became active after it had ceased to be.
+        return ((microseconds.Max() - microseconds.Min()) / 1e6, limit);
+    }
+
     public Task LinkAsync(string state) => Checked(lab.RunAsync("link", name, state));
 
     /// <summary>Whatever this node sends to the other goes to nobody, while it hears all that the other says: a cut in one direction, as by a wrong forwarding table.</summary>
@@ -73,7 +89,10 @@ internal sealed class Node(LabCommand lab, string name, string address)
         }
     }
 
-    /// <summary>All that a node may have too much of after many moves, a list of names for each kind; numbers of descriptors are kept apart.</summary>
+    /// <summary>
+    /// All that a node may have too much of after many moves, a list of names for each kind; numbers of descriptors are kept apart, without the two
+    /// that .NET keeps of each library, which it loads when it is first needed.
+    /// </summary>
     public async Task<SortedDictionary<string, string>> BelongingsAsync()
     {
         string output = await ShAsync("""
@@ -90,10 +109,22 @@ internal sealed class Node(LabCommand lab, string name, string address)
             ls -d /srv/containers/* 2>/dev/null | say trees
             systemctl show -P NFileDescriptorStore evacuator-agent | say kept-descriptors
             ps -eo comm= | grep -E '^(criu|runc|rsync|socat|systemd-run)' | say processes
-            for u in evacuator evacuator-agent; do ls "/proc/$(systemctl show -P MainPID $u)/fd" | wc -l | say "descriptors-$u"; done
+            for u in evacuator evacuator-agent; do find "/proc/$(systemctl show -P MainPID $u)/fd" -type l -printf '%l\n' | grep -vc '^/usr/lib/evacuator/.*\.dll$' | say "descriptors-$u"; done
             """);
         return new SortedDictionary<string, string>(output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split('\t', 2)).ToDictionary(pair => pair[0], pair => pair[1].Trim()), StringComparer.Ordinal);
     }
+
+    /// <summary>What the descriptors of both services are, and how many there are of each kind.</summary>
+    public async Task<string> DescriptorsAsync() => (await ShAsync("""
+        for u in evacuator evacuator-agent; do
+            p=$(systemctl show -P MainPID $u)
+            printf '%s: ' "$u"
+            find /proc/$p/fd -type l -printf '%l\n' | grep -v '^/usr/lib/evacuator/.*\.dll$' | sed -E 's/:\[[0-9]+\]//; s/[0-9a-f]{8}-[0-9a-f-]{27}/ID/g; s/rt[0-9]+/NAME/g' | sort | uniq -c | sort -rn | awk '{n = $1; $1 = ""; printf "%s%s, ", n, $0}'
+            printf 'connections '
+            ss -Htnp 2>/dev/null | grep "pid=$p," | awk '{split($5, to, ":"); split($4, at, ":"); p = at[length(at)]; q = to[length(to)]; print $1, (p < 10000 ? "from" : "to"), (p < 10000 ? p : q)}' | sort | uniq -c | awk '{n = $1; $1 = ""; printf "%s%s, ", n, $0}'
+            echo
+        done
+        """)).Replace("\n", "  ", StringComparison.Ordinal);
 
     /// <summary>Sessions that are open on its BMC.</summary>
     public async Task<int> SessionsAsync() =>

@@ -15,7 +15,7 @@ namespace Evacuator.Lab.Tests.Evacuations;
 public sealed class RoundTripTests(ProductRack rack, ITestOutputHelper output)
 {
     /// <summary>Connections that are kept for the next question come and go; what leaks grows with each move.</summary>
-    private const int DescriptorsThatComeAndGo = 12;
+    private const int DescriptorsThatComeAndGo = 8;
 
     private static readonly int s_rounds = Setting("EVACUATOR_ROUND_TRIPS", 1);
 
@@ -43,6 +43,8 @@ public sealed class RoundTripTests(ProductRack rack, ITestOutputHelper output)
             await AssertPlacesAsync(scene, guests, _ => scene.Node1, $"round {round}, home");
             output.WriteLine($"round {round}: {guests.Count} away in {away.TotalSeconds:0.0} s, home after {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s, longest pause {guests.Max(guest => guest.Client.LongestPauseMs):0} ms");
 
+            foreach (Node node in rack.Nodes)
+                output.WriteLine($"round {round}: {node}: {await node.DescriptorsAsync()}");
             // The first round brings what stays: set-aside trees at the peers, warm connections.
             if (before is null)
                 (before, sessions) = (await BelongingsAsync(), await SessionsAsync());
