@@ -98,7 +98,10 @@ internal sealed partial class DestinationMove
             return _memoryLost is null ? ended : ended with { ExitCode = 1, Errors = _memoryLost };
         }
         if (_lazy.Restored.IsCompletedSuccessfully)
+        {
             clock.Time("connect-early", () => Connect(container));
+            _lazy.LetRun();
+        }
         else
             // Nobody answers the restored tasks' faults, so this restore can only hang: end it, and say why.
             await _restore.KillAsync();

@@ -46,16 +46,22 @@ internal sealed partial class NetworkHandover
             return;
         long start = time.GetTimestamp();
         using NetworkNamespace space = NetworkNamespace.Open(prepared.NetnsPath!);
+        using RouteSocket routes = space.OpenRoutes();
         using Announcer announcer = OpenAnnouncer(prepared);
         OnHost(host =>
         {
             foreach (InterfaceDescription link in prepared.Interfaces)
+            {
                 host.SetUp(HostEnd(host, link).Index, up: true, link.HostName!);
+                // Each end's queue drops everything until a kernel worker has seen that the link is up, on a busy host tens of milliseconds later. Asked for
+                // the link, the kernel does that at once (rtnl_getlink, since 6.8).
+                _ = host.Link(link.HostName!);
+                _ = routes.Link(link.Name);
+            }
         });
         LogConnected(prepared.Name, Announce(announcer), (long)time.GetElapsedTime(start).TotalMicroseconds);
 
         // What was not permanent at the source becomes usual again: used at once, verified by the kernel while in use.
-        using RouteSocket routes = space.OpenRoutes();
         foreach (InterfaceDescription link in prepared.Interfaces)
             foreach (NeighbourDescription neighbour in link.Neighbours.Where(n => n.State != NeighbourState.Permanent))
                 routes.SetNeighbour(link.Index, neighbour, NeighbourState.Stale);

@@ -38,6 +38,9 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>64 KiB a batch: the lock is held for about 25 µs, which is what a fault may have to wait.</summary>
     private const int BatchPages = 16;
 
+    /// <summary>Longer than CRIU waits (native/criu-gate.c).</summary>
+    private static readonly TimeSpan LongestConnect = TimeSpan.FromSeconds(2);
+
     /// <summary>Nobody is known to have said that the container runs: faults alone would fill it too slowly.</summary>
     private static readonly TimeSpan LongestRestoreEnd = TimeSpan.FromSeconds(5);
 
@@ -73,6 +76,7 @@ internal sealed partial class LazySession : IDisposable
     private readonly Socket _listener;
     private readonly string _socketPath;
     private readonly ManualResetEventSlim _running = new(initialState: false);
+    private readonly ManualResetEventSlim _connected = new(initialState: false);
     private Thread? _filler;
 
     /// <summary>The fault thread has something to do: the background keeps off the locks meanwhile.</summary>
@@ -105,6 +109,9 @@ internal sealed partial class LazySession : IDisposable
 
     /// <summary>Pages that are away and that a process stands still for, each once as long as it waits. Ends with the fill.</summary>
     public ChannelReader<WantedPage> Wanted => _wanted.Reader;
+
+    /// <summary>After <see cref="Restored"/>: the tasks' network is there, CRIU may let them run. Without this word it waits, for a second at most (native/criu-gate.c).</summary>
+    public void LetRun() => _connected.Set();
 
     /// <summary>The container runs: the background may begin. Faults are answered from the first on.</summary>
     public void BeginFill() => _running.Set();
@@ -206,6 +213,7 @@ internal sealed partial class LazySession : IDisposable
     public void Dispose()
     {
         _stopping = true;
+        _connected.Set();
         _listener.Dispose();
         File.Delete(_socketPath);
         _restored.TrySetException(new IOException("the fill was ended before the restore was done"));
@@ -245,6 +253,8 @@ internal sealed partial class LazySession : IDisposable
             if (AllKept?.Invoke() == false)
                 throw new IOException("systemd did not confirm that it keeps the processes' descriptors: a restart of the agent would lose their memory");
             _restored.TrySetResult();
+            // What tells CRIU is the end of the connection.
+            _ = _connected.Wait(LongestConnect);
         }
         catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
         {

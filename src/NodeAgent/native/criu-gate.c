@@ -16,6 +16,9 @@
  * engine puts there, before the list, what smaps would say of each process that it is certain of, in a file with the pid as its name; it
  * is opened instead. Without the variable, the first process's smaps is read while we wait.
  *
+ * A restore says when all tasks are made, and lets them run a moment later. Whoever serves their memory connects their network meanwhile and then closes
+ * the connection; we wait for that: what a task sends before its link is up is lost, and nobody says it again for a second.
+ *
  * A request that is held is also told to log errors only: runc asks for everything, which is tens of thousands of lines for a large process.
  * Without the variable, and for requests of any other kind, nothing is changed.
  */
@@ -44,6 +47,10 @@
 #define FIELD_OPTS 2
 #define FIELD_LOG_LEVEL 9
 #define LOG_WARNINGS 2
+
+/* criu/uffd.c */
+#define LAZY_PAGES_RESTORE_FINISHED 0x52535446u
+#define LONGEST_CONNECT_MS 1000
 
 static enum { OUTSIDE, HELD, GOING } state;
 static int dumping;
@@ -166,6 +173,17 @@ __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t
         if (got > 0 && (size_t)got <= length) lower_log_level(buffer, (size_t)got);
     }
     return got;
+}
+
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *buffer, size_t length, int flags) {
+    const uint32_t finished = LAZY_PAGES_RESTORE_FINISHED;
+    ssize_t sent = syscall(SYS_sendto, fd, buffer, length, flags, NULL, 0);
+
+    if (sent == sizeof finished && !memcmp(buffer, &finished, sizeof finished)) {
+        struct pollfd end = { .fd = fd, .events = POLLRDHUP };
+        poll(&end, 1, LONGEST_CONNECT_MS); /* somebody who hangs holds nobody for long */
+    }
+    return sent;
 }
 
 static int called_off(void) { return access(cancel_path, F_OK) == 0; }

@@ -45,6 +45,29 @@ public sealed class PreloadTests : IDisposable
         }
         """;
 
+    // As criu/uffd.c says that all tasks are made; the other end takes its time, then leaves a mark and closes.
+    private const string Finishes =
+        """
+        #include <fcntl.h>
+        #include <stdio.h>
+        #include <sys/socket.h>
+        #include <unistd.h>
+        int main(void) {
+            unsigned finished = 0x52535446;
+            int pair[2];
+            socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+            if (fork() == 0) {
+                close(pair[0]);
+                usleep(100000);
+                close(open("mark", O_CREAT | O_WRONLY, 0600));
+                return 0;
+            }
+            close(pair[1]);
+            if (send(pair[0], &finished, sizeof finished, 0) != sizeof finished) return 90;
+            return access("mark", F_OK) == 0 ? 0 : 91;
+        }
+        """;
+
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -242,6 +265,19 @@ public sealed class PreloadTests : IDisposable
         File.WriteAllBytes($"{gate}/cancel", []);
         criu.WaitForExit();
         Assert.Equal(91, criu.ExitCode);
+    }
+
+    [TargetTheory]
+    [InlineData(true, 0)]
+    [InlineData(false, 91)]
+    public void Restore_ThatIsDone_WaitsUntilItsMemorysServerHangsUp(bool preloaded, int code)
+    {
+        ProcessStartInfo start = new(Compile("finishes", Finishes)) { WorkingDirectory = _folder.Path };
+        if (preloaded)
+            start.Environment["LD_PRELOAD"] = Library("criu-gate");
+        using Process criu = Process.Start(start)!;
+        criu.WaitForExit();
+        Assert.Equal(code, criu.ExitCode);
     }
 
     [TargetFact]

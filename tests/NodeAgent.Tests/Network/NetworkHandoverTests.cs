@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Network;
@@ -147,6 +148,52 @@ public sealed class NetworkHandoverTests : IDisposable
                 claims[address] = RouteSocket.FormatMac(mac);
         Assert.Equal("02:00:00:00:07:07", claims[IPAddress.Parse("10.77.0.7")]);
         Assert.Equal("02:00:00:00:07:07", claims[IPAddress.Parse("fd77::7")]);
+    }
+
+    [RootFact]
+    public async Task Connect_WhileTheHostsLinksChange_WhatTheContainerSaysAtOnceIsHeard()
+    {
+        ContainerDescription captured = await _lab.Source.Handover.CaptureAsync(_lab.Container(), default);
+        _lab.Source.Handover.Disconnect(captured);
+        using NetworkNamespace outside = NetworkNamespace.Open(_lab.Source.Paths.HostNetns);
+        using RouteSocket routes = outside.OpenRoutes();
+        // Known, so that what is lost is not asked for again.
+        NeighbourDescription listening = new("10.77.0.1", routes.Link("br0")!.Mac!, NeighbourState.Permanent);
+        captured = captured with { Interfaces = [captured.Interfaces[0] with { Neighbours = [listening] }] };
+        using Socket listener = outside.Run(() => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 10_000 });
+        listener.Bind(new IPEndPoint(IPAddress.Any, 7077));
+        // Other containers come and go at the same time, so that the kernel's worker for links has to wait for its lock.
+        using CancellationTokenSource enough = new();
+        Task[] others = [.. Enumerable.Range(0, 3).Select(other => Task.Run(() =>
+        {
+            while (!enough.IsCancellationRequested)
+            {
+                Ip($"-n {_lab.Destination.Name} link add other{other} type veth peer name peer{other}");
+                Ip($"-n {_lab.Destination.Name} link del other{other}");
+            }
+        }))];
+        try
+        {
+            for (byte time = 0; time < 20; time++)
+            {
+                ContainerDescription prepared = await _lab.Destination.Handover.PrepareAsync(_lab.AtDestination(captured), default);
+                using NetworkNamespace inside = NetworkNamespace.Open(prepared.NetnsPath!);
+                using Socket speaker = inside.Run(() => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp));
+
+                _lab.Destination.Handover.Connect(prepared);
+                speaker.SendTo([time], new IPEndPoint(IPAddress.Parse("10.77.0.1"), 7077));
+
+                byte[] heard = new byte[1];
+                Assert.Equal(1, listener.Receive(heard));
+                Assert.Equal(time, heard[0]);
+                await _lab.Destination.Handover.RemoveAsync(prepared, default);
+            }
+        }
+        finally
+        {
+            await enough.CancelAsync();
+            await Task.WhenAll(others);
+        }
     }
 
     [RootFact]
