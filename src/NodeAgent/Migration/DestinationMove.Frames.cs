@@ -17,12 +17,16 @@ internal sealed partial class DestinationMove
 
     private IReadOnlyList<HeldFrame> _earlier = [], _returned = [];
 
+    /// <summary>It stands still at its source: everything else here gives way, until it runs or will never.</summary>
+    private IDisposable? _stands;
+
     /// <summary>4. The container stands still: its frames come here from now on, and are held.</summary>
     /// <exception cref="NetworkException">the kernel refused</exception>
     public async Task HoldAsync(CancellationToken cancel)
     {
         using Gate gate = await EnterAsync(cancel);
         Require(DestinationPhase.Receiving);
+        _stands ??= _tools.Urgent.Enter();
         if (_hold is null)
         {
             _hold = _tools.Network.Hold(_container!, atSource: false);

@@ -19,6 +19,7 @@ internal sealed partial class DestinationMove
     /// </summary>
     public async Task ArmAsync(CancellationToken cancel)
     {
+        await _tools.Urgent.GiveWayAsync(cancel);
         using Gate gate = await EnterAsync(cancel);
         Require(DestinationPhase.Receiving);
         await ArmNeedsGateAsync();

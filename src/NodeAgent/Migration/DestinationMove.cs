@@ -64,7 +64,7 @@ internal sealed partial class DestinationMove : IDisposable
             {
                 // A round may take longer than a lease.
                 News();
-                return _tools.Urgent.GiveWayAsync(giving);
+                return _stands is null ? _tools.Urgent.GiveWayAsync(giving) : ValueTask.CompletedTask;
             },
         };
         if (record.Description is { } text)
@@ -101,6 +101,7 @@ internal sealed partial class DestinationMove : IDisposable
     public async Task<OfferReply> OfferAsync(Offer offer, CancellationToken cancel)
     {
         ContainerDescription container = offer.Container;
+        await _tools.Urgent.GiveWayAsync(cancel);
         using Gate gate = await EnterAsync(cancel);
         if (_record.Phase == DestinationPhase.Receiving)
             return new OfferReply(true, [], _record.Engine, Stopped: _record.Stopped, PostCopy: _record.Engine, Shared: _record.Engine);
@@ -140,6 +141,7 @@ internal sealed partial class DestinationMove : IDisposable
         if (_record.Phase == DestinationPhase.Ready)
             return Reply();
         Require(DestinationPhase.Receiving);
+        _stands ??= _tools.Urgent.Enter();
         if (_images != (request.ImageFiles, request.ImageBytes) || (_images.Files == 0) != _record.Stopped)
             throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable,
                 $"the images are not complete: {_images.Files} files with {_images.Bytes} bytes are here, {request.ImageFiles} with {request.ImageBytes} were sent")]);
@@ -179,7 +181,7 @@ internal sealed partial class DestinationMove : IDisposable
         long start = _tools.Time.GetTimestamp();
         // Not cancelled with the request: the source may hang up, the container must not be half restored.
         using Gate gate = await EnterAsync(CancellationToken.None);
-        using IDisposable urgent = _tools.Urgent.Enter();
+        using IDisposable urgent = _stands ?? _tools.Urgent.Enter();
         if (_record.Phase == DestinationPhase.Ready)
         {
             await _tools.Faults.ReachAsync("destination.released");
@@ -282,6 +284,7 @@ internal sealed partial class DestinationMove : IDisposable
     public void Dispose()
     {
         _cgroups?.Dispose();
+        _stands?.Dispose();
         EndHold();
         _gate.Dispose();
         _pages.Dispose();
@@ -405,6 +408,7 @@ internal sealed partial class DestinationMove : IDisposable
     private async Task ForgetNeedsGateAsync(string reason)
     {
         LogForgotten(_log, _record.Container, _record.SourceNode, reason);
+        _stands?.Dispose();
         // runc undoes what it has prepared; what it leaves is removed with the rest.
         await ArmedCommand.CallOffAsync(_tools.Paths.Armed(Id), AgentPaths.RestoreUnit(Id), _tools.Time);
         await CleanUpAsync();

@@ -1,9 +1,16 @@
+using Evacuator.NodeAgent.Transfer;
+
 namespace Evacuator.NodeAgent.Migration;
 
-/// <summary>The turn to freeze a container, given back when it is released or thawed.</summary>
+/// <summary>
+/// The turn to freeze a container. Kept until it runs again, there or here: on few processors a restore at the destination of one beside the freeze of the next makes both
+/// longer. May be given back by several threads; only the first does anything.
+/// </summary>
 internal sealed class FinalPass : IDisposable
 {
     private SemaphoreSlim? _turns;
+    private IDisposable? _urgent;
+    private ITimer? _end;
 
     private FinalPass(SemaphoreSlim turns, bool waited) => (_turns, Waited) = (turns, waited);
 
@@ -18,5 +25,16 @@ internal sealed class FinalPass : IDisposable
         return new FinalPass(turns, waited: true);
     }
 
-    public void Dispose() => Interlocked.Exchange(ref _turns, null)?.Release();
+    /// <summary>It is frozen from now on: everything else of this host gives way.</summary>
+    public void Freeze(Urgency urgency) => _urgent = urgency.Enter();
+
+    /// <summary>What is left is not this host's alone: a peer that does not answer, or a dump that hangs, shall not keep the others waiting.</summary>
+    public void EndWithin(TimeSpan time, TimeProvider clock) => _end = clock.CreateTimer(static pass => ((FinalPass)pass!).Dispose(), this, time, Timeout.InfiniteTimeSpan);
+
+    public void Dispose()
+    {
+        Interlocked.Exchange(ref _urgent, null)?.Dispose();
+        Interlocked.Exchange(ref _turns, null)?.Release();
+        Interlocked.Exchange(ref _end, null)?.Dispose();
+    }
 }

@@ -16,9 +16,6 @@ namespace Evacuator.NodeAgent.Migration;
 /// </summary>
 internal sealed partial class MemoryAhead : IAsyncDisposable
 {
-    /// <summary>A round that leaves less than this on the wire at its end is good enough: the next could not do much better.</summary>
-    private static readonly TimeSpan SmallResidue = TimeSpan.FromMilliseconds(15);
-
     /// <summary>A round with less than this says more about the time it takes to begin and end one than about the wire.</summary>
     private const ulong LeastMeasured = 1 << 20;
 
@@ -64,7 +61,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     public int Rounds { get; private set; }
 
     /// <summary>Part of its speed that the container runs at meanwhile: 1 unless it writes faster than its memory can be sent.</summary>
-    public double Speed => _throttle.Share;
+    public double Speed => WhySlowed.Length > 0 ? _throttle.Share : 1;
 
     /// <summary>Annotation of a container: the least speed, in percent, that it may be slowed down to for its move.</summary>
     public const string LeastSpeedAnnotation = "evacuator.least-speed";
@@ -144,7 +141,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
                 throw new ContainerException(BlockerCode.None,
                     $"{_container} is not frozen, because it would stand still for too long ({decision.Text}); it runs on. A larger budget is given by the annotation evacuator.freeze-budget{permission}");
             }
-            bool small = residue <= SmallResidue.TotalSeconds, stuck = Rounds > 2 && residue > 0.8 * before;
+            bool small = residue <= CalmPolicy.Small.TotalSeconds, stuck = Rounds > 2 && residue > 0.8 * before;
             if (decision.Kind == DecisionKind.FreezeNow && (small || stuck || Rounds >= MaxRounds))
             {
                 LogPredicted(_log, _container, decision.Text);
@@ -152,6 +149,29 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             }
             before = residue;
         }
+    }
+
+    /// <summary>Right before the freeze; see <see cref="CalmPolicy"/>. It is slower until <see cref="EndThrottle"/>.</summary>
+    public async Task CalmAsync(CancellationToken cancel)
+    {
+        TimeSpan last = _tracker.LastRound!.Duration;
+        double speed = Math.Min(_throttle.Share, _leastSpeed);
+        if (WhyLeft is not null || !CalmPolicy.Helps(last, speed))
+            return;
+        long start = _time.GetTimestamp();
+        _throttle.Set(speed);
+        TimeSpan before;
+        int rounds = 0;
+        do
+        {
+            before = last;
+            await RoundAsync(cancel);
+            Rounds++;
+            rounds++;
+            last = _tracker.LastRound!.Duration;
+        }
+        while (CalmPolicy.GoesOn(rounds, before, last, _time.GetElapsedTime(start)));
+        LogCalmed(_log, _container, (int)(speed * 100), rounds, _time.GetElapsedTime(start).TotalMilliseconds, (long)(_tracker.LastRound!.DataBytes >> 10));
     }
 
     /// <summary>Whether it fits without what it writes: then only the list of what is left here travels while it stands still.</summary>
@@ -318,6 +338,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     [LoggerMessage(1604, LogLevel.Information, "{Container}: {Prediction}")]
     private static partial void LogPredicted(ILogger log, string container, string prediction);
+
+    [LoggerMessage(1608, LogLevel.Information, "{Container} ran at {Percent} % of its speed for {Rounds} rounds in {Milliseconds:0} ms; the last of them sent {Kilobytes} KiB")]
+    private static partial void LogCalmed(ILogger log, string container, int percent, int rounds, double milliseconds, long kilobytes);
 
     [LoggerMessage(1606, LogLevel.Warning, "{Container} writes faster than its memory can be sent: it moves by post-copy, and fetches what it writes now once it runs there ({Reason})")]
     private static partial void LogLeaves(ILogger log, string container, string reason);

@@ -63,7 +63,7 @@ internal sealed partial class SourceMove
             Advance(SourceInput.FreezeBegins, record => record);
             await _tools.Faults.ReachAsync("source.freezing");
             freeze = new FreezeClock(_tools.Time);
-            using IDisposable urgent = _tools.Urgent.Enter();
+            turn.Freeze(_tools.Urgent);
             using CancellationTokenSource deadline = new(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), _tools.Time);
             using CancellationTokenSource frozen = CancellationTokenSource.CreateLinkedTokenSource(undoable.Token, deadline.Token);
             await FreezeAsync(container, freeze, frozen.Token);

@@ -93,7 +93,15 @@ internal sealed partial class SourceMove
         ServeIfAway();
         double before = freeze?.Elapsed ?? 0;
         using CancellationTokenSource patience = Patience(TimeSpan.FromMinutes(2), shutdown);
-        PeerReply reply = IsLost ? await _peer.LostAsync(patience.Token) : await _peer.ReleaseAsync(patience.Token);
+        PeerReply reply;
+        try
+        {
+            reply = IsLost ? await _peer.LostAsync(patience.Token) : await _peer.ReleaseAsync(patience.Token);
+        }
+        finally
+        {
+            _turn?.Dispose();
+        }
         double answered = freeze?.Elapsed ?? 0;
         if (reply.Phase == DestinationPhase.Running)
         {

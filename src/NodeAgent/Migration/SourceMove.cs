@@ -45,6 +45,9 @@ internal sealed partial class SourceMove : IDisposable
     /// </summary>
     private Func<ValueTask>? _endTracking;
 
+    /// <summary>From before the freeze until it runs again.</summary>
+    private FinalPass? _turn;
+
     public SourceMove(SourceRecord record, MoveTools tools, PeerClient peer, ILogger log)
     {
         (_record, _tools, _peer, _log) = (record, tools, peer, log);
@@ -87,6 +90,7 @@ internal sealed partial class SourceMove : IDisposable
         }
         finally
         {
+            _turn?.Dispose();
             await EndTrackingAsync();
             HangUp();
         }
@@ -104,6 +108,7 @@ internal sealed partial class SourceMove : IDisposable
         MemoryAhead? memory = null;
         try
         {
+            await GiveWayAsync(undoable.Token);
             // 1. Describe. One that has only just arrived first gets the rest of its memory: a page that is still owed would be sent on as zeroes.
             await Task.WhenAll(_tools.FillsOf(Name)).WaitAsync(undoable.Token);
             container = await DescribeAsync(undoable.Token);
@@ -128,11 +133,14 @@ internal sealed partial class SourceMove : IDisposable
             // 3. Files and memory while it runs.
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
+            await GiveWayAsync(undoable.Token);
             memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy && rung == DumpRung.Shim, offer.Shared && way.SharedAhead && rung == DumpRung.Shim, _tools, rung, _log, undoable.Token) : null;
             _endTracking = memory is null ? null : memory.DisposeAsync;
+            await GiveWayAsync(undoable.Token);
             ArmedCommand dump = await ArmDumpAsync(container, rung, undoable.Token);
             if (memory is null)
                 await ProbeAsync(undoable.Token);
+            await GiveWayAsync(undoable.Token);
             await RehearseAsync(container, undoable.Token);
             await _peer.ArmAsync(undoable.Token);
             // Two warm connections: the freeze has two requests side by side.
@@ -151,7 +159,7 @@ internal sealed partial class SourceMove : IDisposable
             await _tools.Faults.ReachAsync("source.copied");
 
             // 4. Freeze, one container of this host at a time: two freezes side by side would each last as long as both.
-            using FinalPass turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
+            FinalPass turn = _turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
             if (memory is null)
                 await PredictPlainAsync(undoable.Token);
             if (memory is { WhyLeft: null } && turn.Waited)
@@ -159,9 +167,12 @@ internal sealed partial class SourceMove : IDisposable
             PrepareHold(container);
             Advance(SourceInput.FreezeBegins, record => record with { Rung = RungOf(memory), RungReason = memory?.WhyLeft ?? memory?.WhySlowed ?? "" });
             await _tools.Faults.ReachAsync("source.freezing");
+            // Last: what else is done before the freeze, the journal on a slow disk first of all, gives it time to write more.
+            if (memory is not null)
+                await memory.CalmAsync(undoable.Token);
             memory?.EndThrottle();
             freeze = new FreezeClock(_tools.Time);
-            using IDisposable urgent = _tools.Urgent.Enter();
+            turn.Freeze(_tools.Urgent);
             using CancellationTokenSource deadline = new(_tools.Experience.BeforeRelease(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), _tools.Time);
             using CancellationTokenSource frozen = CancellationTokenSource.CreateLinkedTokenSource(undoable.Token, deadline.Token);
             try
@@ -214,6 +225,7 @@ internal sealed partial class SourceMove : IDisposable
         {
             if (e is ArgumentException or InvalidOperationException or NullReferenceException or IndexOutOfRangeException)
                 LogUnexpected(_log, e, Name);
+            _turn?.EndWithin(Urgency.LongestHold, _tools.Time);
             memory?.EndThrottle();
             await RevertAsync(Reason(e), (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker, freeze, shutdown);
             // At least as long as it was allowed to be. Learned only now: the container stood still, and the disk may be slow.
@@ -221,6 +233,7 @@ internal sealed partial class SourceMove : IDisposable
                 _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), resume: null);
             return;
         }
+        _turn?.EndWithin(Urgency.LongestHold, _tools.Time);
         memory?.LogLastRound();
         await _tools.Faults.ReachAsync("source.released");
         await SettleAsync(freeze, shutdown);
@@ -281,11 +294,17 @@ internal sealed partial class SourceMove : IDisposable
         }
     }
 
-    private static async Task CopyOnceAsync(ContainerDescription container, TreeSender trees, CancellationToken cancel)
+    private async Task CopyOnceAsync(ContainerDescription container, TreeSender trees, CancellationToken cancel)
     {
         for (int index = 0; index < container.Trees.Count; index++)
+        {
+            await GiveWayAsync(cancel);
             await trees.CopyAsync(index, container.Trees[index].Path, quiet: true, byContent: false, cancel);
+        }
     }
+
+    /// <summary>Before anything that takes processors and nobody stands still for: what has begun goes on beside the freeze of another.</summary>
+    private ValueTask GiveWayAsync(CancellationToken cancel) => _tools.Urgent.GiveWayAsync(cancel);
 
     /// <summary>While it is frozen: the trees in which anything has changed since the last pass, and those in which nobody could tell.</summary>
     private async Task CopyLastAsync(ContainerDescription container, TreeSender trees, CancellationToken cancel)
@@ -320,6 +339,7 @@ internal sealed partial class SourceMove : IDisposable
     private async Task RemoveAsync(CancellationToken shutdown)
     {
         await EndServingAsync();
+        await GiveWayAsync(shutdown);
         ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(Record.Description!, ApiJson.Options)!;
         while (true)
         {

@@ -16,6 +16,25 @@ public sealed class ConvergenceTests
         Assert.Equal(DecisionKind.AnotherRound, ConvergencePolicy.Next(new RoundHistory([], TimeSpan.Zero), Measured, Budget).Kind);
 
     [Theory]
+    [InlineData(15, 0.5, false)]
+    [InlineData(16, 0.5, true)]
+    [InlineData(500, 1, false)]
+    public void Calm_BeforeAFreeze_HelpsWhoWritesMuchAndMayBeSlowedDown(int last, double speed, bool helps) =>
+        Assert.Equal(helps, CalmPolicy.Helps(TimeSpan.FromMilliseconds(last), speed));
+
+    [Theory]
+    // The first sends what was written before: it says nothing of the lower speed.
+    [InlineData(1, 60, 61, 61, true)]
+    [InlineData(1, 60, 61, 1000, false)]
+    [InlineData(2, 60, 30, 90, true)]
+    [InlineData(2, 60, 55, 115, false)]
+    [InlineData(3, 30, 15, 105, false)]
+    [InlineData(4, 200, 100, 900, true)]
+    [InlineData(5, 200, 100, 900, false)]
+    public void Calm_AfterRounds_GoesOnWhileItHelps(int rounds, int before, int last, int elapsed, bool another) =>
+        Assert.Equal(another, CalmPolicy.GoesOn(rounds, TimeSpan.FromMilliseconds(before), TimeSpan.FromMilliseconds(last), TimeSpan.FromMilliseconds(elapsed)));
+
+    [Theory]
     // Dirty MiB of each round, the last one deciding.
     [InlineData(nameof(DecisionKind.AnotherRound), 4096)]
     [InlineData(nameof(DecisionKind.AnotherRound), 10)]
