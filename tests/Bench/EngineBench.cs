@@ -55,6 +55,8 @@ internal static class EngineBench
                 new Dictionary<int, ProcessPages> { [1] = pages }, directory, TimeProvider.System, NullLogger.Instance, fatal => Environment.FailFast("the fill failed", fatal));
             await faulter.Input.WriteLineAsync("go");
             await faulter.Input.FlushAsync();
+            await session.Restored.WaitAsync(TimeSpan.FromMinutes(2));
+            session.BeginFill();
             FillReport report = await session.Filled.WaitAsync(TimeSpan.FromMinutes(2));
             await faulter.Input.WriteLineAsync("filled");
             await faulter.Input.FlushAsync();

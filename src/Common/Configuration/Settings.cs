@@ -91,7 +91,8 @@ internal static class Settings
         Make("move", "memory-reserve", SettingTypes.Number(0, 90), o => o.Move.MemoryReservePercent, (o, v) => o with { Move = o.Move with { MemoryReservePercent = v } },
             "Percent of this node's memory that arriving containers must leave free."),
         Make("move", "least-speed", SettingTypes.Number(5, 100), o => o.Move.LeastSpeedPercent, (o, v) => o with { Move = o.Move with { LeastSpeedPercent = v } },
-            "Percent of its speed that a container may be slowed down to, until it has moved, where it writes faster than its memory can be sent. 100: never. "
+            "Percent of its speed that a container may be slowed down to, until it has moved, where it writes faster than its memory can be sent, and for up to a second "
+            + "before its freeze where it writes much. 100: never. "
             + "A container's annotation evacuator.least-speed overrides it."),
         Make("move", "memory-streams", SettingTypes.Number(0, 8), o => o.Move.MemoryStreams, (o, v) => o with { Move = o.Move with { MemoryStreams = v } },
             "Connections that the memory of one container travels on, side by side; one takes what one processor core can encrypt. 0: one for each four processors, at most 4."),

@@ -79,9 +79,10 @@ internal sealed partial class DestinationMove
             _stores.Remove(ended, out ProcessPages? nobodys);
             nobodys!.Dispose();
         }
+        DescriptorStore.Share share = _share!;
         _lazy = LazySession.Listen(
             _stores, _tools.Paths.CriuWork(Id), _tools.Time, _log, _tools.EndAgent,
-            keep: process => _share!.Keep(process), allKept: () => _tools.Systemd.Barrier(KeepingPatience));
+            keep: share.Keep, allKept: () => _tools.Systemd.Barrier(KeepingPatience));
         _lazy.HasToWait = () => _tools.Urgent.IsHeld;
         _tools.Fills[_record.Container] = _lazy.Filled;
     }
@@ -203,7 +204,7 @@ internal sealed partial class DestinationMove
             }
         }
         Directory.CreateDirectory(_tools.Paths.CriuWork(Id));
-        _lazy = LazySession.Resume(processes, _tools.Paths.CriuWork(Id), _tools.Time, _log, _tools.EndAgent, process => _share!.Keep(process));
+        _lazy = LazySession.Resume(processes, _tools.Paths.CriuWork(Id), _tools.Time, _log, _tools.EndAgent, _share!.Keep);
         _lazy.HasToWait = () => _tools.Urgent.IsHeld;
         _tools.Fills[_record.Container] = _lazy.Filled;
     }

@@ -104,6 +104,7 @@ internal sealed class DescriptorStore
         private readonly List<string> _all = [];
         private int _room;
         private int _used;
+        private bool _released;
 
         public Share(DescriptorStore store, int room, IReadOnlyCollection<KeptDescriptors>? kept = null)
         {
@@ -149,7 +150,7 @@ internal sealed class DescriptorStore
                 _all.Clear();
                 _names.Clear();
                 _store._taken -= _room;
-                (_room, _used) = (0, 0);
+                (_room, _used, _released) = (0, 0, true);
             }
             foreach (string name in names)
                 _store._remove(name);
@@ -162,6 +163,9 @@ internal sealed class DescriptorStore
         {
             lock (_store._lock)
             {
+                // A fill that is being ended may still hear of a child.
+                if (_released)
+                    return null;
                 if (_used + PerProcess > _room)
                 {
                     if (_store._taken + PerProcess > _store._capacity)

@@ -82,6 +82,10 @@ internal sealed partial class LazySession : IDisposable
     /// <summary>The fault thread has something to do: the background keeps off the locks meanwhile.</summary>
     private volatile bool _answering;
     private volatile bool _stopping;
+
+    /// <summary>Nothing is owed to anybody, and whoever is forked from now on is owed nothing. Changes under <see cref="_forking"/>.</summary>
+    private bool _complete;
+
     private volatile bool _broken;
     private long _faults;
 
@@ -114,7 +118,11 @@ internal sealed partial class LazySession : IDisposable
     public void LetRun() => _connected.Set();
 
     /// <summary>The container runs: the background may begin. Faults are answered from the first on.</summary>
-    public void BeginFill() => _running.Set();
+    public void BeginFill()
+    {
+        LetRun();
+        _running.Set();
+    }
 
     /// <summary>Pages that were away when a process needed them.</summary>
     public long Waits => Interlocked.Read(ref _waits);
@@ -281,10 +289,10 @@ internal sealed partial class LazySession : IDisposable
         }
     }
 
-    private bool Add(LazyProcess process)
+    private bool Add(LazyProcess process, bool keep = true)
     {
         // Kept by systemd before anything else: from here on a page of it can be lost only with the host.
-        bool kept = Keep?.Invoke(process) != false;
+        bool kept = !keep || Keep?.Invoke(process) != false;
         process.OnWanted = Want;
         lock (_lock)
             _processes.Add(process);
@@ -338,8 +346,11 @@ internal sealed partial class LazySession : IDisposable
                 }
                 // A child may be on its way into the list. One that is forked after this is owed nothing, as its parent is owed nothing.
                 lock (_forking)
-                    if (Snapshot().Length == processes.Length)
+                {
+                    _complete = Snapshot().Length == processes.Length;
+                    if (_complete)
                         break;
+                }
             }
         }
         catch (Exception e)
@@ -415,7 +426,7 @@ internal sealed partial class LazySession : IDisposable
                     if (entries[i].Returned != 0)
                         lock (_forking)
                             foreach (LazyProcess child in processes[i].HandleMessages(ref _faults))
-                                if (!Add(child))
+                                if (!Add(child, keep: !_complete))
                                     // It is alive and being filled; ending anything for it would lose what this only risks.
                                     LogChildNotKept(_log, child.VirtualPid);
                 _answering = false;

@@ -53,6 +53,22 @@ public sealed partial class DescriptorStoreTests
         pages.ForEach(process => process.Dispose());
     }
 
+    [RootFact]
+    public void Keep_AfterItsRelease_KeepsNothingAndTakesNoRoom()
+    {
+        DescriptorStore store = Store(1000);
+        DescriptorStore.Share share = store.TryTake(1, out _)!;
+        using ProcessPages early = ProcessPages.Create(1), late = ProcessPages.Create(2);
+        Assert.True(share.Keep(early));
+        share.Release();
+
+        // A fill that ends may hear of one more child.
+        Assert.False(share.Keep(early));
+        Assert.False(share.Keep(late));
+        Assert.Equal(1000, store.Free);
+        Assert.Empty(_systemd);
+    }
+
     /// <summary>MAX_ARG_STRLEN is 128 KiB: an agent whose names exceed it could not be started again.</summary>
     [Fact]
     public void Names_OfAFullStore_FitIntoOneVariable()
