@@ -8,7 +8,7 @@ namespace Evacuator.Evacuation;
 /// </summary>
 /// <remarks>
 /// A move costs a constant (asking, reserving, freezing, removing) and its bytes. Both are taken from what has been seen: the bytes' speed from all that was sent, the
-/// constant from finished moves. What is left is then put into as many lanes as move at once, in the order of departure, as the run itself does it.
+/// constant from finished moves; how both change on the way, from the last of them. What is left is then put into as many lanes as move at once, in the order of departure, as the run itself does it.
 /// </remarks>
 internal static class Eta
 {
@@ -28,7 +28,7 @@ internal static class Eta
         List<(double Bytes, double Seconds)> finished =
         [
             // A clock that was set in between says nothing of a move's pace.
-            .. moves.Where(move => move is { Phase: MovePhase.Moved, Started: not null, Ended: not null } && move.Ended > move.Started)
+            .. moves.Where(move => move is { Phase: MovePhase.Moved, Started: not null, Ended: not null } && move.Ended > move.Started).OrderBy(move => move.Ended)
                 .Select(move => (Bytes: (double)Math.Max(Size(move), move.Last?.BytesSent ?? 0), (move.Ended!.Value - move.Started!.Value).TotalSeconds)),
         ];
         List<(double Bytes, double Seconds)> running =
@@ -41,6 +41,9 @@ internal static class Eta
         if (open.Max(Size) > Reach * finished.Concat(running).Max(move => move.Bytes))
             return null;
         (double constant, double rate) = Fit(finished.Count >= 2 ? finished : [.. finished, .. running]);
+
+        double pace = PaceOf(finished, constant, rate, Math.Max(1, parallel));
+        (constant, rate) = (constant * pace, rate / pace);
 
         double[] lanes = new double[Math.Max(1, parallel)];
         foreach (MoveState move in open)
@@ -78,6 +81,24 @@ internal static class Eta
         return (constant, slope > 0 ? 1 / slope : double.PositiveInfinity);
 
         static double Weight((double Bytes, double Seconds) move) => 1 / Math.Max(move.Seconds * move.Seconds, 1e-6);
+    }
+
+    /// <summary>
+    /// How much longer than that moves take now. The pace changes on the way: the first moves find nothing prepared, and hosts and links have other work, too. A move counts
+    /// half for each <paramref name="parallel"/> that have ended since.
+    /// </summary>
+    /// <param name="finished">in the order in which they ended</param>
+    private static double PaceOf(List<(double Bytes, double Seconds)> finished, double constant, double rate, int parallel)
+    {
+        double took = 0, thought = 0;
+        for (int i = 0; i < finished.Count; i++)
+        {
+            double weight = Math.Pow(0.5, (finished.Count - 1.0 - i) / parallel);
+            took += weight * finished[i].Seconds;
+            thought += weight * (constant + finished[i].Bytes / rate);
+        }
+
+        return thought > 0 ? took / thought : 1;
     }
 
     private static long Size(MoveState move) => (move.Mode == MoveMode.Live ? move.Container.MemoryBytes : 0) + move.Container.DiskBytes;

@@ -30,6 +30,11 @@ internal sealed partial class RuncRuntime(string runcRoot, NetworkHandover netwo
     /// <exception cref="ContainerException">there is no such container, or it cannot be read</exception>
     public Task<ContainerDescription> DescribeAsync(string name, CancellationToken cancel) => Task.Run(() => Describe(name, withSettings: true), cancel);
 
+    /// <summary>What the other containers use of this host's files. Every move asks, be there hundreds of them: neither their memory nor their networks are looked at.</summary>
+    /// <remarks>Without those that have ended and those that cannot be read: the latter have a blocker of their own.</remarks>
+    public Task<IReadOnlyList<(string Name, IReadOnlyList<TreeDescription> Trees)>> TreesOfOthersAsync(string name, CancellationToken cancel) =>
+        Task.Run(() => TreesOfOthers(name, cancel), cancel);
+
     /// <summary>Whether anything of runc has this name: a container, running or stopped, or one that is about to be restored.</summary>
     public Task<bool> ExistsAsync(string name, CancellationToken cancel) =>
         Task.FromResult(IsName(name) && Directory.Exists(Path.Combine(runcRoot, name)));
@@ -60,6 +65,35 @@ internal sealed partial class RuncRuntime(string runcRoot, NetworkHandover netwo
             }
         }
         return containers;
+    }
+
+    private IReadOnlyList<(string Name, IReadOnlyList<TreeDescription> Trees)> TreesOfOthers(string name, CancellationToken cancel)
+    {
+        IReadOnlyList<MountLine> mounts = _proc.Mounts(Environment.ProcessId) ?? [];
+        List<(string Name, IReadOnlyList<TreeDescription> Trees)> others = [];
+        foreach (string other in Names().Where(other => other != name))
+        {
+            cancel.ThrowIfCancellationRequested();
+            try
+            {
+                if (TryReadState(other) is { } state && StateOf(state) != Stopped)
+                    others.Add((other, PlanOf(state, out _, out _, mounts).Trees));
+            }
+            catch (Exception e) when (e is ContainerException or IOException)
+            {
+                // Unreadable, or left since it was listed: others move at the same time.
+            }
+        }
+        return others;
+    }
+
+    private static TreePlan PlanOf(RuncState state, out string json, out OciConfig config, IReadOnlyList<MountLine> mounts)
+    {
+        string path = Path.Combine(state.Bundle, "config.json");
+        json = ReadConfig(path);
+        config = OciConfig.Parse(json, path);
+        // config.json may have been edited since the start: what runs is what state.json says.
+        return TreePlan.Make(state.Bundle.TrimEnd('/'), state.Rootfs.TrimEnd('/'), config, mounts);
     }
 
     private IReadOnlyList<string> Names()
@@ -120,17 +154,12 @@ internal sealed partial class RuncRuntime(string runcRoot, NetworkHandover netwo
     {
         RuncState state = ReadState(name);
         string status = StateOf(state);
-        string configPath = Path.Combine(state.Bundle, "config.json");
-        string json = ReadConfig(configPath);
-        OciConfig config = OciConfig.Parse(json, configPath);
+        TreePlan plan = PlanOf(state, out string json, out OciConfig config, _proc.Mounts(Environment.ProcessId) ?? []);
         string cgroup = TryCgroupOf(state) ?? (status == Stopped
             ? "" : throw new ContainerException(BlockerCode.Unreadable, $"container {name} has no cgroup of its own in {_paths.Cgroup}: it cannot be frozen"));
-        // config.json may have been edited since the start: what runs is what state.json says.
-        string rootfs = state.Rootfs.TrimEnd('/');
-        TreePlan plan = TreePlan.Make(state.Bundle.TrimEnd('/'), rootfs, config, _proc.Mounts(Environment.ProcessId) ?? []);
         ContainerDescription container = new()
         {
-            Name = name, State = status, Bundle = state.Bundle, Rootfs = rootfs, ConfigJson = json, RuncRoot = runcRoot, SystemdCgroup = state.SystemdCgroup,
+            Name = name, State = status, Bundle = state.Bundle, Rootfs = state.Rootfs.TrimEnd('/'), ConfigJson = json, RuncRoot = runcRoot, SystemdCgroup = state.SystemdCgroup,
             CgroupPath = cgroup, Descriptors = state.Descriptors, InitPid = state.InitPid, MemoryBytes = status == Stopped ? 0 : MemoryOf(cgroup, state.InitPid), Annotations = config.Annotations,
             Network = !config.Namespaces.TryGetValue("network", out string? netns) ? NetworkKind.Host : netns is null ? NetworkKind.Isolated : NetworkKind.Named,
             NetnsPath = netns, Trees = plan.Trees, HostPaths = plan.HostPaths, SharedPaths = plan.SharedPaths, FileFaults = plan.Faults,

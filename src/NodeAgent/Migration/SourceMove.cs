@@ -251,24 +251,10 @@ internal sealed partial class SourceMove : IDisposable
     {
         ContainerDescription container = await _tools.Runtime.DescribeAsync(Name, cancel);
         List<Blocker> blockers = [.. _tools.Preflight.Check(container).Where(blocker => !(Stops && Blockers.IsOnlyAgainstLive(blocker.Code)))];
-        foreach (RuncContainer other in await _tools.Runtime.ListAsync(cancel))
-        {
-            if (other.Name == Name || other.State is "stopped" or "unreadable")
-                continue;
-            ContainerDescription neighbour;
-            try
-            {
-                neighbour = await _tools.Runtime.DescribeAsync(other.Name, cancel);
-            }
-            catch (Exception e) when (e is ContainerException or NetworkException or IOException)
-            {
-                // Left since it was listed: the others move at the same time. One that is still there and cannot be read has a blocker of its own.
-                continue;
-            }
-            foreach (TreeDescription tree in container.Trees.Where(tree => neighbour.Trees.Any(theirs => Overlap(tree.Path, theirs.Path))))
+        foreach ((string other, IReadOnlyList<TreeDescription> trees) in await _tools.Runtime.TreesOfOthersAsync(Name, cancel))
+            foreach (TreeDescription tree in container.Trees.Where(tree => trees.Any(theirs => Overlap(tree.Path, theirs.Path))))
                 blockers.Add(new Blocker(BlockerCode.UnsupportedMount,
-                    $"{tree.Path} is also used by container {other.Name}, and a directory can be in one place only: put it on shared storage (annotation evacuator.shared-paths) or give each its own"));
-        }
+                    $"{tree.Path} is also used by container {other}, and a directory can be in one place only: put it on shared storage (annotation evacuator.shared-paths) or give each its own"));
         return blockers.Count == 0 ? container : throw new MoveRefusedException(blockers);
     }
 

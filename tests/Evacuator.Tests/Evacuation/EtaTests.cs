@@ -57,6 +57,24 @@ public sealed class EtaTests
         Assert.True(asked > Count / 2);
     }
 
+    /// <summary>A link or a host that is free again: what is told follows the last moves, not the mean of all.</summary>
+    [Theory]
+    [InlineData(6, 2)]
+    [InlineData(2, 6)]
+    public void OfMoves_PaceChangesHalfway_FollowsIt(double before, double after)
+    {
+        const int Count = 42, Parallel = 3;
+        List<MoveState> moves = [.. Enumerable.Range(0, Count).Select(i => Move(i, 64 << 20, MovePhase.Planned))];
+        // Three at a time, each beginning when the one before it in its lane has ended.
+        (double Begin, double End) Times(int i) => i < Count / 2 ? (i / Parallel * before, (i / Parallel + 1) * before)
+            : (Count / 2 / Parallel * before + (i - Count / 2) / Parallel * after, Count / 2 / Parallel * before + ((i - Count / 2) / Parallel + 1) * after);
+
+        double end = Times(Count - 1).End, now = Times(Count * 3 / 4).Begin;
+        double told = Eta.OfMoves([.. moves.Select((move, i) => At(move, Times(i), now))], Parallel, Start.AddSeconds(now))!.Value.TotalSeconds;
+
+        Assert.InRange(told, (end - now) * 0.7, (end - now) * 1.3);
+    }
+
     /// <summary>Of 400 MiB, the first seconds move less than one MiB of files: told from that, the rest would take half an hour.</summary>
     [Fact]
     public void OfMoves_OnlyFilesOfALargeContainerSeen_IsNotTold()

@@ -60,6 +60,21 @@ public sealed class RuncRuntimeTests : IAsyncLifetime
     }
 
     [RootFact]
+    public async Task TreesOfOthers_RunningStoppedAndBroken_AreThoseThatMayUseTheirFiles()
+    {
+        using TestCgroup mine = new(), running = new();
+        Write("mine", mine, mine.Contain());
+        Write("running", running, running.Contain());
+        Write("stopped", running, int.MaxValue);
+        Write("broken", running, 1);
+        File.WriteAllText($"{_root}/state/broken/state.json", "{");
+
+        IReadOnlyList<(string Name, IReadOnlyList<TreeDescription> Trees)> others = await _runtime.TreesOfOthersAsync("mine", default);
+
+        Assert.Equal([("running", $"{_root}/running")], others.Select(other => (other.Name, Assert.Single(other.Trees).Path)));
+    }
+
+    [RootFact]
     public async Task Describe_NotThere_SaysSo()
     {
         ContainerException refused = await Assert.ThrowsAsync<ContainerException>(() => _runtime.DescribeAsync("nobody", default));
