@@ -9,8 +9,12 @@ namespace Evacuator.NodeAgent.Transfer;
 /// <summary>The source's view of a destination's agent, for one move. One TLS connection is kept warm so that no handshake falls into the freeze.</summary>
 internal sealed class PeerClient : IDisposable
 {
+    /// <summary>How often a connection for a stream is begun. The peer has just answered: one that takes longer than it may has no processor for a handshake at the moment, and more often than that it is gone.</summary>
+    private const int ConnectTries = 3;
+
     private readonly HttpClient _http;
     private readonly Guid _moveId;
+    private readonly TimeSpan _connectTimeout;
 
     /// <param name="address">host or host:port</param>
     /// <param name="handler">makes the connections: proves us and accepts only the agent of the node we mean; owned from now on</param>
@@ -18,6 +22,7 @@ internal sealed class PeerClient : IDisposable
     {
         _moveId = moveId;
         handler.PooledConnectionIdleTimeout = TimeSpan.FromMinutes(10);
+        _connectTimeout = handler.ConnectTimeout;
         string authority = address.Contains(':') && !address.StartsWith('[') && address.Count(c => c == ':') > 1 ? $"[{address}]:{defaultPort}"
             : address.Contains(':') ? address : $"{address}:{defaultPort}";
         _http = new HttpClient(new ProtocolHandler(protocol ?? ProtocolVersions.Agents, handler)) { BaseAddress = new Uri($"https://{authority}"), Timeout = Timeout.InfiniteTimeSpan };
@@ -56,10 +61,21 @@ internal sealed class PeerClient : IDisposable
 
     private async Task<Stream> UpgradeAsync(string path, string protocol, CancellationToken cancel)
     {
-        using HttpRequestMessage request = Request(HttpMethod.Get, path, content: null);
-        request.Headers.Connection.Add("Upgrade");
-        request.Headers.Upgrade.ParseAdd(protocol);
-        HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        HttpResponseMessage? response = null;
+        for (int tries = 1; response is null; tries++)
+        {
+            using HttpRequestMessage request = Request(HttpMethod.Get, path, content: null);
+            request.Headers.Connection.Add("Upgrade");
+            request.Headers.Upgrade.ParseAdd(protocol);
+            try
+            {
+                response = await SendAsync(request, cancel);
+            }
+            catch (NoConnectionException) when (tries < ConnectTries)
+            {
+                // Nothing has been sent.
+            }
+        }
         if (response.StatusCode != HttpStatusCode.SwitchingProtocols)
             throw await RefusalAsync(response, cancel);
         return await response.Content.ReadAsStreamAsync(cancel);
@@ -111,7 +127,7 @@ internal sealed class PeerClient : IDisposable
     private async Task SendAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancel)
     {
         using HttpRequestMessage request = Request(method, path, content);
-        using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        using HttpResponseMessage response = await SendAsync(request, cancel);
         if (!response.IsSuccessStatusCode)
             throw await RefusalAsync(response, cancel);
     }
@@ -119,11 +135,24 @@ internal sealed class PeerClient : IDisposable
     private async Task<T> SendAsync<T>(HttpMethod method, string path, HttpContent? content, CancellationToken cancel)
     {
         using HttpRequestMessage request = Request(method, path, content);
-        using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        using HttpResponseMessage response = await SendAsync(request, cancel);
         if (!response.IsSuccessStatusCode)
             throw await RefusalAsync(response, cancel);
         byte[] body = await ReadBoundedAsync(response, cancel);
         return JsonSerializer.Deserialize<T>(body, ApiJson.Options) ?? throw new InvalidDataException($"{request.RequestUri} answered with nothing");
+    }
+
+    /// <summary>HttpClient says of a connection that took too long that the request was cancelled, which here is what a person does.</summary>
+    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancel)
+    {
+        try
+        {
+            return await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            throw new NoConnectionException($"{_http.BaseAddress!.Authority} took no connection within {_connectTimeout.TotalSeconds} s");
+        }
     }
 
     private static async Task<PeerRefusedException> RefusalAsync(HttpResponseMessage response, CancellationToken cancel)
@@ -154,6 +183,8 @@ internal sealed class PeerClient : IDisposable
         }
         return kept.ToArray();
     }
+
+    private sealed class NoConnectionException(string message) : HttpRequestException(message);
 
     private sealed class ImagesContent(string directory) : HttpContent
     {
