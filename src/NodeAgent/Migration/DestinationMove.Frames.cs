@@ -20,13 +20,15 @@ internal sealed partial class DestinationMove
     /// <summary>It stands still at its source: everything else here gives way, until it runs or will never.</summary>
     private IDisposable? _stands;
 
+    private readonly CancellationTokenSource _still = new();
+
     /// <summary>4. The container stands still: its frames come here from now on, and are held.</summary>
     /// <exception cref="NetworkException">the kernel refused</exception>
     public async Task HoldAsync(CancellationToken cancel)
     {
         using Gate gate = await EnterAsync(cancel);
         Require(DestinationPhase.Receiving);
-        _stands ??= _tools.Urgent.Enter();
+        StandStill();
         if (_hold is null)
         {
             _hold = _tools.Network.Hold(_container!, atSource: false);
@@ -34,6 +36,14 @@ internal sealed partial class DestinationMove
         }
         _hold?.Announce();
         ConfirmEarly();
+    }
+
+    private void StandStill()
+    {
+        if (_stands is not null)
+            return;
+        _stands = _tools.Urgent.Enter();
+        _still.Cancel();
     }
 
     /// <summary>What was held when the move was forgotten; once.</summary>

@@ -64,7 +64,7 @@ internal sealed partial class DestinationMove : IDisposable
             {
                 // A round may take longer than a lease.
                 News();
-                return _stands is null ? _tools.Urgent.GiveWayAsync(giving) : ValueTask.CompletedTask;
+                return _tools.Urgent.GiveWayAsync(giving, _still.Token);
             },
         };
         if (record.Description is { } text)
@@ -141,7 +141,7 @@ internal sealed partial class DestinationMove : IDisposable
         if (_record.Phase == DestinationPhase.Ready)
             return Reply();
         Require(DestinationPhase.Receiving);
-        _stands ??= _tools.Urgent.Enter();
+        StandStill();
         if (_images != (request.ImageFiles, request.ImageBytes) || (_images.Files == 0) != _record.Stopped)
             throw new MoveRefusedException([new Blocker(BlockerCode.Unreadable,
                 $"the images are not complete: {_images.Files} files with {_images.Bytes} bytes are here, {request.ImageFiles} with {request.ImageBytes} were sent")]);
@@ -285,6 +285,7 @@ internal sealed partial class DestinationMove : IDisposable
     {
         _cgroups?.Dispose();
         _stands?.Dispose();
+        _still.Dispose();
         EndHold();
         _gate.Dispose();
         _pages.Dispose();

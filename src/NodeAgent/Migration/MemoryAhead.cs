@@ -22,6 +22,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>Rounds without an end in sight: what a container writes faster than the wire takes, no further round will catch.</summary>
     private const int MaxRounds = 12;
 
+    private static readonly TimeSpan MaxAge = TimeSpan.FromMilliseconds(100);
+
     /// <summary>What a stretch of pages takes that is only named.</summary>
     private const ulong ListedRangeBytes = 16;
 
@@ -40,6 +42,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly bool _canLeave, _mayLeave;
     private readonly TimeProvider _time;
     private readonly long _start;
+    private long _roundEnded;
 
     /// <summary>Of the last round that was long enough to tell; a guess on the low side before.</summary>
     private double _bytesPerSecond = 100e6;
@@ -62,6 +65,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     /// <summary>Part of its speed that the container runs at meanwhile: 1 unless it writes faster than its memory can be sent.</summary>
     public double Speed => WhySlowed.Length > 0 ? _throttle.Share : 1;
+
+    /// <summary>The last round is long over: what was written since takes more than the little that was left by it.</summary>
+    public bool HasAged => _time.GetElapsedTime(_roundEnded) > MaxAge;
 
     /// <summary>Annotation of a container: the least speed, in percent, that it may be slowed down to for its move.</summary>
     public const string LeastSpeedAnnotation = "evacuator.least-speed";
@@ -268,6 +274,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         await SendRoundAsync(_tracker.RoundAsync(cancel), giveWay: true, cancel);
         await SharedRoundAsync(cancel);
         _damaged.AddRange(await _sender.EndRoundAsync(cancel));
+        _roundEnded = _time.GetTimestamp();
     }
 
     private async Task SendRoundAsync(IAsyncEnumerable<PageBatch> batches, bool giveWay, CancellationToken cancel)

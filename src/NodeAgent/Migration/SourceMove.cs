@@ -162,7 +162,7 @@ internal sealed partial class SourceMove : IDisposable
             FinalPass turn = _turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
             if (memory is null)
                 await PredictPlainAsync(undoable.Token);
-            if (memory is { WhyLeft: null } && turn.Waited)
+            if (memory is { WhyLeft: null } && (turn.Waited || memory.HasAged))
                 await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), () => { }, undoable.Token);
             PrepareHold(container);
             Advance(SourceInput.FreezeBegins, record => record with { Rung = RungOf(memory), RungReason = memory?.WhyLeft ?? memory?.WhySlowed ?? "" });

@@ -50,6 +50,23 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
         }
     }
 
+    /// <summary>The same for somebody who may come in himself meanwhile, and would wait for his own end.</summary>
+    /// <param name="inside">cancelled when he does</param>
+    public async ValueTask GiveWayAsync(CancellationToken cancel, CancellationToken inside)
+    {
+        if (!IsHeld || inside.IsCancellationRequested)
+            return;
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancel, inside);
+        try
+        {
+            await GiveWayAsync(either.Token);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            // He is in.
+        }
+    }
+
     /// <summary>The last that came in, if it still counts; if it does not, none does.</summary>
     private Stay? Newest()
     {

@@ -34,6 +34,36 @@ public class UrgencyTests
     }
 
     [Fact]
+    public async Task GiveWay_WhoComesInHimself_DoesNotWaitForHimself()
+    {
+        Urgency urgency = new(_time);
+        using CancellationTokenSource inside = new();
+        IDisposable other = urgency.Enter();
+        Task held = urgency.GiveWayAsync(default, inside.Token).AsTask();
+        using IDisposable own = urgency.Enter();
+        other.Dispose();
+        Assert.False(held.IsCompleted);
+
+        await inside.CancelAsync();
+
+        await held;
+        Assert.True(urgency.GiveWayAsync(default, inside.Token).IsCompletedSuccessfully);
+    }
+
+    [Fact]
+    public async Task GiveWay_CalledOff_SaysSo()
+    {
+        Urgency urgency = new(_time);
+        using CancellationTokenSource cancel = new(), inside = new();
+        using IDisposable other = urgency.Enter();
+        Task held = urgency.GiveWayAsync(cancel.Token, inside.Token).AsTask();
+
+        await cancel.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => held);
+    }
+
+    [Fact]
     public async Task GiveWay_SomebodyHangsInside_CountsFromTheirEntryAndOnceForAllBatches()
     {
         Urgency urgency = new(_time);
