@@ -7,6 +7,9 @@ namespace Evacuator.Lab.Tests.Evacuations;
 /// <summary>An evacuation under way, as its node tells of it.</summary>
 internal sealed class Evacuation(Node node, Guid id)
 {
+    /// <summary>Between two looks.</summary>
+    public static TimeSpan Pace { get; } = TimeSpan.FromMilliseconds(200);
+
     public Guid Id => id;
 
     /// <summary>The report as it is now; null while the service does not answer.</summary>
@@ -32,7 +35,7 @@ internal sealed class Evacuation(Node node, Guid id)
                     return report;
             }
 
-            await Task.Delay(200);
+            await Task.Delay(Pace);
         }
         while (Stopwatch.GetElapsedTime(start) < (patience ?? Node.Patience));
         Assert.Fail($"the evacuation of {node} {failure}; its last report: {last}");
