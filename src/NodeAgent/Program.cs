@@ -90,6 +90,7 @@ builder.Services
             Memory = memory,
             MappingFlags = mappingFlags,
             LeastSpeedPercent = options.Move.LeastSpeedPercent,
+            Compress = options.Move.Compress == CompressRule.Auto,
             Bandwidth = new Bandwidth((long)options.Move.BandwidthMebibytes << 20, provider.GetRequiredService<TimeProvider>()),
             MemoryStreams = options.Move.MemoryStreamsFor(Environment.ProcessorCount),
             Preloads = preloads,

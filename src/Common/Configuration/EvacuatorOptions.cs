@@ -170,6 +170,9 @@ public sealed record MoveOptions
     /// <summary>memory-streams: connections for the memory of one container; 0: by the number of processors.</summary>
     public int MemoryStreams { get; init; }
 
+    /// <summary>compress: memory on its way, where the wire is slow.</summary>
+    public CompressRule Compress { get; init; } = CompressRule.Auto;
+
     /// <summary>The same as a number that is not 0.</summary>
     public int MemoryStreamsFor(int processors) => MemoryStreams > 0 ? MemoryStreams : Math.Clamp(processors / 4, 1, 4);
 
@@ -181,6 +184,15 @@ public sealed record MoveOptions
 
     /// <summary>avoid-window: a peer whose next maintenance window begins within this time gets nothing.</summary>
     public TimeSpan AvoidWindow { get; init; } = TimeSpan.FromHours(1);
+}
+
+/// <summary>Whether memory is compressed on its way.</summary>
+public enum CompressRule
+{
+    /// <summary>Where it gets there sooner for it.</summary>
+    Auto,
+
+    Never,
 }
 
 /// <summary>Which ways to keep CRIU from memory that has been sent ahead may be tried.</summary>

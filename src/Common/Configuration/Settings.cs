@@ -96,6 +96,9 @@ internal static class Settings
             + "A container's annotation evacuator.least-speed overrides it."),
         Make("move", "memory-streams", SettingTypes.Number(0, 8), o => o.Move.MemoryStreams, (o, v) => o with { Move = o.Move with { MemoryStreams = v } },
             "Connections that the memory of one container travels on, side by side; one takes what one processor core can encrypt. 0: one for each four processors, at most 4."),
+        Make("move", "compress", SettingTypes.EnumWord<CompressRule>(), o => o.Move.Compress, (o, v) => o with { Move = o.Move with { Compress = v } },
+            "Whether memory is compressed (LZ4) on its way. auto: where it gets there sooner for it, which is measured all the time: on links below some 2 Gbit/s, and memory that can be "
+            + "compressed."),
         Make("move", "dump", SettingTypes.EnumWord<DumpRule>(), o => o.Move.Dump, (o, v) => o with { Move = o.Move with { Dump = v } },
             "How CRIU is kept from reading the memory that was sent while the container ran. auto: the first of the following that works here, which the agent tries at its start. "
             + "shim: a library in CRIU. lazy-pages: CRIU's option of that name, 0.1 s more of standing still for each GiB. plain: no memory is sent ahead, and a container stands still for as long as "

@@ -104,7 +104,7 @@ internal sealed partial class DestinationMove : IDisposable
         await _tools.Urgent.GiveWayAsync(cancel);
         using Gate gate = await EnterAsync(cancel);
         if (_record.Phase == DestinationPhase.Receiving)
-            return new OfferReply(true, [], _record.Engine, Stopped: _record.Stopped, PostCopy: _record.Engine, Shared: _record.Engine);
+            return new OfferReply(true, [], _record.Engine, Stopped: _record.Stopped, PostCopy: _record.Engine, Shared: _record.Engine, Compressed: Interop.Lz4.IsAvailable);
         Require(DestinationPhase.Announced);
         List<Blocker> blockers = await WhyNotAsync(container, cancel);
         if (blockers.Count > 0)
@@ -131,7 +131,7 @@ internal sealed partial class DestinationMove : IDisposable
                 throw;
             return new OfferReply(false, [new Blocker(BlockerCode.Unreadable, $"{Environment.MachineName} could not make room for {container.Name}: {e.Message}")]);
         }
-        return new OfferReply(true, [], engine, whyNoEngine, offer.Stopped, PostCopy: engine, Shared: engine);
+        return new OfferReply(true, [], engine, whyNoEngine, offer.Stopped, PostCopy: engine, Shared: engine, Compressed: Interop.Lz4.IsAvailable);
     }
 
     /// <summary>4. Everything is here and has been checked.</summary>

@@ -82,11 +82,12 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     public string WhySlowed { get; private set; } = "";
 
     /// <param name="canLeave">the destination can run a container before all of its memory is there, and CRIU's dump leaves it alone in the meantime</param>
+    /// <param name="compress">the destination takes compressed batches, and they are permitted</param>
     /// <param name="shared">the destination takes shared memory ahead, and CRIU's dump leaves it alone</param>
     public static async Task<MemoryAhead> StartAsync(
-        ContainerDescription container, PeerClient peer, bool canLeave, bool shared, MoveTools tools, DumpRung rung, ILogger log, CancellationToken cancel)
+        ContainerDescription container, PeerClient peer, bool canLeave, bool shared, bool compress, MoveTools tools, DumpRung rung, ILogger log, CancellationToken cancel)
     {
-        PageSender sender = new(await peer.OpenPagesAsync(tools.MemoryStreams, cancel));
+        PageSender sender = new(await peer.OpenPagesAsync(tools.MemoryStreams, cancel), tools.Time, compress);
         try
         {
             ContainerTracker tracker = await ContainerTracker.AttachAsync(KernelPaths.Default.CgroupDirectory(container.CgroupPath), tools.Memory, tools.Time);

@@ -36,6 +36,9 @@ internal sealed record MoveTools(
     /// <summary>Connections that the memory of one container travels on.</summary>
     public required int MemoryStreams { get; init; }
 
+    /// <summary>Memory may be compressed where the wire is slow.</summary>
+    public bool Compress { get; init; }
+
     /// <summary>Percent of its speed that a container may be slowed down to where it writes faster than its memory can be sent.</summary>
     public required int LeastSpeedPercent { get; init; }
 

@@ -134,7 +134,8 @@ internal sealed partial class SourceMove : IDisposable
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
             await GiveWayAsync(undoable.Token);
-            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy && rung == DumpRung.Shim, offer.Shared && way.SharedAhead && rung == DumpRung.Shim, _tools, rung, _log, undoable.Token) : null;
+            memory = offer.Engine ? await MemoryAhead.StartAsync(container, _peer, offer.PostCopy && rung == DumpRung.Shim, offer.Shared && way.SharedAhead && rung == DumpRung.Shim,
+                offer.Compressed && _tools.Compress && Interop.Lz4.IsAvailable, _tools, rung, _log, undoable.Token) : null;
             _endTracking = memory is null ? null : memory.DisposeAsync;
             await GiveWayAsync(undoable.Token);
             ArmedCommand dump = await ArmDumpAsync(container, rung, undoable.Token);

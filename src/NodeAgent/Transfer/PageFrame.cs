@@ -26,6 +26,9 @@ internal static class PageFrame
     public const uint AckMagic = 0x41505645;
     public const ushort Batch = 1;
     public const ushort RoundEnd = 2;
+
+    /// <summary>A batch whose data is one LZ4 block; its checksum is that of what comes out. Only to a destination that says that it takes it.</summary>
+    public const ushort Compressed = 3;
     public const int HeadBytes = 28;
     public const int ChecksumAt = 24;
     public const int AckBytes = 16;
@@ -97,11 +100,11 @@ internal static class PageFrame
     }
 }
 
-/// <param name="Kind">Batch or RoundEnd</param>
+/// <param name="Kind">Batch, RoundEnd or Compressed</param>
 /// <param name="Ranges">how many follow the head</param>
 /// <param name="Pid">in the container's pid namespace; of a RoundEnd the round's number</param>
 /// <param name="Data">bytes that follow the ranges</param>
-/// <param name="Checksum">CRC-32C of the data</param>
+/// <param name="Checksum">CRC-32C of the data, when it is not compressed any more</param>
 /// <param name="After">frames without data that come before this one</param>
 internal readonly record struct PageFrameHead(int Kind, int Ranges, int Pid, int Data, uint Checksum, uint After);
 

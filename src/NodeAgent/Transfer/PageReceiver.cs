@@ -80,17 +80,48 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
                 return;
             if (frame.Kind == PageFrame.RoundEnd)
                 await AcknowledgeAsync(stream, frame.Pid, damaged, cancel);
-            else if (frame.Kind == PageFrame.Batch)
+            else if (frame.Kind is PageFrame.Batch or PageFrame.Compressed)
             {
                 if (GiveWay is not null)
                     await GiveWay(cancel);
                 await AfterAsync(frame.After, cancel);
+                if (frame.Kind == PageFrame.Compressed)
+                {
+                    await ReceiveCompressedAsync(stream, head, frame, damaged, cancel);
+                    continue;
+                }
                 await (frame.Pid < 0 ? ReceiveSharedAsync(stream, head, frame, damaged, cancel) : ReceiveBatchAsync(stream, head, frame, damaged, cancel));
                 if (frame.Data == 0)
                     Voided();
             }
             else
                 throw new InvalidDataException($"a frame of kind {frame.Kind}");
+        }
+    }
+
+    /// <summary>Taken out of its block, then like any other. What is not a block is what its checksum refuses.</summary>
+    private async Task ReceiveCompressedAsync(Stream stream, byte[] head, PageFrameHead frame, List<DamagedPages> damaged, CancellationToken cancel)
+    {
+        UInt128 length = 0;
+        for (int i = 0; i < frame.Ranges; i++)
+            if (PageFrame.ReadRange(head.AsSpan(PageFrame.HeadBytes + i * 16)) is { Kind: PageRangeKind.Data } range)
+                length += range.Length;
+        if (length > PageFrame.MaxData || frame.Data == 0 || !Interop.Lz4.IsAvailable)
+            throw new InvalidDataException($"a frame of {frame.Data} compressed bytes for {length}");
+        byte[] packed = ArrayPool<byte>.Shared.Rent(frame.Data), data = ArrayPool<byte>.Shared.Rent(Math.Max(1, (int)length));
+        try
+        {
+            await stream.ReadExactlyAsync(packed.AsMemory(0, frame.Data), cancel);
+            int got = Interop.Lz4.Decompress(packed.AsSpan(0, frame.Data), data.AsSpan(0, (int)length));
+            data.AsSpan(Math.Max(0, got), (int)length - Math.Max(0, got)).Clear();
+            using MemoryStream content = new(data, 0, (int)length, writable: false);
+            PageFrameHead plain = frame with { Kind = PageFrame.Batch, Data = (int)length };
+            await (frame.Pid < 0 ? ReceiveSharedAsync(content, head, plain, damaged, cancel) : ReceiveBatchAsync(content, head, plain, damaged, cancel));
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(packed);
+            ArrayPool<byte>.Shared.Return(data);
         }
     }
 

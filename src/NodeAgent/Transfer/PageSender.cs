@@ -18,7 +18,9 @@ internal sealed class PageSender : IAsyncDisposable
     private int _round;
 
     /// <param name="streams">at least one, at most <see cref="PageFrame.MaxLanes"/></param>
-    public PageSender(IReadOnlyList<Stream> streams) => _lanes = [.. streams.Select(stream => new Lane(stream))];
+    /// <param name="compress">the destination understands it, and it may be done where it pays</param>
+    public PageSender(IReadOnlyList<Stream> streams, TimeProvider? time = null, bool compress = false) =>
+        _lanes = [.. streams.Select(stream => new Lane(stream, time ?? TimeProvider.System, compress))];
 
     /// <summary>Bytes put on the wire.</summary>
     public long BytesSent => _lanes.Sum(lane => lane.Sent);
@@ -104,8 +106,13 @@ internal sealed class PageSender : IAsyncDisposable
         }
     }
 
-    private sealed class Lane(Stream stream) : IAsyncDisposable
+    private sealed class Lane(Stream stream, TimeProvider time, bool compress) : IAsyncDisposable
     {
+        /// <summary>Less is sent at once in any case.</summary>
+        private const int LeastCompressed = 64 * 1024;
+
+        private readonly CompressionChoice _choice = new(compress);
+        private byte[] _packed = [];
         private readonly byte[] _head = new byte[PageFrame.HeadBytes + PageFrame.MaxRanges * 16];
         private readonly SemaphoreSlim _writing = new(1);
         private long _sent;
@@ -117,16 +124,32 @@ internal sealed class PageSender : IAsyncDisposable
             await _writing.WaitAsync(cancel);
             try
             {
-                int head = PageFrame.Write(_head, PageFrame.Batch, batch.Pid, batch.Ranges, batch.Data.Length, batch.Checksum, after);
+                (ushort kind, ReadOnlyMemory<byte> data) = Pack(batch.Data);
+                int head = PageFrame.Write(_head, kind, batch.Pid, batch.Ranges, data.Length, batch.Checksum, after);
+                long start = time.GetTimestamp();
                 await stream.WriteAsync(_head.AsMemory(0, head), cancel);
-                if (!batch.Data.IsEmpty)
-                    await stream.WriteAsync(batch.Data, cancel);
-                Volatile.Write(ref _sent, _sent + head + batch.Data.Length);
+                if (!data.IsEmpty)
+                    await stream.WriteAsync(data, cancel);
+                _choice.Sent(head + data.Length, time.GetElapsedTime(start));
+                Volatile.Write(ref _sent, _sent + head + data.Length);
             }
             finally
             {
                 _writing.Release();
             }
+        }
+
+        private (ushort Kind, ReadOnlyMemory<byte> Data) Pack(ReadOnlyMemory<byte> data)
+        {
+            if (data.Length < LeastCompressed || !_choice.Next())
+                return (PageFrame.Batch, data);
+            if (_packed.Length == 0)
+                _packed = GC.AllocateUninitializedArray<byte>(PageFrame.MaxData);
+            long start = time.GetTimestamp();
+            // What does not become smaller by an eighth is left alone.
+            int packed = Interop.Lz4.Compress(data.Span, _packed.AsSpan(0, data.Length - data.Length / 8));
+            _choice.Compressed(data.Length, packed == 0 ? data.Length : packed, time.GetElapsedTime(start));
+            return packed == 0 ? (PageFrame.Batch, data) : (PageFrame.Compressed, _packed.AsMemory(0, packed));
         }
 
         public async Task<IReadOnlyList<DamagedPages>> EndRoundAsync(int round, CancellationToken cancel)

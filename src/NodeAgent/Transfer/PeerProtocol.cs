@@ -60,8 +60,9 @@ internal sealed record Offer(ContainerDescription Container, bool Engine, int Pr
 /// <param name="WhyNoEngine">why it does not, though it was offered</param>
 /// <param name="Stopped">it knows what that means; an agent of an earlier version does not say so</param>
 /// <param name="Shared">it takes shared memory ahead of the images; an agent of an earlier version does not say so</param>
+/// <param name="Compressed">it takes batches that are compressed; an agent of an earlier version does not say so</param>
 /// <param name="PostCopy">it can run the container before all of its memory is here; an agent of an earlier version does not say so</param>
-internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "", bool Stopped = false, bool PostCopy = false, bool Shared = false);
+internal sealed record OfferReply(bool Accepted, IReadOnlyList<Blocker> Blockers, bool Engine = false, string WhyNoEngine = "", bool Stopped = false, bool PostCopy = false, bool Shared = false, bool Compressed = false);
 
 /// <summary>What changed while the container stood still and travels last.</summary>
 /// <param name="Neighbours">the neighbour tables of its interfaces, freshest state (ContainerDescription as JSON)</param>

@@ -102,7 +102,7 @@ public sealed class SettingsTests
     /// <summary>A permitted text that is not the default.</summary>
     private static string Other(Setting setting)
     {
-        string[] candidates = ["node-x", "/x", "https://x", new string('a', 64), "4c4c4544-0042-3510-8056-b4c04f4e4d32", "61", "7", "10.0.0.1", "0 30 3 * * ?", "1min 1s", "notify", "by-operator", "no", "yes", "error", "etcd", "shim"];
+        string[] candidates = ["node-x", "/x", "https://x", new string('a', 64), "4c4c4544-0042-3510-8056-b4c04f4e4d32", "61", "7", "10.0.0.1", "0 30 3 * * ?", "1min 1s", "notify", "by-operator", "no", "yes", "error", "etcd", "shim", "never"];
         return candidates.First(text => text != setting.Default && setting.Apply(Settings.Defaults, text) is not null);
     }
 }

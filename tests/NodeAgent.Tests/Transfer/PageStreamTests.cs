@@ -226,6 +226,67 @@ public sealed class PageStreamTests : IDisposable
         await Assert.ThrowsAsync<InvalidDataException>(() => receiver.ReceiveAsync(frame, CancellationToken.None));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public async Task Compressed_ArrivesAsItWas(int pid)
+    {
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: null, shared: true, compress: true);
+        await SendAsync(sender, pid, [new PageRange(510 * Page, 100 * Page, PageRangeKind.Data), new PageRange(700 * Page, Page, PageRangeKind.Zero), new PageRange(9000 * Page, 50 * Page, PageRangeKind.Data)], fill: 7);
+        Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        // All but nothing of 600 KiB.
+        Assert.InRange(sender.BytesSent, 1, 20_000);
+        await sender.DisposeAsync();
+        await receiving;
+        if (pid < 0)
+        {
+            Assert.Equal([new PagemapEntry(510 * Page, 100, PagemapEntry.Present), new PagemapEntry(9000 * Page, 50, PagemapEntry.Present)], _receiver!.Shared[pid].Entries());
+            Assert.All(File.ReadAllBytes(_receiver.Shared[pid].Path), bytes => Assert.Equal(7, bytes));
+            return;
+        }
+        Assert.Equal([(510 * Page, 100UL), (9000 * Page, 50UL)], _stores[1].Runs());
+        Assert.Equal((7, 7, 7), (FirstByte(1, 510 * Page), FirstByte(1, 609 * Page), FirstByte(1, 9049 * Page)));
+    }
+
+    /// <summary>What cannot be compressed goes as it is.</summary>
+    [Fact]
+    public async Task Compressed_OfNoise_IsLeftAlone()
+    {
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: null, compress: true);
+        byte[] buffer = await _buffers.RentAsync(CancellationToken.None);
+        new Random(3).NextBytes(buffer);
+        byte first = buffer[0];
+        await sender.SendAsync(new PageBatch(_buffers, buffer, 64 * (int)Page, 101, 1, [new PageRange(Page, 64 * Page, PageRangeKind.Data)]), CancellationToken.None);
+        Assert.Empty(await sender.EndRoundAsync(CancellationToken.None));
+        Assert.InRange(sender.BytesSent, 64 * (int)Page, 65 * (int)Page);
+        await sender.DisposeAsync();
+        await receiving;
+        Assert.Equal(first, FirstByte(1, Page));
+    }
+
+    /// <summary>A block that is none, or is another: its checksum finds it out.</summary>
+    [Fact]
+    public async Task Compressed_DamagedOnItsWay_IsNamedAndNotKept()
+    {
+        (PageSender sender, Task receiving) = Connect(1 << 30, damage: PageFrame.HeadBytes + 16 + 9, compress: true);
+        await SendAsync(sender, 7, [new PageRange(Page, 64 * Page, PageRangeKind.Data)], fill: 9);
+        Assert.Equal([new DamagedPages(7, Page, 64 * Page)], await sender.EndRoundAsync(CancellationToken.None));
+        Assert.Empty(_stores[7].Runs());
+        await sender.DisposeAsync();
+        await receiving;
+    }
+
+    /// <summary>A small block that says to be large.</summary>
+    [Fact]
+    public async Task Compressed_OfMoreThanAFrame_IsRefused()
+    {
+        PageReceiver receiver = new(_stores, 1 << 30);
+        byte[] head = new byte[PageFrame.HeadBytes + 16];
+        int length = PageFrame.Write(head, PageFrame.Compressed, 1, [new PageRange(Page, 257 * Page, PageRangeKind.Data)], 100, 0, 0);
+        MemoryStream stream = new([.. head.AsSpan(0, length), .. new byte[100]]);
+        await Assert.ThrowsAsync<InvalidDataException>(() => receiver.ReceiveAsync(stream, CancellationToken.None));
+    }
+
     private SharedPages NewShared(int number)
     {
         SharedPages pages = SharedPages.Create(Path.Combine(_folder.Path, $"{-number}"));
@@ -233,7 +294,7 @@ public sealed class PageStreamTests : IDisposable
         return pages;
     }
 
-    private (PageSender, Task) Connect(long reserved, int? damage, int lanes = 1, bool shared = false)
+    private (PageSender, Task) Connect(long reserved, int? damage, int lanes = 1, bool shared = false, bool compress = false)
     {
         PageReceiver receiver = _receiver = new(_stores, reserved) { NewShared = shared ? NewShared : null, MaxSharedBytes = reserved };
         List<Stream> sources = [];
@@ -244,7 +305,7 @@ public sealed class PageStreamTests : IDisposable
             sources.Add(new DuplexStream(back.Reader.AsStream(), there.Writer.AsStream(), damage));
             receiving.Add(ReceiveAsync(new DuplexStream(there.Reader.AsStream(), back.Writer.AsStream())));
         }
-        return (new PageSender(sources), lanes == 1 ? receiving[0] : Task.WhenAll(receiving));
+        return (new PageSender(sources, compress: compress), lanes == 1 ? receiving[0] : Task.WhenAll(receiving));
 
         async Task ReceiveAsync(Stream destination)
         {
