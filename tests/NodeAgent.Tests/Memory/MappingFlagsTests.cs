@@ -26,6 +26,19 @@ public sealed class MappingFlagsTests
         }
     }
 
+    /// <summary>The kernel hands out 32 KiB at a time, some 1,300 mappings.</summary>
+    [TargetTheory]
+    [InlineData("2600")]
+    [InlineData("10001")]
+    public void Mappings_OfWhichThereAreMany_AreReadOnceEach(string more)
+    {
+        using MappingFlags flags = Open();
+        using Target target = new(Targets.Compile("mappings"), [more]);
+        target.Freeze(true);
+        int pid = target.Pids.First();
+        Assert.Equal(Relevant(ProcFiles.Read($"/proc/{pid}/smaps")), Written(flags, pid));
+    }
+
     [TargetFact]
     public async Task Mappings_WhileTheyAreTracked_AreWrittenAsSmapsHasThem()
     {

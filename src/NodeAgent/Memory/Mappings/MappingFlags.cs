@@ -26,6 +26,9 @@ internal sealed class MappingFlags : IDisposable
     private const string License = "Dual BSD/GPL";
     private const int LargestMap = 64 << 20;
 
+    /// <summary>The buffer of a BPF iterator: eight pages.</summary>
+    private const int MostAtOnce = 32 * 1024;
+
     private readonly SafeFileHandle _program;
     private readonly byte[]?[] _names = new byte[64][];
 
@@ -126,26 +129,32 @@ internal sealed class MappingFlags : IDisposable
         using SafeFileHandle? iterator = OpenTaskIterator(_program, pid);
         if (iterator is null)
             return null;
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(2 * MostAtOnce);
         try
         {
             int length = 0;
+            ulong last = 0;
             while (true)
             {
+                if (length >= LargestMap)
+                    return null;
+                // With room for as much as the kernel gives at once, it gives whole ones.
+                if (buffer.Length - length < MostAtOnce)
+                {
+                    byte[] larger = ArrayPool<byte>.Shared.Rent(buffer.Length * 2);
+                    buffer.CopyTo(larger, 0);
+                    ArrayPool<byte>.Shared.Return(buffer);
+                    buffer = larger;
+                }
                 nint got = ReadSome(iterator, buffer.AsSpan(length));
                 if (got < 0)
                     return null;
-                if (got == 0)
+                ReadOnlySpan<FlaggedRange> ranges = MemoryMarshal.Cast<byte, FlaggedRange>(buffer.AsSpan(length, (int)got));
+                // After its end the kernel's iterator goes back to where the reading was last interrupted: once more, and for ever, what was read already.
+                if (ranges.IsEmpty || (length > 0 && ranges[0].Start <= last))
                     break;
+                last = ranges[^1].Start;
                 length += (int)got;
-                if (length < buffer.Length)
-                    continue;
-                if (length >= LargestMap)
-                    return null;
-                byte[] larger = ArrayPool<byte>.Shared.Rent(buffer.Length * 2);
-                buffer.CopyTo(larger, 0);
-                ArrayPool<byte>.Shared.Return(buffer);
-                buffer = larger;
             }
             return MemoryMarshal.Cast<byte, FlaggedRange>(buffer.AsSpan(0, length)).ToArray();
         }

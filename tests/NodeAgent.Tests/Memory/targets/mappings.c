@@ -1,7 +1,8 @@
-// mappings: has mappings of all kinds that a program may make, and changes none of them after "ready".
+// mappings [MORE]: has mappings of all kinds that a program may make, and that many more, and changes none of them after "ready".
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@ static char *make(int protection, int flags)
     if (protection & PROT_WRITE) memset(at, 1, 4096);
     return at;
 }
-int main(void)
+int main(int count, char **words)
 {
     int advice[] = { MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTFORK, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_WIPEONFORK, MADV_MERGEABLE };
     for (unsigned i = 0; i < sizeof advice / sizeof *advice; i++) {
@@ -35,6 +36,10 @@ int main(void)
     mmap(NULL, 8192, PROT_READ, MAP_SHARED, memfd, 4096);
     mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, self, 0);
     mmap(NULL, 4096, PROT_READ, MAP_SHARED, self, 0);
+    int more = count > 1 ? atoi(words[1]) : 0;
+    char *block = more ? mmap(NULL, more * 4096ul, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
+    // Each second page has another protection, so that no two are one mapping.
+    for (int i = 0; i < more; i += 2) if (mprotect(block + i * 4096ul, 4096, PROT_READ | PROT_WRITE)) return 5;
     puts("ready");
     fflush(stdout);
     pause();
