@@ -1,6 +1,7 @@
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Criu;
+using Evacuator.NodeAgent.Network;
 using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Processes;
 using Evacuator.NodeAgent.Transfer;
@@ -98,16 +99,28 @@ internal sealed partial class DestinationMove
             CommandResult ended = await restoring;
             return _memoryLost is null ? ended : ended with { ExitCode = 1, Errors = _memoryLost };
         }
-        if (_lazy.Restored.IsCompletedSuccessfully)
+        string? failure = _lazy.Restored.IsFaulted ? _lazy.Restored.Exception!.GetBaseException().Message : null;
+        try
         {
-            clock.Time("connect-early", () => Connect(container));
+            if (failure is null)
+            {
+                clock.Time("connect-early", () => Connect(container));
+                _lazy.LetRun();
+            }
+        }
+        catch (NetworkException e)
+        {
+            failure = $"its network could not be connected: {e.Message}";
+        }
+        if (failure is not null)
+        {
+            // Nobody answers the restored tasks' faults, so that this restore can only hang, or nobody would hear them. End it, and say why.
+            await _restore.KillAsync();
+            // CRIU, which holds them still, outlives its unit, since it is in the container's cgroup; without runc it goes no further.
             _lazy.LetRun();
         }
-        else
-            // Nobody answers the restored tasks' faults, so this restore can only hang: end it, and say why.
-            await _restore.KillAsync();
         CommandResult result = await restoring;
-        return _lazy.Restored.IsFaulted ? result with { ExitCode = result.ExitCode == 0 ? 1 : result.ExitCode, Errors = _lazy.Restored.Exception!.GetBaseException().Message } : result;
+        return failure is null ? result : result with { ExitCode = result.ExitCode == 0 ? 1 : result.ExitCode, Errors = failure };
     }
 
     private async void Watch(LazySession session)

@@ -64,6 +64,20 @@ internal sealed partial class DestinationMove
         _hold?.Stop();
     }
 
+    /// <summary>It is this node's already, and would stand still for ever if its network kept it from being thawed.</summary>
+    private void ConnectAfterAll(ContainerDescription container)
+    {
+        try
+        {
+            Connect(container);
+        }
+        catch (NetworkException e)
+        {
+            _record = _record with { Detail = $"{container.Name} runs on {Environment.MachineName}, but its network could not be connected: {e.Message}" };
+            LogNotConnected(_log, e, container.Name);
+        }
+    }
+
     private async Task DeliverHeldAsync(ContainerDescription container)
     {
         try
@@ -99,6 +113,9 @@ internal sealed partial class DestinationMove
 
     [LoggerMessage(1210, LogLevel.Warning, "{Container}: frames that came while it stood still could not be delivered")]
     private static partial void LogNotDelivered(ILogger log, Exception e, string container);
+
+    [LoggerMessage(1217, LogLevel.Error, "{Container} runs here, but its network could not be connected")]
+    private static partial void LogNotConnected(ILogger log, Exception e, string container);
 
     [LoggerMessage(1211, LogLevel.Warning, "{Container}: {Count} frames that came for it had no room and do not go back")]
     private static partial void LogNotReturned(ILogger log, string container, long count);

@@ -264,7 +264,7 @@ internal sealed partial class DestinationMove : IDisposable
             // A source that knows had its answer after the link was up. Thawing a container that has been released since would make it run twice.
             case DestinationPhase.Running when !rebooted && !_record.SourceKnows && !leaving && _container is not null && await _tools.Runtime.ExistsAsync(_record.Container, CancellationToken.None):
                 // The agent may have died between the journal and the link.
-                _tools.Network.Connect(_container);
+                ConnectAfterAll(_container);
                 _tools.Freezer.Thaw(_container.CgroupPath);
                 break;
         }
@@ -371,7 +371,7 @@ internal sealed partial class DestinationMove : IDisposable
             clock.Time("connect", () =>
             {
                 if (!_connected)
-                    Connect(container);
+                    ConnectAfterAll(container);
                 // The images remember a frozen cgroup, since it was frozen when they were made.
                 _tools.Freezer.Thaw(container.CgroupPath);
             });

@@ -7,7 +7,14 @@ namespace Evacuator.Lab.Tests.Evacuations;
 public sealed class RestoreFailureTests(ProductRack rack)
 {
     [LabFact]
-    public Task Restore_FileThatTheProcessMapsIsMissing_ThawedAtTheSourceAndMovesLater() => rack.RunAsync(async scene =>
+    public Task Restore_FileThatTheProcessMapsIsMissing_ThawedAtTheSourceAndMovesLater() =>
+        FailAsync("rm \"/srv/containers/$1/rootfs/bin/counter\"", "bin/counter");
+
+    [LabFact]
+    public Task Restore_InterfaceIsGone_ThawedAtTheSourceAndMovesLater() =>
+        FailAsync("ip link del \"ve-$1\"", "network could not be connected");
+
+    private Task FailAsync(string breakIt, string reason) => rack.RunAsync(async scene =>
     {
         Guest guest = await scene.RunAsync(scene.Node1);
         await scene.Node1.ArmAsync("pause", "source.copied");
@@ -17,7 +24,7 @@ public sealed class RestoreFailureTests(ProductRack rack)
         await destination.ArmAsync("pause", "destination.resuming");
         await scene.Node1.LetGoAsync();
         await destination.ReachedAsync();
-        await destination.ShAsync("rm \"/srv/containers/$1/rootfs/bin/counter\"", guest.Name);
+        await destination.ShAsync(breakIt, guest.Name);
         await destination.LetGoAsync();
 
         Report report = await evacuation.EndAsync();
@@ -25,7 +32,7 @@ public sealed class RestoreFailureTests(ProductRack rack)
         ContainerReport stayed = report.Of(guest.Name);
         Assert.Equal("stayed", stayed.State);
         Assert.Contains($"{destination} could not resume it", stayed.Detail, StringComparison.Ordinal);
-        Assert.Contains("bin/counter", stayed.Detail, StringComparison.Ordinal);
+        Assert.Contains(reason, stayed.Detail, StringComparison.Ordinal);
         await scene.AssertOnlyOnAsync(guest, scene.Node1);
 
         Report next = await (await scene.Node1.EvacuateAsync()).EndAsync();
