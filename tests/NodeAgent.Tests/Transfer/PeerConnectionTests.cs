@@ -1,0 +1,46 @@
+using System.Net;
+using System.Net.Sockets;
+using Evacuator.NodeAgent.Transfer;
+
+namespace Evacuator.NodeAgent.Tests.Transfer;
+
+public sealed class PeerConnectionTests : IDisposable
+{
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+
+    public PeerConnectionTests() => _listener.Start();
+
+    public void Dispose() => _listener.Dispose();
+
+    [Fact]
+    public async Task Write_PeerTakesNothing_Breaks()
+    {
+        await using Stream stream = await PeerConnection.OpenAsync(Peer, TimeSpan.FromMilliseconds(300), default);
+        using Socket peer = await _listener.AcceptSocketAsync();
+        byte[] piece = new byte[1 << 20];
+
+        // Without a limit it waits for ever: the peer's kernel answers, its program does not.
+        await Assert.ThrowsAsync<IOException>(async () =>
+        {
+            while (true)
+                await stream.WriteAsync(piece);
+        });
+    }
+
+    [Fact]
+    public async Task Read_PeerThatAnswersLate_IsWaitedFor()
+    {
+        await using Stream stream = await PeerConnection.OpenAsync(Peer, PeerConnection.Patience, default);
+        using Socket peer = await _listener.AcceptSocketAsync();
+        await stream.WriteAsync(new byte[] { 1 });
+        byte[] got = new byte[1];
+        await peer.ReceiveAsync(got);
+        await peer.SendAsync(got);
+
+        await stream.ReadExactlyAsync(got);
+
+        Assert.Equal(1, got[0]);
+    }
+
+    private DnsEndPoint Peer => new(IPAddress.Loopback.ToString(), ((IPEndPoint)_listener.LocalEndpoint).Port);
+}
