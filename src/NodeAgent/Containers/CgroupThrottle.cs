@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 
 namespace Evacuator.NodeAgent.Containers;
 
@@ -46,7 +48,7 @@ internal sealed class CgroupThrottle : IDisposable
     public CgroupThrottle(string cgroupPath, string keptDirectory, TimeProvider time, KernelPaths? paths = null)
     {
         _directory = (paths ?? KernelPaths.Default).CgroupDirectory(cgroupPath);
-        _keptFile = Path.Combine(keptDirectory, Convert.ToHexStringLower(System.Text.Encoding.UTF8.GetBytes(_directory)));
+        _keptFile = Path.Combine(keptDirectory, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(_directory))));
         _time = time;
         _start = time.GetTimestamp();
         _usedAtStart = UsedMicroseconds();
@@ -111,12 +113,7 @@ internal sealed class CgroupThrottle : IDisposable
         List<string> restored = [];
         foreach (string file in Directory.GetFiles(keptDirectory))
         {
-            string directory;
-            try
-            {
-                directory = System.Text.Encoding.UTF8.GetString(Convert.FromHexString(Path.GetFileName(file)));
-            }
-            catch (FormatException)
+            if (Path.GetFileName(file).StartsWith('.') || (File.ReadAllLines(file) is [_, var path] ? path : EarlierName(file)) is not { } directory)
             {
                 // Half written under another name, before anything was changed.
                 File.Delete(file);
@@ -132,17 +129,34 @@ internal sealed class CgroupThrottle : IDisposable
     {
         if (!File.Exists(keptFile))
             return;
-        TryWrite($"{directory}/cpu.max", File.ReadAllText(keptFile));
+        TryWrite($"{directory}/cpu.max", FirstLine(File.ReadAllText(keptFile)));
         File.Delete(keptFile);
     }
+
+    /// <summary>Up to 0.1.0 the path was the name, in hexadecimal.</summary>
+    private static string? EarlierName(string file)
+    {
+        try
+        {
+            return Encoding.UTF8.GetString(Convert.FromHexString(Path.GetFileName(file)));
+        }
+        catch (FormatException)
+        {
+            return null;
+        }
+    }
+
+    private static string FirstLine(string text) => text.Split('\n')[0];
 
     private void SetQuota(double share)
     {
         string? before = ProcFiles.ReadText(_keptFile) ?? ProcFiles.ReadText($"{_directory}/cpu.max");
         if (before is null)
             return;
+        before = FirstLine(before);
+        // The path in the file and not as its name: a name ends at 255 bytes, which the cgroup of a pod's container needs already.
         if (!File.Exists(_keptFile))
-            Common.Hosting.AtomicFile.Write(_keptFile, before, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            Common.Hosting.AtomicFile.Write(_keptFile, $"{before}\n{_directory}\n", UnixFileMode.UserRead | UnixFileMode.UserWrite);
         double elapsed = Math.Max(_time.GetElapsedTime(_start).TotalMicroseconds, 1);
         double processors = Math.Max(UsedMicroseconds() - _usedAtStart, 0) / elapsed;
         // It may have been held back before; then its quota is what it used.

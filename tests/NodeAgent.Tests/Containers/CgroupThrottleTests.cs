@@ -86,6 +86,23 @@ public sealed class CgroupThrottleTests : IDisposable
         Assert.Empty(CgroupThrottle.RestoreAll(_folder.Path + "/none"));
     }
 
+    [Fact]
+    public void Quota_OfAGroupWithALongPath_IsKeptAndPutBack()
+    {
+        string name = $"/kubepods.slice/{new string('b', 120)}.slice/{new string('c', 80)}.scope";
+        KernelPaths paths = Group("max 100000", used: 0);
+        string quota = $"{_folder.Path}/cgroup{name}/cpu.max";
+        Directory.CreateDirectory(Path.GetDirectoryName(quota)!);
+        File.WriteAllText(quota, "max 100000\n");
+        using CgroupThrottle died = new(name, _folder.Path + "/kept", TimeProvider.System, paths);
+
+        died.Set(0.5);
+
+        Assert.NotEqual("max 100000", File.ReadAllText(quota));
+        Assert.Equal([Path.GetDirectoryName(quota)!], CgroupThrottle.RestoreAll(_folder.Path + "/kept"));
+        Assert.Equal("max 100000", File.ReadAllText(quota));
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(-1)]
