@@ -77,7 +77,10 @@ internal sealed partial class RuncRuntime(string runcRoot, NetworkHandover netwo
             try
             {
                 if (TryReadState(other) is { } state && StateOf(state) != Stopped)
-                    others.Add((other, PlanOf(state, out _, out _, mounts).Trees));
+                {
+                    TreePlan plan = PlanOf(state, out _, out OciConfig config, mounts);
+                    others.Add((other, TreePlan.InUse(state.Bundle.TrimEnd('/'), config, plan)));
+                }
             }
             catch (Exception e) when (e is ContainerException or IOException)
             {

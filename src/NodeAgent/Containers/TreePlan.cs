@@ -21,9 +21,7 @@ internal sealed record TreePlan(IReadOnlyList<TreeDescription> Trees, IReadOnlyL
         List<TreeDescription> wanted = [new(bundle, TreeKind.Bundle, ReadOnly: false), new(rootfs, TreeKind.Rootfs, ReadOnly: false)];
         foreach (OciMount mount in config.Mounts.Where(mount => mount.IsBind))
         {
-            string source = mount.Source.StartsWith('/') ? mount.Source : $"{bundle}/{mount.Source}";
-            if (source.Length > 1)
-                source = source.TrimEnd('/');
+            string source = SourceOf(mount, bundle);
             if (shared.Any(place => HostPlaces.IsWithin(source, place)))
                 continue;
             if (HostPlaces.IsSystem(source))
@@ -36,6 +34,9 @@ internal sealed record TreePlan(IReadOnlyList<TreeDescription> Trees, IReadOnlyL
         foreach (TreeDescription tree in wanted.Where(tree => !shared.Any(place => HostPlaces.IsWithin(tree.Path, place))).OrderBy(tree => tree.Path, StringComparer.Ordinal).ThenBy(tree => tree.Kind))
             if (!trees.Any(parent => HostPlaces.IsWithin(tree.Path, parent.Path)))
                 trees.Add(tree);
+            else
+                // What only looks as if it were inside of another would stay behind.
+                CheckPath(tree, faults);
         foreach (TreeDescription tree in trees)
             CheckTree(tree, hostMounts, faults);
         return new TreePlan(trees, [.. hostPaths.Distinct()], shared, faults);
@@ -69,6 +70,44 @@ internal sealed record TreePlan(IReadOnlyList<TreeDescription> Trees, IReadOnlyL
                     $"the source {source} of its mount {mount.Destination} is a {NameOf(stat.Type)} of this host, which does not exist elsewhere; list it in the annotation {SharedPathsAnnotation} if every host has it"));
                 return null;
         }
+    }
+
+    /// <summary>What a neighbour uses, by the names that it has without symbolic links: each of its trees, and each source of a mount, be it inside of one of them or not.</summary>
+    internal static IReadOnlyList<TreeDescription> InUse(string bundle, OciConfig config, TreePlan plan) =>
+    [
+        .. plan.Trees.Concat(config.Mounts.Where(mount => mount.IsBind).Select(mount => new TreeDescription(SourceOf(mount, bundle), TreeKind.Bind, mount.ReadOnly))
+                .Where(tree => !plan.SharedPaths.Any(place => HostPlaces.IsWithin(tree.Path, place))))
+            .Select(tree => tree with { Path = RealPath(tree.Path) }).Distinct(),
+    ];
+
+    /// <summary>As runc takes it: from the bundle on, if it is not absolute.</summary>
+    private static string SourceOf(OciMount mount, string bundle)
+    {
+        bool absolute = mount.Source.StartsWith('/');
+        string source = absolute ? mount.Source : $"{bundle}/{mount.Source}";
+        // Where ".." of an absolute path leads to only the kernel knows, for the part before it may be a link; that of another is taken away by runc.
+        if (!source.Contains('\0') && !(absolute && source.Split('/').Contains("..")))
+            source = Path.GetFullPath(source);
+        return source.Length > 1 ? source.TrimEnd('/') : source;
+    }
+
+    private static string RealPath(string path)
+    {
+        // As many as the kernel follows.
+        for (int links = 0; links < 40 && !path.Contains('\0') && LinkIn(path) is { } link; links++)
+        {
+            string target = Path.Combine(Path.GetDirectoryName(link)!, new FileInfo(link).LinkTarget ?? "");
+            path = Path.GetFullPath(target + path[link.Length..]);
+        }
+        return path;
+    }
+
+    private static void CheckPath(TreeDescription tree, List<Blocker> faults)
+    {
+        if (!HostPlaces.IsPlain(tree.Path))
+            faults.Add(Unsupported($"the path {tree.Path} is not a plain absolute one"));
+        else if (LinkIn(tree.Path) is { } link)
+            faults.Add(Unsupported($"{tree.Path} goes through the symbolic link {link}; use the real path in config.json"));
     }
 
     private static void CheckTree(TreeDescription tree, IReadOnlyList<MountLine> hostMounts, List<Blocker> faults)

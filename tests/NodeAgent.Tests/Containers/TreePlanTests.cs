@@ -34,6 +34,49 @@ public sealed class TreePlanTests : IDisposable
     }
 
     [Fact]
+    public void Plan_RelativeSourceOutsideOfTheBundle_IsATreeOfItsOwn()
+    {
+        string bundle = Directory.CreateDirectory(Path.Combine(_root, "c1")).FullName, data = Directory.CreateDirectory(Path.Combine(_root, "data")).FullName;
+
+        TreePlan plan = Plan(bundle, $"{bundle}/rootfs", Bind("../data", "/data"), Bind($"{bundle}//./inside/", "/inside"), Bind("inside", "/again"));
+
+        Assert.Equal([bundle, data], plan.Trees.Select(tree => tree.Path));
+    }
+
+    [Theory]
+    [InlineData("link")]
+    [InlineData("link/sub")]
+    [InlineData("inside/../../data")]
+    public void Plan_SourceThatOnlyLooksAsIfItWereInTheBundle_IsAFault(string source)
+    {
+        string bundle = Directory.CreateDirectory(Path.Combine(_root, "c1")).FullName;
+        Directory.CreateDirectory(Path.Combine(bundle, "inside"));
+        Directory.CreateDirectory(Path.Combine(_root, "data/sub"));
+        File.CreateSymbolicLink(Path.Combine(bundle, "link"), "../data");
+
+        Blocker fault = Assert.Single(Plan(bundle, $"{bundle}/rootfs", Bind($"{bundle}/{source}", "/data")).Faults);
+
+        Assert.Equal(BlockerCode.UnsupportedMount, fault.Code);
+    }
+
+    [Theory]
+    [InlineData("data")]
+    [InlineData("c1/link")]
+    [InlineData("c1/absolute/sub")]
+    public void InUse_SourceByAnyName_IsTheRealOne(string source)
+    {
+        string bundle = Directory.CreateDirectory(Path.Combine(_root, "c1")).FullName;
+        Directory.CreateDirectory(Path.Combine(_root, "data/sub"));
+        File.CreateSymbolicLink(Path.Combine(bundle, "link"), "../data");
+        File.CreateSymbolicLink(Path.Combine(bundle, "absolute"), Path.Combine(_root, "data"));
+
+        IReadOnlyList<TreeDescription> used = InUse(bundle, Bind(Path.Combine(_root, source), "/data"));
+
+        Assert.Contains(used, tree => tree.Path.StartsWith(Path.Combine(_root, "data"), StringComparison.Ordinal));
+        Assert.Contains(used, tree => tree.Path == bundle);
+    }
+
+    [Fact]
     public void Plan_SharedPath_IsNotCopied()
     {
         string bundle = Directory.CreateDirectory(Path.Combine(_root, "c1")).FullName, shared = Directory.CreateDirectory(Path.Combine(_root, "nfs")).FullName;
@@ -85,6 +128,12 @@ public sealed class TreePlanTests : IDisposable
 
     private static TreePlan Plan(string bundle, string rootfs, Dictionary<string, string>? annotations, params string[] mounts) =>
         TreePlan.Make(bundle, rootfs, Config(annotations, mounts), []);
+
+    private static IReadOnlyList<TreeDescription> InUse(string bundle, params string[] mounts)
+    {
+        OciConfig config = Config(null, mounts);
+        return TreePlan.InUse(bundle, config, TreePlan.Make(bundle, $"{bundle}/rootfs", config, []));
+    }
 
     private static OciConfig Config(Dictionary<string, string>? annotations, params string[] mounts) => OciConfig.Parse(
         $$"""{"root":{"path":"rootfs"},"annotations":{{System.Text.Json.JsonSerializer.Serialize(annotations ?? [])}},"mounts":[{{string.Join(',', mounts)}}]}""", "config.json");
