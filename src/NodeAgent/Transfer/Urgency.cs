@@ -13,6 +13,9 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
     /// </summary>
     public static readonly TimeSpan LongestHold = TimeSpan.FromSeconds(1);
 
+    /// <summary>And keeps the priority raised no longer than this: of one whose peer has died nobody says that it ended before its lease is over, in ten minutes.</summary>
+    public static readonly TimeSpan LongestRaise = TimeSpan.FromSeconds(30);
+
     private readonly Lock _lock = new();
     private readonly Lock _changing = new();
     private readonly HashSet<Stay> _inside = [];
@@ -27,6 +30,7 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
         Stay stay = new(this, time.GetTimestamp());
         lock (_lock)
             _inside.Add(stay);
+        stay.EndWithin(LongestRaise, time);
         SetPriority();
         return stay;
     }
@@ -105,12 +109,17 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
     {
         private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+        private ITimer? _limit;
+
         public long Begun => begun;
 
         public Task Ended => _ended.Task;
 
+        public void EndWithin(TimeSpan limit, TimeProvider time) => _limit = time.CreateTimer(static stay => ((Stay)stay!).Dispose(), this, limit, Timeout.InfiniteTimeSpan);
+
         public void Dispose()
         {
+            _limit?.Dispose();
             urgency.Remove(this);
             _ended.TrySetResult();
         }

@@ -111,6 +111,11 @@ public class UrgencyTests
         Assert.Equal(AgentPriority.Urgent, NodeAgent.Interop.GetNiceness(plain));
         second.Dispose();
         Assert.Equal((AgentPriority.Ordinary, 7), (NodeAgent.Interop.GetNiceness(plain), NodeAgent.Interop.GetNiceness(own)));
+
+        using IDisposable forgotten = urgency.Enter();
+        Assert.Equal(AgentPriority.Urgent, NodeAgent.Interop.GetNiceness(plain));
+        _time.Advance(Urgency.LongestRaise);
+        Assert.Equal(AgentPriority.Ordinary, NodeAgent.Interop.GetNiceness(plain));
         end.Set();
         ordinary.Join();
         chosen.Join();
