@@ -12,7 +12,7 @@ public sealed class RestoreFailureTests(ProductRack rack)
 
     [LabFact]
     public Task Restore_InterfaceIsGone_ThawedAtTheSourceAndMovesLater() =>
-        FailAsync("ip link del \"ve-$1\"", "network could not be connected");
+        FailAsync("ip link set \"ve-$1\" name \"gone-$1\"", "network could not be connected");
 
     private Task FailAsync(string breakIt, string reason) => rack.RunAsync(async scene =>
     {
