@@ -21,6 +21,8 @@ internal static class CancelVerb
             }
 
             int end = await Follow.RunAsync(client, report.Id, context, asJson: false, TimeProvider.System, token).ConfigureAwait(false);
+            if (context.Get(comeBack) && end == CliExit.Cancelled)
+                context.Out.WriteLine("what had moved comes home now: \"evacuator status\" shows how far it is");
             return end switch { CliExit.Cancelled => CliExit.Ok, CliExit.Interrupted => end, _ => CliExit.Failed };
         }, wait, comeBack);
     }

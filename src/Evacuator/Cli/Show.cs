@@ -148,7 +148,9 @@ internal static class Show
                 output.WriteLine($"  signed by {report.Power.VerifiedBy}: \"evacuator report --verify {report.Id:D}\" checks it");
             output.WriteLine($"  locator LED: {report.Led ?? "not touched"}");
             if (report is { State: EvacuationPhase.Done, Power.VerifiedBy: not null })
-                output.WriteLine($"  SAFE TO PULL{(report.Fault is { } fault ? $": {fault.Part}, at {fault.Location ?? "a place that the BMC does not tell"}" : "")}");
+                output.WriteLine(report.Power.SafeToPull
+                    ? $"  SAFE TO PULL{(report.Fault is { } fault ? $": {fault.Part}, at {fault.Location ?? "a place that the BMC does not tell"}" : "")}"
+                    : $"  NOT SAFE TO PULL any more: {report.Node} has been switched on since");
         }
 
         foreach (string note in report.Notes)
@@ -175,6 +177,9 @@ internal static class Show
             }
 
             table.WriteTo(output, "  ");
+            foreach (PlannedContainer planned in reply.Plan.Containers)
+                foreach (string mistake in planned.Mistakes)
+                    output.WriteLine($"  {planned.Container.Name}: {mistake}");
             output.WriteLine("  freeze limit: the longest it is allowed to stand still, past which its move is undone; freeze: what is predicted");
             foreach (IGrouping<string, string> basis in reply.Plan.Containers.Where(planned => planned.Prediction is not null)
                 .GroupBy(planned => planned.Prediction!.Basis, planned => planned.Container.Name))

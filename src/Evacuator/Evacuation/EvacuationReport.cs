@@ -137,5 +137,6 @@ internal sealed record EmptinessProof(bool Passed, IReadOnlyList<EmptinessReport
 /// <param name="State">what two reads agreed on; null: not verified</param>
 /// <param name="VerifiedBy">the node that read it</param>
 /// <param name="Certificate">its statement, signed; "evacuator report --verify" checks it</param>
+/// <param name="SafeToPull">it was seen off, and nobody has heard of it since; false where the host itself tells</param>
 internal sealed record PowerReport(
-    bool Requested, string? Witness, string? State, string? VerifiedBy, DateTimeOffset? VerifiedAt, bool Forced, Power.WitnessCertificate? Certificate = null);
+    bool Requested, string? Witness, string? State, string? VerifiedBy, DateTimeOffset? VerifiedAt, bool Forced, Power.WitnessCertificate? Certificate = null, bool SafeToPull = false);

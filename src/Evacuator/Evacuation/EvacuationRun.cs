@@ -164,6 +164,9 @@ internal sealed partial class EvacuationRun
         }
 
         Advance(new EvacuationInput.PlanMade(plan.ExcludedPeers), moves);
+        foreach (PlannedContainer asked in plan.Containers)
+            foreach (string mistake in asked.Mistakes)
+                _ledger.TryApply(new EvacuationInput.Noted($"{asked.Container.Name}: {mistake}"), out _);
         _services.Register.Ring();
     }
 

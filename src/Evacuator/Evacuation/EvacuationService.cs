@@ -188,14 +188,14 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
             return ReportBuilder.Build(run.Ledger.Snapshot, _services.Time.GetUtcNow(), _services.Options.Move.Parallel);
         if (_journal.Evacuation(id) is { } state)
             return Build(state);
-        return _journal.Witness(id) is { } witness ? ReportBuilder.Complete(witness, _services.Options.Node.Name) : null;
+        return _journal.Witness(id) is { } witness ? Complete(witness) : null;
     }
 
     /// <summary>Newest first: those of this node and those it witnessed.</summary>
     public IReadOnlyList<EvacuationReport> Reports(int limit) =>
     [
         .. _journal.Evacuations(limit).Select(state => Report(state.Id)!)
-            .Concat(_journal.Witnesses(limit).Select(witness => ReportBuilder.Complete(witness, _services.Options.Node.Name)))
+            .Concat(_journal.Witnesses(limit).Select(Complete))
             .OrderByDescending(report => report.Started).Take(limit),
     ];
 
@@ -222,6 +222,9 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
             }
         }
     }
+
+    private EvacuationReport Complete(WitnessState witness) => ReportBuilder.Complete(witness, _services.Options.Node.Name,
+        _services.Peers.Standings.Any(standing => standing.Name == witness.Report.Node && standing.Reachable && standing.AskedAt > witness.LastRead));
 
     private EvacuationReport Build(EvacuationState state) => ReportBuilder.Build(
         new EvacuationSnapshot(state, _journal.Moves(state.Id), null, System.Collections.Immutable.ImmutableDictionary<string, Waiting>.Empty), _services.Time.GetUtcNow());

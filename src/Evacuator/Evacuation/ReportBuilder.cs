@@ -42,8 +42,9 @@ internal static class ReportBuilder
         };
     }
 
+    /// <param name="isUpAgain">the node has answered since it was seen off</param>
     /// <summary>The report that a witness gives for a node that is off: what the node told it, completed with what it saw itself.</summary>
-    public static EvacuationReport Complete(WitnessState witness, string ownNode)
+    public static EvacuationReport Complete(WitnessState witness, string ownNode, bool isUpAgain)
     {
         EvacuationReport report = witness.Report with { Power = witness.Report.Power with { Witness = ownNode }, Led = witness.Led ?? witness.Report.Led };
         if (witness.Phase == WitnessPhase.VerifiedOff)
@@ -56,7 +57,7 @@ internal static class ReportBuilder
                 // The host's clock and this one's: never negative, whatever lies between them.
                 TotalSeconds = Math.Max(0, Math.Round(((witness.LastRead ?? witness.Started) - report.Started).TotalSeconds, 1)),
                 Waiting = null,
-                Power = report.Power with { State = witness.LastPowerState, VerifiedBy = ownNode, VerifiedAt = witness.LastRead, Forced = witness.Forced is not null, Certificate = witness.Certificate },
+                Power = report.Power with { State = witness.LastPowerState, VerifiedBy = ownNode, VerifiedAt = witness.LastRead, Forced = witness.Forced is not null, Certificate = witness.Certificate, SafeToPull = !isUpAgain },
             };
         }
 
@@ -138,7 +139,7 @@ internal static class ReportBuilder
             EvacuationPhase.Done => $"{count}, nothing is left on {state.Node}; it is on and takes no container until \"evacuator reopen\"",
             EvacuationPhase.Failed => $"{count}; {state.Problem}",
             EvacuationPhase.Cancelling => $"by {state.CancelledBy}: {count} before that",
-            EvacuationPhase.Cancelled => $"by {state.CancelledBy}; {count} before that and stay where they are now; the others run here",
+            EvacuationPhase.Cancelled => $"by {state.CancelledBy}; {count} before that; the others run here",
             _ => state.Phase.ToString(),
         };
     }

@@ -55,9 +55,19 @@ internal sealed record ContainerPolicy
         return Parts.Any(part => names.Any(name => name.Equals(part, StringComparison.OrdinalIgnoreCase) || name.Equals($"serial {part}", StringComparison.OrdinalIgnoreCase)));
     }
 
+    /// <summary>All that a container may ask for.</summary>
+    private static readonly string[] s_known =
+    [
+        "evacuator.policy", "evacuator.stop-timeout", "evacuator.priority", "evacuator.parts", "evacuator.freeze-budget", "evacuator.least-speed", "evacuator.post-copy",
+        "evacuator.spread", "evacuator.spread-over", "evacuator.group", "evacuator.order", "evacuator.zone", "evacuator.shared-paths",
+    ];
+
     public static ContainerPolicy Of(ContainerReport container)
     {
-        List<string> mistakes = [];
+        List<string> mistakes = [.. container.Annotations.Keys.Where(key => key.StartsWith("evacuator.", StringComparison.Ordinal) && !s_known.Contains(key)).Order(StringComparer.Ordinal)
+            .Select(key => $"{key} is no annotation of Evacuator's and changes nothing: {string.Join(", ", s_known)} are")];
+        if (Get("evacuator.least-speed") is { } speed && !(int.TryParse(speed.TrimEnd('%'), NumberStyles.None, CultureInfo.InvariantCulture, out int percent) && percent is >= 5 and <= 100))
+            mistakes.Add($"evacuator.least-speed={speed} is not a number from 5 to 100: it is not slowed down");
         string? policy = Get("evacuator.policy");
         if (policy is not (null or "live" or "cold" or "stop" or "stay"))
         {
@@ -72,7 +82,7 @@ internal sealed record ContainerPolicy
             if (Duration.TryParse(budgetText, out TimeSpan parsed) && parsed > TimeSpan.Zero && parsed < TimeSpan.FromHours(1))
                 budget = parsed;
             else
-                mistakes.Add($"evacuator.freeze-budget={budgetText} is not a duration such as 300ms or 2s");
+                mistakes.Add($"evacuator.freeze-budget={budgetText} is not a duration such as 300ms or 2s: [move] freeze-budget holds");
         }
 
         string? postCopy = Get("evacuator.post-copy");
@@ -111,7 +121,7 @@ internal sealed record ContainerPolicy
                 return otherwise;
             if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number <= most)
                 return number;
-            mistakes.Add($"{key}={text} is not a number from 0 to {most}");
+            mistakes.Add($"{key}={text} is not a number from 0 to {most}: taken for {otherwise}");
             return otherwise;
         }
     }

@@ -30,6 +30,9 @@ internal sealed record PlannedContainer(
     /// <summary>Why it is not moved live; empty when it is.</summary>
     public string ModeReason { get; init; } = "";
 
+    /// <summary>Annotations that could not be understood, in words.</summary>
+    public IReadOnlyList<string> Mistakes { get; init; } = [];
+
     /// <summary>What it will cost; null where nothing is known to say it from.</summary>
     public Prediction? Prediction { get; init; }
 }

@@ -70,7 +70,8 @@ internal static class Planner
 
         return new Plan
         {
-            Containers = [.. InOrderOfDeparture(going, policy.Failing), .. InOrderOfDeparture(staying, policy.Failing)],
+            Containers = [.. InOrderOfDeparture(going, policy.Failing).Concat(InOrderOfDeparture(staying, policy.Failing))
+                .Select(planned => planned with { Mistakes = ContainerPolicy.Of(planned.Container).Mistakes })],
             ExcludedPeers = excluded,
             Peers = [.. rooms.Select(room => new PeerAfterwards(room.Name, room.FreeBefore, room.Free, room.Taken))],
             Missing = ShortfallFinder.Find(over, rooms, known, assignment.Spread, policy),

@@ -8,6 +8,9 @@ namespace Evacuator.NodeAgent.Migration;
 /// </summary>
 internal sealed class FinalPass : IDisposable
 {
+    /// <summary>Once others have their part in how long it stands still.</summary>
+    public static readonly TimeSpan LongestEnd = TimeSpan.FromSeconds(1);
+
     private SemaphoreSlim? _turns;
     private IDisposable? _urgent;
     private ITimer? _end;

@@ -219,14 +219,14 @@ internal sealed partial class SourceMove : IDisposable
                 throw new TimeoutException(
                     $"the freeze budget of {Record.Request.FreezeBudgetMs} ms would have been overrun: {Record.Request.DestinationNode} did not have everything after "
                     + $"{freeze.Elapsed:0} ms ({Describe(freeze)}), and has to resume it within the budget, too: thawed; give the container a larger budget "
-                    + "(annotation evacuator.freeze-budget)");
+                    + "(annotation evacuator.freeze-budget), or let less travel beside it ([move] bandwidth, [move] parallel)");
             }
         }
         catch (Exception e) when (!shutdown.IsCancellationRequested)
         {
             if (e is ArgumentException or InvalidOperationException or NullReferenceException or IndexOutOfRangeException)
                 LogUnexpected(_log, e, Name);
-            _turn?.EndWithin(Urgency.LongestHold, _tools.Time);
+            _turn?.EndWithin(FinalPass.LongestEnd, _tools.Time);
             memory?.EndThrottle();
             await RevertAsync(Reason(e), (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker, freeze, shutdown);
             // At least as long as it was allowed to be. Learned only now: the container stood still, and the disk may be slow.
@@ -234,7 +234,7 @@ internal sealed partial class SourceMove : IDisposable
                 _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), resume: null);
             return;
         }
-        _turn?.EndWithin(Urgency.LongestHold, _tools.Time);
+        _turn?.EndWithin(FinalPass.LongestEnd, _tools.Time);
         memory?.LogLastRound();
         await _tools.Faults.ReachAsync("source.released");
         await SettleAsync(freeze, shutdown);

@@ -9,9 +9,10 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
 {
     /// <summary>
     /// Counted from its own beginning, a freeze holds others no longer than this: whoever stands still that long waits for something else than
-    /// our bandwidth, and must not slow down every batch of everybody else for as long as it hangs.
+    /// our bandwidth, and must not slow down every batch of everybody else for as long as it hangs. On a narrow link the queues that the others had filled take
+    /// most of it: at 50 Mbit/s, with a second, a few hundred KiB of one that stood still took ten.
     /// </summary>
-    public static readonly TimeSpan LongestHold = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan LongestHold = TimeSpan.FromSeconds(4);
 
     /// <summary>And keeps the priority raised no longer than this: of one whose peer has died nobody says that it ended before its lease is over, in ten minutes.</summary>
     public static readonly TimeSpan LongestRaise = TimeSpan.FromSeconds(30);

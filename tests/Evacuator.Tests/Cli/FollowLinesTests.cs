@@ -58,7 +58,7 @@ public sealed class FollowLinesTests
         Blockers = [], Refusals = [], Detail = "",
     };
 
-    private static EvacuationReport Report(params ContainerMove[] moves) => new()
+    internal static EvacuationReport Report(params ContainerMove[] moves) => new()
     {
         Id = Guid.NewGuid(), Node = "node1", State = EvacuationPhase.Moving, Summary = $"moving: 0 of {moves.Length}", Trigger = TriggerKind.Operator, Reason = "x", RequestedBy = "root",
         Started = default, TotalSeconds = 0, Problem = "", Containers = moves, ExcludedPeers = [], Emptiness = new EmptinessProof(false, []),

@@ -141,6 +141,23 @@ public sealed class PlannerTests(ITestOutputHelper output)
     }
 
     [Theory]
+    [InlineData("evacuator.freeze-budget", "300", "not a duration")]
+    [InlineData("evacuator.priority", "high", "taken for 50")]
+    [InlineData("evacuator.least-speed", "200", "5 to 100")]
+    [InlineData("evacuator.polcy", "cold", "evacuator.policy")]
+    public void Make_AnnotationThatCannotBeUnderstood_IsNamedInThePlan(string key, string value, string told)
+    {
+        Plan plan = Planner.Make([FakeRack.Container("c", GiB, annotations: (key, value))], [Peer("a", 8)], Policy);
+
+        string mistake = Assert.Single(Assert.Single(plan.Containers).Mistakes);
+        Assert.StartsWith(key, mistake, StringComparison.Ordinal);
+        Assert.Contains(told, mistake, StringComparison.Ordinal);
+        using StringWriter shown = new();
+        Evacuator.Cli.Show.Plan(new Evacuator.Api.PlanReply(plan, "", []), shown);
+        Assert.Contains(mistake, shown.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("stay", BlockerCode.PolicyStay)]
     [InlineData("Stay put", BlockerCode.PolicyStay)] // not understood must not mean "move it"
     public void Make_PolicyStay_IsLeftAlone(string policy, BlockerCode code)
