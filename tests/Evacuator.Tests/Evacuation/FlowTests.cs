@@ -297,7 +297,8 @@ public sealed class FlowTests
         EvacuationReport meanwhile = await fleet["node1"].WaitAsync(id, report => report.Containers is [{ Waiting: not null }]);
 
         fleet[meanwhile.Containers[0].To!].Agent.Lose(served!);
-        (served!.Phase, served.Detail) = (SourcePhase.Stayed, "it is lost with its memory");
+        // The word before the phase: whoever asks in between must not see an end without a reason.
+        (served!.Detail, served.Phase) = ("it is lost with its memory", SourcePhase.Stayed);
         EvacuationReport report = await fleet["node1"].WaitForEndAsync(id);
 
         Assert.Equal(MovePhase.Moving, meanwhile.Containers[0].State);
