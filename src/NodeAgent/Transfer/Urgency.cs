@@ -36,21 +36,31 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
         return stay;
     }
 
-    /// <summary>Waits while anybody is inside who has not been for too long; costs nothing otherwise.</summary>
+    /// <summary>
+    /// Waits while anybody is inside who has not been for too long, and no longer than that in all: where several hosts freeze one container after the other, whoever gives way to each would
+    /// never go on, and its connection break. Costs nothing otherwise.
+    /// </summary>
     public async ValueTask GiveWayAsync(CancellationToken cancel)
     {
+        long start = time.GetTimestamp();
         while (Newest() is { } stay)
         {
+            // Time passes between two looks at it, and less than none would mean for ever.
+            TimeSpan left = LongestHold - time.GetElapsedTime(stay.Begun), patience = LongestHold - time.GetElapsedTime(start);
+            if (patience <= TimeSpan.Zero)
+                return;
             try
             {
-                // Time passes between two looks at it, and less than none would mean for ever.
-                TimeSpan left = LongestHold - time.GetElapsedTime(stay.Begun);
-                await stay.Ended.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, time, cancel);
+                await stay.Ended.WaitAsync(left <= TimeSpan.Zero ? TimeSpan.Zero : left < patience ? left : patience, time, cancel);
             }
-            catch (TimeoutException)
+            catch (TimeoutException) when (time.GetElapsedTime(stay.Begun) >= LongestHold)
             {
                 // Does not count any more; another may have come in since.
                 Remove(stay);
+            }
+            catch (TimeoutException)
+            {
+                return;
             }
         }
     }

@@ -82,6 +82,24 @@ public class UrgencyTests
     }
 
     [Fact]
+    public async Task GiveWay_OneComesInAfterTheOther_GoesOnInTime()
+    {
+        Urgency urgency = new(_time);
+        IDisposable first = urgency.Enter();
+        Task held = urgency.GiveWayAsync(default).AsTask();
+        _time.Advance(Urgency.LongestHold * 0.75);
+        using IDisposable second = urgency.Enter();
+        first.Dispose();
+        Assert.False(held.IsCompleted);
+
+        _time.Advance(Urgency.LongestHold * 0.25);
+
+        await held.WaitAsync(TimeSpan.FromMinutes(1));
+        // The second has not been inside for too long: who comes now gives way to it.
+        Assert.True(urgency.IsHeld);
+    }
+
+    [Fact]
     public async Task GiveWay_Cancelled_EndsAtOnce()
     {
         Urgency urgency = new(_time);
