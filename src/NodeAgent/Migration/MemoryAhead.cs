@@ -296,7 +296,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         {
             _bandwidth.Charge(batch.Data.Length);
         }
-        await _sender.SendAsync(batch, cancel);
+        await _sender.SendAsync(batch, cancel, giveWay ? _urgent : null);
     }
 
     /// <summary>Pages that a checksum refused, read again from the frozen process.</summary>

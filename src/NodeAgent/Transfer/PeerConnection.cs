@@ -16,6 +16,15 @@ internal static class PeerConnection
     /// <summary>Linux, tcp.h: what was sent is not acknowledged, or not taken, for so many milliseconds.</summary>
     private const int IPPROTO_TCP = 6, TCP_USER_TIMEOUT = 18;
 
+    /// <summary>
+    /// What the kernel takes of a connection beyond what it may send at once. Left to itself it takes megabytes, which on a narrow link stand before a frozen container's pages long after their
+    /// sender has given way: with six connections at 50 Mbit/s 2.1 to 3 MB, with this 0.8 to 1 MB, most of it on its way.
+    /// </summary>
+    internal const int Unsent = 128 * 1024;
+
+    /// <summary>Linux, tcp.h.</summary>
+    private const int TCP_NOTSENT_LOWAT = 25;
+
     private const int KeepAliveSeconds = 10;
 
     public static async ValueTask<Stream> OpenAsync(DnsEndPoint peer, TimeSpan patience, CancellationToken cancel)
@@ -27,9 +36,8 @@ internal static class PeerConnection
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
             socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, KeepAliveSeconds);
             socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, KeepAliveSeconds);
-            byte[] milliseconds = new byte[sizeof(int)];
-            BinaryPrimitives.WriteInt32LittleEndian(milliseconds, (int)patience.TotalMilliseconds);
-            socket.SetRawSocketOption(IPPROTO_TCP, TCP_USER_TIMEOUT, milliseconds);
+            Set(socket, TCP_USER_TIMEOUT, (int)patience.TotalMilliseconds);
+            Set(socket, TCP_NOTSENT_LOWAT, Unsent);
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch
@@ -37,5 +45,12 @@ internal static class PeerConnection
             socket.Dispose();
             throw;
         }
+    }
+
+    private static void Set(Socket socket, int option, int value)
+    {
+        byte[] bytes = new byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32LittleEndian(bytes, value);
+        socket.SetRawSocketOption(IPPROTO_TCP, option, bytes);
     }
 }

@@ -42,5 +42,33 @@ public sealed class PeerConnectionTests : IDisposable
         Assert.Equal(1, got[0]);
     }
 
+    /// <summary>What the kernel holds of a connection that may send nothing stands before a frozen container's pages, whoever gives way.</summary>
+    [Fact]
+    public async Task Write_PeerTakesNothing_LittleWaitsInTheKernel()
+    {
+        await using Stream stream = await PeerConnection.OpenAsync(Peer, TimeSpan.FromSeconds(1), default);
+        using Socket peer = await _listener.AcceptSocketAsync();
+        Socket socket = ((NetworkStream)stream).Socket;
+        socket.Blocking = false;
+        byte[] piece = new byte[16 * 1024];
+        SocketError error;
+        do
+            socket.Send(piece, SocketFlags.None, out error);
+        while (error == SocketError.Success);
+
+        Assert.InRange(Unsent(socket), 1, 2 * PeerConnection.Unsent);
+    }
+
+    /// <summary>SIOCOUTQNSD of linux/sockios.h: not sent yet, as opposed to sent and not acknowledged.</summary>
+    private static unsafe int Unsent(Socket socket)
+    {
+        int bytes = 0;
+        Assert.Equal(0, IoControl((int)socket.Handle, 0x894B, &bytes));
+        return bytes;
+    }
+
+    [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "ioctl")]
+    private static extern unsafe int IoControl(int descriptor, nuint request, int* argument);
+
     private DnsEndPoint Peer => new(IPAddress.Loopback.ToString(), ((IPEndPoint)_listener.LocalEndpoint).Port);
 }
