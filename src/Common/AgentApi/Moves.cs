@@ -160,7 +160,7 @@ public sealed record MoveReport
     /// <summary>Passes of copying done so far while the container ran.</summary>
     public required int Rounds { get; init; }
 
-    /// <summary>Milliseconds from freeze to resume, as far as both sides know them; null before.</summary>
+    /// <summary>Milliseconds from freeze to resume, as far as both sides know them, or to the thaw of one that stayed; null before, and for one that never stood still.</summary>
     public double? FreezeMs { get; init; }
 
     /// <summary>How CRIU was kept from memory that had been sent ahead; none before that is known, and for one that is stopped and started.</summary>

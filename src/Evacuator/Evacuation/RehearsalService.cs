@@ -116,7 +116,7 @@ internal sealed partial class RehearsalService(
         }
 
         // Called off by an evacuation: that says nothing of the container.
-        if (called.IsCancellationRequested && report is { FreezeMs: null })
+        if (called.IsCancellationRequested && report is not (null or { FreezeMs: not null, Detail: "" }))
             throw new InvalidOperationException("an evacuation began: the rehearsal was called off");
         string reason = report is null && refused.Length == 0 ? "evacuator-agent lost the rehearsal" : report?.Detail is { Length: > 0 } detail ? detail : refused;
         DateTimeOffset now = services.Time.GetUtcNow();

@@ -36,6 +36,9 @@ internal sealed record SourceRecord
 
     public double? FreezeMs { get; init; }
 
+    /// <summary>By the wall clock, when it was about to stand still; null before, and in journals of older versions. For a later life of the agent, which has no clock that ran on.</summary>
+    public DateTimeOffset? FreezeBegan { get; init; }
+
     public IReadOnlyDictionary<string, double> FreezeParts { get; init; } = new Dictionary<string, double>();
 
     /// <summary>Memory of it was left here when it was released: until the destination has fetched it, the frozen copy is the only one.</summary>

@@ -81,6 +81,18 @@ internal sealed partial class SourceMove
                 + $"{RuncCommands.ReasonIn(_tools.Paths.CriuWork(Id), "dump.log")} ({result.Tail(1)})");
     }
 
+    /// <summary>
+    /// How long it stood still although it did not move: whoever looks at its clients wants to know. By the clock of the freeze, to the moment at which it runs again; of a freeze
+    /// that an earlier life of the agent began, by the wall clock, and only if it was found standing still.
+    /// </summary>
+    private void NoteStoodStill(FreezeClock? freeze, bool wasFrozen)
+    {
+        if ((freeze?.Elapsed ?? (wasFrozen ? (_tools.Time.GetUtcNow() - Record.FreezeBegan)?.TotalMilliseconds : null)) is not { } stood)
+            return;
+        // What is known already was measured nearer to it: a rehearsal's own thaw, or a container that ran at the destination and was lost there.
+        Update(record => record with { FreezeMs = record.FreezeMs ?? Math.Round(Math.Max(0, stood), 1) });
+    }
+
     private static async Task<CommandResult> DumpAsync(ArmedCommand dump, FreezeClock freeze)
     {
         using (freeze.Part("dump"))

@@ -54,7 +54,7 @@ internal sealed partial class SourceMove
     }
 
     /// <summary>In the loop that waits, so that there is one writer: an answer that came first has been taken first.</summary>
-    private async Task AbandonPeerAsync(CancellationToken shutdown)
+    private async Task AbandonPeerAsync(FreezeClock? freeze, CancellationToken shutdown)
     {
         string detail = $"{Record.Request.DestinationNode} was declared gone for good ({_goneWord}) while it had {Name}: {Name} is this host's again";
         if (Record.Phase is SourcePhase.Released or SourcePhase.Serving)
@@ -62,6 +62,6 @@ internal sealed partial class SourceMove
         else
             Advance(SourceInput.Abort, record => record with { Detail = detail });
         LogPeerGone(_log, Name, Record.Request.DestinationNode, _goneWord);
-        await FinishRevertAsync(shutdown);
+        await FinishRevertAsync(freeze, shutdown);
     }
 }

@@ -33,7 +33,7 @@ internal sealed partial class SourceMove
                 await RevertAsync("the agent was restarted before the container was released", blocker: null, freeze: null, shutdown);
                 break;
             case SourcePhase.Reverting:
-                await FinishRevertAsync(shutdown);
+                await FinishRevertAsync(freeze: null, shutdown);
                 break;
             case SourcePhase.Released or SourcePhase.Serving:
                 await SettleAsync(freeze: null, shutdown);
@@ -52,7 +52,7 @@ internal sealed partial class SourceMove
             shutdown.ThrowIfCancellationRequested();
             if (_gone.IsCancellationRequested)
             {
-                await AbandonPeerAsync(shutdown);
+                await AbandonPeerAsync(freeze: null, shutdown);
                 return;
             }
             // Linked: the agent stops; a person has declared the destination gone.

@@ -60,7 +60,7 @@ internal sealed partial class SourceMove
 
             await _tools.Faults.ReachAsync("source.copied");
             using FinalPass turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
-            Advance(SourceInput.FreezeBegins, record => record);
+            Advance(SourceInput.FreezeBegins, record => record with { FreezeBegan = _tools.Time.GetUtcNow() });
             await _tools.Faults.ReachAsync("source.freezing");
             freeze = new FreezeClock(_tools.Time);
             turn.Freeze(_tools.Urgent);

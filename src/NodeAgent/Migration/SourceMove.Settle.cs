@@ -32,7 +32,7 @@ internal sealed partial class SourceMove
                 shutdown.ThrowIfCancellationRequested();
                 if (_gone.IsCancellationRequested)
                 {
-                    await AbandonPeerAsync(shutdown);
+                    await AbandonPeerAsync(freeze, shutdown);
                     return;
                 }
                 try
@@ -59,7 +59,7 @@ internal sealed partial class SourceMove
                     if (reply.Phase == DestinationPhase.Failed)
                     {
                         Advance(SourceInput.PeerFailed, record => record with { Detail = WhyFailed(record, reply) });
-                        await FinishRevertAsync(shutdown);
+                        await FinishRevertAsync(freeze, shutdown);
                         return;
                     }
                     Waiting(reply.Detail);

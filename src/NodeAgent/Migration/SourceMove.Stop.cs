@@ -47,7 +47,7 @@ internal sealed partial class SourceMove
             await _tools.Faults.ReachAsync("source.copied");
 
             // 4. Stop. The journal knows it before, so that whatever happens it is started again.
-            Advance(SourceInput.FreezeBegins, record => record with { Stopped = true, Rung = MoveRung.Stopped });
+            Advance(SourceInput.FreezeBegins, record => record with { Stopped = true, FreezeBegan = _tools.Time.GetUtcNow(), Rung = MoveRung.Stopped });
             await _tools.Faults.ReachAsync("source.freezing");
             clock = new FreezeClock(_tools.Time);
             using CancellationTokenSource deadline = new(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), _tools.Time);

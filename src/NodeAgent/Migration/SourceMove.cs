@@ -166,7 +166,7 @@ internal sealed partial class SourceMove : IDisposable
             if (memory is { WhyLeft: null } && (turn.Waited || memory.HasAged))
                 await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), () => { }, undoable.Token);
             PrepareHold(container);
-            Advance(SourceInput.FreezeBegins, record => record with { Rung = RungOf(memory), RungReason = memory?.WhyLeft ?? memory?.WhySlowed ?? "" });
+            Advance(SourceInput.FreezeBegins, record => record with { FreezeBegan = _tools.Time.GetUtcNow(), Rung = RungOf(memory), RungReason = memory?.WhyLeft ?? memory?.WhySlowed ?? "" });
             await _tools.Faults.ReachAsync("source.freezing");
             // Last: what else is done before the freeze, the journal on a slow disk first of all, gives it time to write more.
             if (memory is not null)
@@ -369,7 +369,7 @@ internal sealed partial class SourceMove : IDisposable
         if (reason.Length > 0)
             LogReverting(_log, Name, reason);
         Advance(SourceInput.Abort, record => record with { Detail = reason, Blocker = blocker, FreezeParts = freeze?.Parts ?? record.FreezeParts });
-        await FinishRevertAsync(shutdown);
+        await FinishRevertAsync(freeze, shutdown);
     }
 
     private async ValueTask EndTrackingAsync()
@@ -379,7 +379,8 @@ internal sealed partial class SourceMove : IDisposable
     }
 
     /// <summary>Lets the container run here again. Idempotent; also the way back after a crash of the agent.</summary>
-    private async Task FinishRevertAsync(CancellationToken shutdown)
+    /// <param name="freeze">null if it was not frozen, or by an earlier life of the agent</param>
+    private async Task FinishRevertAsync(FreezeClock? freeze, CancellationToken shutdown)
     {
         await EndServingAsync();
         if (!ArmedCommand.Disarm(_tools.Paths.Armed(Id), AgentPaths.DumpUnit(Id)))
@@ -396,10 +397,13 @@ internal sealed partial class SourceMove : IDisposable
             {
                 _tools.Network.Reconnect(container);
                 await StartAgainAsync(container, shutdown);
+                NoteStoodStill(freeze, wasFrozen: false);
             }
             else if (Record.BootId == _tools.BootId && await _tools.Runtime.ExistsAsync(Name, shutdown))
             {
+                bool wasFrozen = _tools.Freezer.IsFrozen(container.CgroupPath);
                 ReconnectAndThaw(container);
+                NoteStoodStill(freeze, wasFrozen);
                 await DeliverBackAsync(_hold, _held);
             }
             else

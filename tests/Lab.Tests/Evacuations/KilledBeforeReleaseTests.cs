@@ -62,6 +62,7 @@ public sealed class KilledBeforeReleaseTests(ProductRack rack)
         Assert.Equal("failed", report.State);
         Assert.Equal("stayed", report.Of(guest.Name).State);
         Assert.NotEmpty(report.Of(guest.Name).Detail);
+        Assert.True(report.Of(guest.Name).FreezeMs > 0, $"it stood still: {report}");
         Assert.Contains("runs", await scene.Node1.TracesAsync(guest.Name));
         await guest.Client.AssertAliveAsync();
 

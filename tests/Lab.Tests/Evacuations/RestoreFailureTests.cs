@@ -33,6 +33,8 @@ public sealed class RestoreFailureTests(ProductRack rack)
         Assert.Equal("stayed", stayed.State);
         Assert.Contains($"{destination} could not resume it", stayed.Detail, StringComparison.Ordinal);
         Assert.Contains(reason, stayed.Detail, StringComparison.Ordinal);
+        // For nothing, and so all the more to be told.
+        Assert.True(stayed.FreezeMs > 0, $"it stood still: {report}");
         await scene.AssertOnlyOnAsync(guest, scene.Node1);
 
         Report next = await (await scene.Node1.EvacuateAsync()).EndAsync();

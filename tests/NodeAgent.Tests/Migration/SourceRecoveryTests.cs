@@ -134,6 +134,26 @@ public sealed class SourceRecoveryTests : IAsyncLifetime
         Assert.Equal(SourcePhase.Stayed, Assert.Single(_journal.ReadSources()).Phase);
     }
 
+    /// <summary>Whoever looks at its clients wants to know how long it stood still, above all where that was for nothing.</summary>
+    [RootTheory]
+    [InlineData(true, 3000.0)]
+    [InlineData(false, null)]
+    public async Task Freezing_AgentWasRestarted_IsThawedAndTellsHowLongItStoodStill(bool frozen, double? stood)
+    {
+        using TestCgroup cgroup = new();
+        Write(cgroup, cgroup.Contain());
+        if (frozen)
+            await new CgroupFreezer(TimeProvider.System).FreezeAsync(cgroup.Path, TimeSpan.FromSeconds(10), default);
+        int port = await PeerAsync(_ => Answer(DestinationPhase.Failed));
+        using SourceMove move = Move(port, SourcePhase.Freezing, boot: "now", cgroup.Path, frozenFor: TimeSpan.FromSeconds(3));
+
+        await move.RecoverAsync(default).WaitAsync(Hang);
+
+        Assert.Equal((SourcePhase.Stayed, stood), (move.Record.Phase, move.Record.FreezeMs));
+        Assert.Equal(stood, Assert.Single(_journal.ReadSources()).FreezeMs);
+        Assert.False(CgroupTree.Event(KernelPaths.Default.CgroupDirectory(cgroup.Path), "frozen"));
+    }
+
     [RootFact]
     public async Task Gone_AndThisHostWasRestartedSince_SaysThatItIsLostAndWhereItsFilesAre()
     {
@@ -226,7 +246,7 @@ public sealed class SourceRecoveryTests : IAsyncLifetime
         await recovery.WaitAsync(Hang);
     }
 
-    private SourceMove Move(int port, SourcePhase phase, string boot, string cgroup = "", bool away = false)
+    private SourceMove Move(int port, SourcePhase phase, string boot, string cgroup = "", bool away = false, TimeSpan? frozenFor = null)
     {
         MoveRequest request = new()
         {
@@ -240,6 +260,7 @@ public sealed class SourceRecoveryTests : IAsyncLifetime
         SourceRecord record = new()
         {
             Request = request, Phase = phase, BootId = boot, Away = away, Description = JsonSerializer.Serialize(container, ApiJson.Options), Started = _time.GetUtcNow(), Updated = _time.GetUtcNow(),
+            FreezeBegan = _time.GetUtcNow() - frozenFor,
         };
         _journal.Write(record);
         RuncRuntime runtime = new($"{_root}/state", _network, TimeProvider.System, NullLogger<RuncRuntime>.Instance);
