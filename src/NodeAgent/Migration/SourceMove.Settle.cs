@@ -46,10 +46,12 @@ internal sealed partial class SourceMove
                         // A destination that loses its power now comes back without the container and says so, until it has noted that we know: only
                         // then is ours not needed any more. Without that answer ours stays, frozen.
                         using CancellationTokenSource patience = Patience(TimeSpan.FromMinutes(2), shutdown);
+                        string wrong = reply.Detail;
                         PeerReply known = await _peer.KnownAsync(patience.Token);
                         if (known is { Phase: DestinationPhase.Running, Fetches: false })
                         {
-                            Advance(SourceInput.PeerRuns, record => record with { Detail = "", Fetch = known.Fetch });
+                            // It runs there, and what is wrong with it there is told: a network that could not be connected, above all.
+                            Advance(SourceInput.PeerRuns, record => record with { Detail = known.Detail.Length > 0 ? known.Detail : wrong, Fetch = known.Fetch });
                             await _tools.Faults.ReachAsync("source.running");
                             await RemoveAsync(shutdown);
                             return;

@@ -328,6 +328,7 @@ internal sealed partial class SourceMove : IDisposable
         await EndServingAsync();
         await GiveWayAsync(shutdown);
         ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(Record.Description!, ApiJson.Options)!;
+        string told = Record.Detail;
         while (true)
         {
             try
@@ -359,7 +360,7 @@ internal sealed partial class SourceMove : IDisposable
         }
         DeleteWork();
         EndHold();
-        Advance(SourceInput.Removed, record => record with { Detail = left });
+        Advance(SourceInput.Removed, record => record with { Detail = string.Join("; ", ((string[])[told, left]).Where(text => text.Length > 0)) });
         LogMoved(_log, Name, Record.Request.DestinationNode, Record.FreezeMs ?? 0, Record.BytesSent >> 20);
     }
 

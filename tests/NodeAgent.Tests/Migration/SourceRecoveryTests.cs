@@ -198,6 +198,19 @@ public sealed class SourceRecoveryTests : IAsyncLifetime
         Assert.Equal(0, move.Record.Fetch!.BytesLeft);
     }
 
+    /// <summary>What the destination cannot give the container is told by the source, whose report is what people read.</summary>
+    [RootFact]
+    public async Task Running_ButWithoutItsNetworkThere_MovesAndSaysWhatIsWrong()
+    {
+        int port = await PeerAsync(_ => Results.Json(new PeerReply(DestinationPhase.Running, "c1 runs on node2, but its network could not be connected", new Dictionary<string, double>()), ApiJson.Options));
+        using SourceMove move = Move(port, SourcePhase.Released, boot: "now");
+
+        await RecoverAsync(move);
+
+        Assert.Equal((SourcePhase.Moved, "c1 runs on node2, but its network could not be connected"), (move.Record.Phase, move.Record.Detail));
+        Assert.Equal(move.Record.Detail, Assert.Single(_journal.ReadSources()).Detail);
+    }
+
     [RootFact]
     public async Task Serving_DestinationLostItsPower_IsThawedHereAndSaysWhatIsLost()
     {
