@@ -6,6 +6,9 @@ namespace Evacuator.Common.Configuration;
 /// <param name="Text">what is wrong and what to do about it</param>
 public sealed record ConfigurationMistake(string File, int Line, string Text)
 {
+    /// <summary>Nothing may be wrong: whoever looked was not allowed to.</summary>
+    public bool NotAllowed { get; init; }
+
     /// <summary>file:line: text, the form that editors and people know from compilers.</summary>
     public override string ToString() => Line > 0 ? $"{File}:{Line}: {Text}" : $"{File}: {Text}";
 }

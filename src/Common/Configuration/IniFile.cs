@@ -30,6 +30,7 @@ internal sealed class IniFile
     {
         string? text = null;
         string mistake;
+        bool notAllowed = false;
         try
         {
             FileInfo file = new(path);
@@ -49,7 +50,7 @@ internal sealed class IniFile
         }
         catch (UnauthorizedAccessException)
         {
-            mistake = "cannot be read: permission denied";
+            (mistake, notAllowed) = ("cannot be read: permission denied", true);
         }
         catch (DecoderFallbackException)
         {
@@ -61,7 +62,7 @@ internal sealed class IniFile
         }
 
         return text is null
-            ? new IniFile { Path = path, Sections = [], Entries = [], Mistakes = [new ConfigurationMistake(path, 0, mistake)] }
+            ? new IniFile { Path = path, Sections = [], Entries = [], Mistakes = [new ConfigurationMistake(path, 0, mistake) { NotAllowed = notAllowed }] }
             : Parse(path, text);
     }
 

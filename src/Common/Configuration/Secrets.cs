@@ -48,7 +48,7 @@ public static class Secrets
         }
         catch (UnauthorizedAccessException)
         {
-            return Wrong(path, $"user {Environment.UserName} may not read it: chown root:evacuator {path}; chmod 0640 {path}");
+            return new([new ConfigurationMistake(path, 0, $"user {Environment.UserName} may not read it: if the service may not either, chown root:evacuator {path}; chmod 0640 {path}") { NotAllowed = true }]);
         }
         catch (IOException e)
         {

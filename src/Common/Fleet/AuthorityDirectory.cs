@@ -63,7 +63,8 @@ public sealed class AuthorityDirectory : IDisposable
         {
             if (create)
                 Directory.CreateDirectory(path, Private | UnixFileMode.UserExecute);
-            else if (!Exists(path))
+            // A directory that may not be looked into is not an empty one.
+            else if (Directory.Exists(path) && !Directory.EnumerateFileSystemEntries(path).Any() || !Exists(path))
                 throw new FleetSetupException($"{path} holds no authority: run this where \"evacuator fleet init\" was run, or name its directory with --authority");
             held = Hold(path);
             authority = LoadOrCreate(path, time, out bool isNew);
@@ -74,7 +75,7 @@ public sealed class AuthorityDirectory : IDisposable
             authority?.Dispose();
             held?.Dispose();
             if (e is IOException or UnauthorizedAccessException)
-                throw new FleetSetupException(e is UnauthorizedAccessException ? $"{e.Message} Run it as root." : e.Message, e);
+                throw new FleetSetupException(e is UnauthorizedAccessException ? $"{e.Message} Run it as root." : e.Message, e) { NotAllowed = e is UnauthorizedAccessException };
             throw;
         }
     }

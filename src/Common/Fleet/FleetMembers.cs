@@ -34,7 +34,11 @@ public sealed record FleetMembers(IReadOnlyList<Peer> Peers, SignedRoster? Roste
         {
             return Wrong(e.Message.StartsWith(path, StringComparison.Ordinal) ? e.Message[(path.Length + 2)..] : e.Message);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+        catch (UnauthorizedAccessException e)
+        {
+            return new Checked<FleetMembers>([new ConfigurationMistake(path, 0, $"user {Environment.UserName} may not read it: {e.Message}") { NotAllowed = true }]);
+        }
+        catch (Exception e) when (e is IOException or CryptographicException)
         {
             return Wrong($"cannot be read: {e.Message}");
         }

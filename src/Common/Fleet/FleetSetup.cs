@@ -86,7 +86,7 @@ public sealed class FleetSetup(TimeProvider time)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FleetSetupException(e.Message, e);
+            throw new FleetSetupException(e.Message, e) { NotAllowed = e is UnauthorizedAccessException };
         }
     }
 
@@ -133,7 +133,7 @@ public sealed class FleetSetup(TimeProvider time)
     public static uint RequireRoot()
     {
         if (!Accounts.IsRoot)
-            throw new FleetSetupException("a fleet's files hold keys that only root may own: run it as root");
+            throw new FleetSetupException("a fleet's files hold keys that only root may own: run it as root") { NotAllowed = true };
         return Accounts.GroupId(Accounts.Service)
             ?? throw new FleetSetupException($"there is no group {Accounts.Service} on this host: install the evacuator package first");
     }
@@ -218,7 +218,7 @@ public sealed class FleetSetup(TimeProvider time)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FleetSetupException(e.Message, e);
+            throw new FleetSetupException(e.Message, e) { NotAllowed = e is UnauthorizedAccessException };
         }
         finally
         {
@@ -254,7 +254,7 @@ public sealed class FleetSetup(TimeProvider time)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FleetSetupException(e.Message, e);
+            throw new FleetSetupException(e.Message, e) { NotAllowed = e is UnauthorizedAccessException };
         }
     }
 

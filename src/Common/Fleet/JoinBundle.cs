@@ -76,6 +76,9 @@ public sealed record JoinBundle
 /// <summary>A fleet could not be set up or joined. The message is for the operator: what, where, what to do.</summary>
 public sealed class FleetSetupException : Exception
 {
+    /// <summary>The caller is not root, or may not read or write a file: nothing was tried.</summary>
+    public bool NotAllowed { get; init; }
+
     public FleetSetupException(string message)
         : base(message)
     {

@@ -33,7 +33,7 @@ internal static class TlsFiles
         }
         catch (UnauthorizedAccessException)
         {
-            mistakes.Add(new(path, 0, $"user {Environment.UserName} may not read it: join the fleet again, it sets the modes"));
+            mistakes.Add(new(path, 0, $"user {Environment.UserName} may not read it: if the service may not either, join the fleet again, it sets the modes") { NotAllowed = true });
         }
         catch (IOException e)
         {

@@ -4,6 +4,7 @@ using Evacuator.Common.Configuration;
 using Evacuator.Common.Hosting;
 using Evacuator.Evacuation;
 using Evacuator.Health;
+using Evacuator.Homecoming;
 using Evacuator.Journal;
 using Evacuator.Power;
 using Evacuator.Windows;
@@ -34,7 +35,7 @@ internal static class ApiEndpoints
         routes.MapGet(ApiRoutes.Evacuations + "/{id:guid}", Report);
         routes.MapPost(ApiRoutes.Cancel, Cancel);
         routes.MapPost(ApiRoutes.Settle, SettleAsync);
-        routes.MapPost(ApiRoutes.Retry, Retry);
+        routes.MapPost(ApiRoutes.Retry, RetryAsync);
         routes.MapPost(ApiRoutes.Rehearsals, RehearseAsync);
         routes.MapGet(ApiRoutes.Rehearsals, async (RehearsalService rehearsals, CancellationToken token) => Json(await rehearsals.ResultsAsync(token).ConfigureAwait(false)));
         routes.MapPost(ApiRoutes.Reopen, ReopenAsync);
@@ -61,7 +62,7 @@ internal static class ApiEndpoints
         }
     }
 
-    private static async Task<IResult> StartAsync(HttpContext context, StartRequest request, EvacuationService evacuations, DrainEstimate estimate, TimeProvider time, CancellationToken token)
+    private static async Task<IResult> StartAsync(HttpContext context, StartRequest request, EvacuationService evacuations, HomecomingService homecomings, DrainEstimate estimate, TimeProvider time, CancellationToken token)
     {
         if (Check(request) is { } mistake)
             return Error(StatusCodes.Status400BadRequest, mistake);
@@ -76,6 +77,7 @@ internal static class ApiEndpoints
             return Error(StatusCodes.Status503ServiceUnavailable, e.Message);
         }
 
+        HomecomingState? homecoming = homecomings.Active;
         StartResult result = evacuations.Start(new Trigger
         {
             Kind = request.OnShutdown ? TriggerKind.Shutdown : TriggerKind.Operator,
@@ -91,7 +93,7 @@ internal static class ApiEndpoints
             ForceAfter = request.ForceAfterSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         });
         return result.Id is { } id
-            ? Results.Json(new StartReply(id, result.Existing, result.Text, patience?.TotalSeconds), ApiJson.Options, statusCode: result.Existing ? StatusCodes.Status200OK : StatusCodes.Status202Accepted)
+            ? Results.Json(new StartReply(id, result.Existing, homecoming is null || result.Existing ? result.Text : $"{result.Text}; {HomecomingService.CalledOff(homecoming)}", patience?.TotalSeconds), ApiJson.Options, statusCode: result.Existing ? StatusCodes.Status200OK : StatusCodes.Status202Accepted)
             : Error(StatusCodes.Status409Conflict, result.Text);
     }
 
@@ -144,9 +146,19 @@ internal static class ApiEndpoints
         }
     }
 
-    private static IResult Retry(HttpContext context, RetryRequest request, EvacuationService evacuations) => evacuations.Retry(request.Container, CallerName(context)) is { } why
-        ? Error(StatusCodes.Status409Conflict, why)
-        : Results.Json(evacuations.LastOwn(), ApiJson.Options, statusCode: StatusCodes.Status202Accepted);
+    private static async Task<IResult> RetryAsync(HttpContext context, RetryRequest request, EvacuationService evacuations, CancellationToken token)
+    {
+        try
+        {
+            return await evacuations.RetryAsync(request.Container, CallerName(context), token).ConfigureAwait(false) is { } why
+                ? Error(StatusCodes.Status409Conflict, why)
+                : Results.Json(evacuations.LastOwn(), ApiJson.Options, statusCode: StatusCodes.Status202Accepted);
+        }
+        catch (AgentException e)
+        {
+            return Error(StatusCodes.Status503ServiceUnavailable, e.Message);
+        }
+    }
 
     private static async Task<IResult> SettleAsync(HttpContext context, SettleRequest request, GonePeer gone, CancellationToken token)
     {

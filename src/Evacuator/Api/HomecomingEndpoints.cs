@@ -14,7 +14,7 @@ internal static class HomecomingEndpoints
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet(ApiRoutes.Homecomings + "/plan", PlanAsync);
-        routes.MapPost(ApiRoutes.Homecomings, Start);
+        routes.MapPost(ApiRoutes.Homecomings, StartAsync);
         routes.MapGet(ApiRoutes.Homecomings + "/last", (HomecomingService homecomings) => Found(homecomings.Last(), "no container has been brought home here so far"));
         routes.MapGet(ApiRoutes.Homecomings + "/{id:guid}", (Guid id, HomecomingService homecomings) => Found(homecomings.Find(id), $"this node knows no homecoming {id:D}"));
         routes.MapPost(ApiRoutes.Homecomings + "/current/cancel", (HttpContext context, HomecomingService homecomings) => homecomings.Cancel(CallerName(context)) is { } why
@@ -26,6 +26,8 @@ internal static class HomecomingEndpoints
     {
         try
         {
+            if (await plans.WhyNotAsync(only ?? [], skip ?? [], token).ConfigureAwait(false) is { } why)
+                return Error(StatusCodes.Status409Conflict, why);
             return Results.Json(await plans.MakeAsync(only ?? [], skip ?? [], token).ConfigureAwait(false), ApiJson.Options);
         }
         catch (AgentException e)
@@ -34,10 +36,21 @@ internal static class HomecomingEndpoints
         }
     }
 
-    private static IResult Start(HttpContext context, ReturnRequest request, HomecomingService homecomings)
+    private static async Task<IResult> StartAsync(HttpContext context, ReturnRequest request, HomecomingService homecomings, HomecomingPlans plans, CancellationToken token)
     {
         if (request.OperationId == Guid.Empty)
             return Error(StatusCodes.Status400BadRequest, "operationId is missing");
+        try
+        {
+            // One that is known was good when it began.
+            if (homecomings.Find(request.OperationId) is null && await plans.WhyNotAsync(request.Only, request.Skip, token).ConfigureAwait(false) is { } why)
+                return Error(StatusCodes.Status409Conflict, why);
+        }
+        catch (AgentException e)
+        {
+            return Error(StatusCodes.Status503ServiceUnavailable, e.Message);
+        }
+
         HomecomingStart start = homecomings.Start(request.OperationId, CallerName(context), request.Only, request.Skip);
         return start.State is { } state
             ? Results.Json(state, ApiJson.Options, statusCode: start.Existing ? StatusCodes.Status200OK : StatusCodes.Status202Accepted)

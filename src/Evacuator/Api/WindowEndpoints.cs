@@ -51,7 +51,10 @@ internal static class WindowEndpoints
         };
         if (window.Reason.Length is 0 or > 500 || window.Reason.Any(char.IsControl))
             return Error(StatusCodes.Status400BadRequest, "the reason must be one line of at most 500 characters");
-        return windows.Add(window) is { } mistake ? Error(StatusCodes.Status400BadRequest, mistake) : Results.Json(window, ApiJson.Options, statusCode: StatusCodes.Status201Created);
+        (string? mistake, string? conflict) = windows.Add(window);
+        return mistake is not null ? Error(StatusCodes.Status400BadRequest, mistake)
+            : conflict is not null ? Error(StatusCodes.Status409Conflict, conflict)
+            : Results.Json(window, ApiJson.Options, statusCode: StatusCodes.Status201Created);
     }
 
     private static IResult Json<T>(T value) => Results.Json(value, ApiJson.Options);

@@ -145,6 +145,9 @@ internal static class ConfigVerbs
     {
         foreach (ConfigurationMistake mistake in mistakes)
             context.Error.WriteLine(mistake.ToString());
-        return mistakes.Count == 0 ? CliExit.Ok : CliExit.Configuration;
+        int code = CliExit.Of(mistakes);
+        if (code == CliExit.NoPermission)
+            context.Error.WriteLine("evacuator: no mistake was found, but not everything may be read: run it as root to be certain");
+        return code;
     }
 }

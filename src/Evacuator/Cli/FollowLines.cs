@@ -78,7 +78,7 @@ internal sealed class FollowLines(TimeSpan quiet, TimeProvider time)
             line += string.Create(CultureInfo.InvariantCulture, $", frozen {ms:0} ms");
         if (move.Fetch is { BytesLeft: > 0 } fetch)
             line += $", {Bytes.Text(fetch.BytesLeft)} of {Bytes.Text(fetch.Bytes)} to be fetched";
-        if (move.State.IsEnd() && move.State != MovePhase.Moved && move.Detail.Length > 0)
+        if (move.State.IsEnd() && move.Detail.Length > 0)
             line += $": {move.Detail}";
         return line;
     }

@@ -7,6 +7,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
+using Evacuator.Homecoming;
 using Evacuator.Power;
 
 namespace Evacuator.Cli;
@@ -17,16 +18,25 @@ internal static class ReportVerb
     {
         Argument<Guid?> id = new("ID")
         {
-            Description = "Id of the evacuation; without it the newest of this node or that this node witnessed.",
+            Description = "Id of the evacuation, or of the homecoming; without it the newest of this node or that this node witnessed.",
             Arity = ArgumentArity.ZeroOrOne,
             CustomParser = CliOptions.ParseUuid,
         };
         Option<bool> json = CliOptions.Json();
         Option<bool> verify = new("--verify") { Description = "Check the witness's signature against the fleet's authority. Exit code 1 if it is not good, or missing." };
         Option<FileInfo?> from = new("--from") { Description = "A report that was kept, as --json wrote it, instead of asking the service.", HelpName = "FILE" };
+        Option<bool> home = new("--homecoming") { Description = "The last homecoming to this node instead: who came back, from where, how long it was frozen, who stayed and why." };
         Option<FileInfo?> authority = new("--ca") { Description = "With --verify: the authority's certificate, instead of the one of this host's fleet.", HelpName = "FILE" };
         return Verb.Create("report", "Shows how an evacuation went: per container, proof of emptiness, power. A witness has the reports of nodes that are off.", async (context, token) =>
         {
+            if (context.Get(home))
+            {
+                if (context.Get(verify) || context.Get(from) is not null)
+                    throw new CliException(CliExit.Usage, "--homecoming goes with --json and an ID only: nobody signs a homecoming");
+                await WriteHomecomingAsync(context, context.Get(id), context.Get(json), token).ConfigureAwait(false);
+                return CliExit.Ok;
+            }
+
             EvacuationReport report = context.Get(from) is { } file ? await ReadAsync(file.FullName, token).ConfigureAwait(false) : await AskAsync(context, context.Get(id), token).ConfigureAwait(false);
             if (context.Get(id) is { } wanted && report.Id != wanted)
                 throw new CliException(CliExit.Refused, $"the report is of evacuation {report.Id:D}");
@@ -36,8 +46,29 @@ internal static class ReportVerb
                 context.WriteJson(report);
             else
                 Show.Report(report, context.Out);
+            if (!context.Get(json) && context.Get(from) is null && context.Get(id) is null)
+                await MentionHomecomingAsync(context, report, token).ConfigureAwait(false);
             return CliExit.Ok;
-        }, id, json, verify, from, authority);
+        }, id, json, home, verify, from, authority);
+    }
+
+    private static async Task WriteHomecomingAsync(VerbContext context, Guid? id, bool json, CancellationToken token)
+    {
+        using BrainClient client = context.Connect();
+        HomecomingState state = await client.GetAsync<HomecomingState>($"{ApiRoutes.Homecomings}/{(id is { } known ? known.ToString("D") : "last")}", token).ConfigureAwait(false);
+        if (json)
+            context.WriteJson(state);
+        else
+            ShowHomecoming.State(state, context.Out);
+    }
+
+    /// <summary>Whoever has just brought containers home and asks for "the report" means that.</summary>
+    private static async Task MentionHomecomingAsync(VerbContext context, EvacuationReport report, CancellationToken token)
+    {
+        using BrainClient client = context.Connect();
+        NodeStatus status = await client.GetAsync<NodeStatus>(ApiRoutes.Status, token).ConfigureAwait(false);
+        if (status.Homecoming is { } last && last.Started > report.Started)
+            context.Out.WriteLine($"\nhomecoming since, at {Show.Time(last.Started)}: {ShowHomecoming.Summary(last)}; \"evacuator report --homecoming\" shows all of it");
     }
 
     private static async Task<EvacuationReport> AskAsync(VerbContext context, Guid? id, CancellationToken token)
@@ -56,11 +87,11 @@ internal static class ReportVerb
         }
         catch (JsonException e)
         {
-            throw new CliException(CliExit.Failed, $"{path}: is not a report as \"evacuator report --json\" writes it: {e.Message}", e);
+            throw new CliException(CliExit.Failed, $"{path}: is not the report of an evacuation as \"evacuator report --json\" writes it{(e.LineNumber is { } line ? $" (line {line + 1})" : "")}", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CliException(CliExit.Failed, e.Message, e);
+            throw new CliException(e is UnauthorizedAccessException ? CliExit.NoPermission : CliExit.Failed, e.Message, e);
         }
     }
 

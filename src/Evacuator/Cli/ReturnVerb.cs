@@ -7,8 +7,6 @@ namespace Evacuator.Cli;
 /// <summary>"evacuator return": brings this node's containers home.</summary>
 internal static class ReturnVerb
 {
-    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500);
-
     public static Command Create()
     {
         Option<string[]> only = new("--only") { Description = "Only these.", HelpName = "NAME", AllowMultipleArgumentsPerToken = true };
@@ -54,37 +52,7 @@ internal static class ReturnVerb
                 return CliExit.Ok;
             }
 
-            state = await FollowAsync(client, state, context, asJson, TimeProvider.System, token).ConfigureAwait(false);
-            if (asJson)
-                context.WriteJson(state);
-            else
-                ShowHomecoming.State(state, context.Out);
-            return state.Phase switch
-            {
-                HomecomingPhase.Done => CliExit.Ok,
-                HomecomingPhase.Cancelled => CliExit.Cancelled,
-                _ => CliExit.Failed,
-            };
+            return await FollowHomecoming.RunAsync(client, state, context, asJson, TimeProvider.System, token).ConfigureAwait(false);
         }, only, skip, dryRun, wait, cancel, operation, json);
-    }
-
-    private static async Task<HomecomingState> FollowAsync(BrainClient client, HomecomingState state, VerbContext context, bool asJson, TimeProvider time, CancellationToken token)
-    {
-        Dictionary<int, string> shown = [];
-        while (!state.Phase.IsEnd())
-        {
-            foreach (HomecomingStep step in state.Steps)
-            {
-                string line = ShowHomecoming.Line(step);
-                if (!asJson && step.Phase != HomecomingStepPhase.Waiting && shown.GetValueOrDefault(step.Plan.Number) != line)
-                    context.Out.WriteLine($"{time.GetUtcNow().UtcDateTime:HH:mm:ss}  {line}");
-                shown[step.Plan.Number] = line;
-            }
-
-            await Task.Delay(Poll, time, token).ConfigureAwait(false);
-            state = await client.GetAsync<HomecomingState>($"{ApiRoutes.Homecomings}/{state.Id:D}", token).ConfigureAwait(false);
-        }
-
-        return state;
     }
 }

@@ -22,11 +22,11 @@ internal sealed class ServiceCredential(string root = "")
         {
             string plain = $"{root}{store}/{Name}", encrypted = $"{root}{store}.encrypted/{Name}";
             if (WhyHidden($"{root}{store}") is { } hidden)
-                return Wrong(plain, hidden);
+                return Hidden(plain, hidden);
             if (File.Exists(plain))
                 return await PlainAsync(plain, token).ConfigureAwait(false);
             if (WhyHidden($"{root}{store}.encrypted") is { } hiddenToo)
-                return Wrong(encrypted, hiddenToo);
+                return Hidden(encrypted, hiddenToo);
             if (File.Exists(encrypted))
                 return await DecryptAsync(encrypted, token).ConfigureAwait(false);
         }
@@ -55,9 +55,13 @@ internal sealed class ServiceCredential(string root = "")
         {
             return Password(path, await File.ReadAllTextAsync(path, token).ConfigureAwait(false));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (UnauthorizedAccessException e)
         {
-            return Wrong(path, $"cannot be read: {e.Message} (only root can check it)");
+            return Hidden(path, $"cannot be read: {e.Message} (only root can check it)");
+        }
+        catch (IOException e)
+        {
+            return Wrong(path, $"cannot be read: {e.Message}");
         }
     }
 
@@ -88,6 +92,8 @@ internal sealed class ServiceCredential(string root = "")
         string password = text.TrimEnd('\r', '\n');
         return password.Length > 0 ? new Checked<string>(password) : Wrong(path, "is empty: write the BMC's password into it");
     }
+
+    private static Checked<string> Hidden(string path, string text) => new([new ConfigurationMistake(path, 0, text) { NotAllowed = true }]);
 
     private static Checked<string> Wrong(string path, string text) => new([new ConfigurationMistake(path, 0, text)]);
 }

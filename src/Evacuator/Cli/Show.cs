@@ -11,6 +11,9 @@ namespace Evacuator.Cli;
 /// <summary>What people read at 3 a.m.: plain text, the most important line first, no line without a meaning.</summary>
 internal static class Show
 {
+    /// <summary>Characters; what is shorter may as well be told twice.</summary>
+    private const int LongReason = 40;
+
     public static void Status(NodeStatus status, TextWriter output)
     {
         output.WriteLine($"{status.Node}   Evacuator {status.Version}");
@@ -87,12 +90,15 @@ internal static class Show
             output.WriteLine();
             Report(report, output);
         }
+
+        if (status.Homecoming is { Ended: { } home } last && !(status.LastEvacuation?.Ended > home) && status.Evacuation is null)
+            output.WriteLine($"\nlast homecoming, at {Time(home)}: {ShowHomecoming.Summary(last)}; \"evacuator report --homecoming\" shows all of it");
     }
 
     public static void Report(EvacuationReport report, TextWriter output)
     {
         output.WriteLine($"evacuation {report.Id:D} of {report.Node}");
-        output.WriteLine($"  {Words.Of(report.State).ToUpperInvariant()}: {report.Summary}");
+        output.WriteLine($"  {Words.Of(report.State).ToUpperInvariant()}: {Once(report.Summary, report, "below")}");
         if (report.Next.Length > 0)
             output.WriteLine($"  next: {report.Next}");
         output.WriteLine($"  why: {report.Reason}{(report.Ticket is { } ticket ? $" [{ticket}]" : "")}, asked by {report.RequestedBy}{(report.CancelledBy is { } by ? $", cancelled by {by}" : "")}");
@@ -153,8 +159,18 @@ internal static class Show
                     : $"  NOT SAFE TO PULL any more: {report.Node} has been switched on since");
         }
 
+        if (report.ReturnProblem.Length > 0)
+            output.WriteLine($"  NOT RETURNED: {report.ReturnProblem}");
         foreach (string note in report.Notes)
-            output.WriteLine($"  note: {note}");
+            output.WriteLine($"  note: {Once(note, report)}");
+    }
+
+    /// <summary>Without what stands in the table beside its container anyway: reasons are long, and the summary and the notes repeat them for those who read nothing else.</summary>
+    internal static string Once(string text, EvacuationReport report, string where = "above")
+    {
+        foreach (ContainerMove move in report.Containers.Where(move => move.Detail.Length > LongReason && !move.State.Equals(MovePhase.Moved)).OrderByDescending(move => move.Detail.Length))
+            text = text.Replace($": {move.Detail}", $" (why: {where})", StringComparison.Ordinal);
+        return text;
     }
 
     public static void Plan(PlanReply reply, TextWriter output)
@@ -234,11 +250,17 @@ internal static class Show
     {
         if (move.Waiting is { } waiting)
             return Wait(waiting);
-        string tried = move.Rungs.Count == 0 ? "" : $"tried before: {string.Join("; ", move.Rungs.Select(rung => $"{(rung.Mode == MoveMode.Live ? "live" : "stopped")} to {rung.Peer}: {rung.Detail}"))}";
+        string tried = move.Rungs.Count == 0 ? "" : $"tried before: {string.Join("; ", move.Rungs.Select((rung, index) => Tried(rung, Told(move, index))))}";
         if (move.State is MovePhase.Moved)
-            return string.Join("; ", ((string[])[move.Mode == MoveMode.Live ? HowItWent(move) : "STOPPED here and started there", Dumped(move), tried]).Where(part => part.Length > 0));
+            return string.Join("; ", ((string[])[move.Detail, move.Mode == MoveMode.Live ? HowItWent(move) : "STOPPED here and started there", Dumped(move), tried]).Where(part => part.Length > 0));
         return tried.Length == 0 ? move.Detail : $"{move.Detail} ({tried})";
     }
+
+    /// <summary>Whether the reason of this try has been told already: by the container itself, or by an earlier try.</summary>
+    private static bool Told(ContainerMove move, int index) => move.Detail == move.Rungs[index].Detail || move.Rungs.Take(index).Any(earlier => earlier.Detail == move.Rungs[index].Detail);
+
+    private static string Tried(Rung rung, bool told) =>
+        $"{(rung.Mode == MoveMode.Live ? "live" : "stopped")} to {rung.Peer}{(rung.FreezeMs is { } ms ? string.Create(CultureInfo.InvariantCulture, $", frozen {ms:0} ms") : "")}: {(told ? "the same" : rung.Detail)}";
 
     /// <summary>Empty for one that went simply live.</summary>
     private static string HowItWent(ContainerMove move) => move switch
@@ -269,7 +291,7 @@ internal static class Show
     /// <summary>Times of day in UTC, as the journal has them; with the date unless it is today's report that is read anyway.</summary>
     public static string Time(DateTimeOffset? time) => time is { } known ? known.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) : "?";
 
-    private static string Seconds(double seconds) => seconds < 120
+    public static string Seconds(double seconds) => seconds < 120
         ? string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0} s")
         : Common.Configuration.Duration.Format(TimeSpan.FromSeconds(Math.Round(seconds)));
 }

@@ -1,6 +1,7 @@
 using Evacuator.Api;
 using Evacuator.Fleet.Etcd;
 using Evacuator.Fleet.Locks;
+using Evacuator.Journal;
 using Evacuator.Placement;
 
 namespace Evacuator.Cli;
@@ -10,7 +11,8 @@ internal static class ShowFleet
 {
     private const int MostAsks = 10;
 
-    public static void Write(FleetReply reply, TextWriter output)
+    /// <param name="watches">nodes whose power-off this node has watched</param>
+    public static void Write(FleetReply reply, IReadOnlyList<WatchedNode> watches, TextWriter output)
     {
         FleetLockView view = reply.Lock;
         output.WriteLine();
@@ -21,7 +23,8 @@ internal static class ShowFleet
         }
 
         output.WriteLine($"lock ({view.Store}): {Limits(reply.Limits)}");
-        if (view.Picture.Slots.Count == 0)
+        FleetNode[] others = [.. view.Picture.Nodes.Where(node => node.Condition != NodeCondition.Open && view.Picture.Slots.All(slot => slot.Node != node.Name)).OrderBy(node => node.Name, StringComparer.Ordinal)];
+        if (view.Picture.Slots.Count == 0 && others.Length == 0)
             output.WriteLine(view.AsOf is null ? "  out: cannot tell" : "  out: none");
         foreach (FleetSlot slot in view.Picture.Slots.OrderBy(slot => slot.Since).ThenBy(slot => slot.Node, StringComparer.Ordinal))
         {
@@ -35,12 +38,24 @@ internal static class ShowFleet
             output.WriteLine($"  out: {slot.Node} since {Show.Time(slot.Since)}{(slot.Reason.Length > 0 ? $" ({slot.Reason}, by {slot.By})" : "")}{(slot.Forced ? ", FORCED" : "")}{how}");
         }
 
+        foreach (FleetNode node in others)
+            output.WriteLine($"  out, without a place in the lock: {node.Name}: {WhyOut(node, watches)}");
         foreach (FleetAsk ask in view.Picture.Asks.OrderByDescending(ask => ask.Urgency).ThenBy(ask => ask.Since).Take(MostAsks))
             output.WriteLine($"  waits: {ask.Node} since {Show.Time(ask.Since)}{(ask.Urgency > 0 ? ", failing hardware" : "")}");
         if (view.Picture.Asks.Count > MostAsks)
             output.WriteLine($"  and {view.Picture.Asks.Count - MostAsks} more wait");
         foreach (ReservationRecord room in reply.Reservations.OrderBy(room => room.Destination, StringComparer.Ordinal))
             output.WriteLine($"  held: {Bytes.Text(room.Memory)} at {room.Destination} for {room.Container} from {room.Source}, since {Show.Time(room.Since)}");
+    }
+
+    /// <summary>A place is taken only where limits are set, and what a node that is off has told goes with those that heard it.</summary>
+    private static string WhyOut(FleetNode node, IReadOnlyList<WatchedNode> watches)
+    {
+        if (node.Condition != NodeCondition.Silent)
+            return "it takes no containers";
+        return watches.Where(watch => watch.Node == node.Name).MaxBy(watch => watch.Started) is { Phase: WitnessPhase.VerifiedOff } watch
+            ? $"it was emptied and switched off, as this node saw on its BMC (\"evacuator report {watch.EvacuationId:D}\"), and has not come back"
+            : "nothing is heard of it: off, cut off or lost";
     }
 
     private static string Limits(FleetLimits limits)

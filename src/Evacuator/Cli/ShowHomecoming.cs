@@ -31,8 +31,10 @@ internal static class ShowHomecoming
 
     public static void State(HomecomingState state, TextWriter output)
     {
-        output.WriteLine($"homecoming {state.Id:D} to {state.Node}, asked by {state.RequestedBy}");
-        output.WriteLine($"  {Words.Of(state.Phase).ToUpperInvariant()}{(state.CancelledBy is { } by ? $" by {by}" : "")}{(state.Problem.Length > 0 ? $": {state.Problem}" : "")}");
+        output.WriteLine($"homecoming {state.Id:D} to {state.Node}");
+        output.WriteLine($"  {Summary(state)}");
+        output.WriteLine($"  asked by {state.RequestedBy}{(state.Only.Count > 0 ? $", only {string.Join(", ", state.Only)}" : "")}{(state.Skip.Count > 0 ? $", without {string.Join(", ", state.Skip)}" : "")}");
+        output.WriteLine($"  from {Show.Time(state.Started)}{(state.Ended is { } ended ? $" to {Show.Time(ended)}, {Show.Seconds(Math.Max(0, (ended - state.Started).TotalSeconds))}" : "")}");
         if (state.Steps.Count > 0)
         {
             output.WriteLine();
@@ -44,9 +46,23 @@ internal static class ShowHomecoming
             }
 
             table.WriteTo(output, "  ");
+            output.WriteLine();
         }
 
         Staying(state.Staying, state.NotAsked, output);
+    }
+
+    /// <summary>How it stands or ended, in one line; the reasons stand once, beside each container.</summary>
+    public static string Summary(HomecomingState state)
+    {
+        HomecomingStep[] coming = [.. state.Steps.Where(step => step.Plan.Kind == HomecomingStepKind.BringHome)];
+        int home = coming.Count(step => step.Phase == HomecomingStepPhase.Done);
+        int away = coming.Length - home + state.Staying.Count(staying => staying.At.Length > 0);
+        bool broke = state.Phase.IsEnd() && (state.Steps.Any(step => !step.Phase.IsEnd()) || (coming.Length == 0 && state.Staying.Count == 0));
+        string count = broke
+            ? state.Problem.Length > 0 ? state.Problem : state.Phase == HomecomingPhase.Done ? "no container of this node was elsewhere" : ""
+            : $"{home} of {home + away} containers came home";
+        return $"{Words.Of(state.Phase).ToUpperInvariant()}{(state.CancelledBy is { } by ? $" by {by}" : "")}{(count.Length > 0 ? $": {count}" : "")}";
     }
 
     public static string Line(HomecomingStep step) =>

@@ -8,6 +8,8 @@ namespace Evacuator.Cli;
 
 internal static class WindowVerbs
 {
+    private const int MostNext = 1000;
+
     public static Command Create() => new("windows", "Times in which this node is emptied by itself.") { CreateAdd(), CreateList(), CreateRemove(), CreateNext() };
 
     private static Command CreateAdd()
@@ -60,10 +62,17 @@ internal static class WindowVerbs
                 return CliExit.Ok;
             }
 
+            if (windows.Count == 0)
+            {
+                context.Out.WriteLine("windows: none");
+                return CliExit.Ok;
+            }
+
+            DateTimeOffset now = TimeProvider.System.GetUtcNow();
             TextTable table = new("WINDOW", "OPENS", "ZONE", "DURATION", "EMPTY BY", "POWER OFF", "NOT ON", "REASON");
             foreach (MaintenanceWindow window in windows)
             {
-                table.Add(window.Name, window.Cron ?? Time(window.At!.Value), window.TimeZone, Duration.Format(window.Duration), window.DrainBy is { } drain ? Duration.Format(drain) : "end",
+                table.Add(window.Name, window.Cron ?? Time(window.At!.Value) + (WindowSchedule.IsOver(window, now) ? " (over)" : ""), window.TimeZone, Duration.Format(window.Duration), window.DrainBy is { } drain ? Duration.Format(drain) : "end",
                     window.PowerOff ? "yes" : "no", window.Blackouts.Count > 0 ? string.Join(' ', window.Blackouts.Select(day => day.ToString("O", CultureInfo.InvariantCulture))) : "-", window.Reason);
             }
 
@@ -86,7 +95,19 @@ internal static class WindowVerbs
 
     private static Command CreateNext()
     {
-        Option<int> count = new("--count") { Description = "How many.", HelpName = "NUMBER", DefaultValueFactory = _ => 10 };
+        Option<int> count = new("--count")
+        {
+            Description = "How many.",
+            HelpName = "NUMBER",
+            DefaultValueFactory = _ => 10,
+            CustomParser = result =>
+            {
+                if (int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number is >= 1 and <= MostNext)
+                    return number;
+                result.AddError($"--count {result.Tokens[0].Value}: write a number from 1 to {MostNext}");
+                return 0;
+            },
+        };
         Option<bool> json = CliOptions.Json();
         return Verb.Create("next", "Shows when windows open next.", async (context, token) =>
         {
@@ -95,6 +116,12 @@ internal static class WindowVerbs
             if (context.Get(json))
             {
                 context.WriteJson(next);
+                return CliExit.Ok;
+            }
+
+            if (next.Count == 0)
+            {
+                context.Out.WriteLine("no window opens any more");
                 return CliExit.Ok;
             }
 

@@ -22,7 +22,7 @@ internal sealed class Admission(JournalStore journal, AgentClient agent, BootId 
     /// <summary>Null while the node takes containers.</summary>
     public ClosedAdmission? Closed => _closed;
 
-    /// <summary>When the node was opened again last; null if it never was.</summary>
+    /// <summary>When the node was opened again last, after it had been emptied; null if it never was.</summary>
     public DateTimeOffset? Reopened => journal.Fact(ReopenedFact) is { } text ? JsonSerializer.Deserialize<DateTimeOffset>(text, ApiJson.Options) : null;
 
     /// <exception cref="AgentException">journaled, but the agent could not be told yet: ask again</exception>
@@ -66,14 +66,17 @@ internal sealed class Admission(JournalStore journal, AgentClient agent, BootId 
     }
 
     /// <summary>The agent is told first: a node that only believes itself open would refuse what it offers.</summary>
+    /// <param name="afterService">
+    /// it was away, and its controller may still remember why: the cool-down begins. False: it was never given away, so hardware that fails now empties it as at any other time
+    /// </param>
     /// <exception cref="AgentException">it could not be told: the node stays closed</exception>
-    public async Task ReopenAsync(string reason, CancellationToken token)
+    public async Task ReopenAsync(string reason, CancellationToken token, bool afterService = true)
     {
         await _gate.WaitAsync(token).ConfigureAwait(false);
         try
         {
             await agent.SetAdmissionAsync(open: true, reason, token).ConfigureAwait(false);
-            if (_closed is not null)
+            if (_closed is not null && afterService)
                 journal.SetFact(ReopenedFact, JsonSerializer.Serialize(time.GetUtcNow(), ApiJson.Options));
             journal.SetFact(Fact, null);
             _closed = null;

@@ -161,6 +161,13 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
                 return;
             }
 
+            if (await HasEndedAsync(move, report, stop).ConfigureAwait(false))
+            {
+                await ForgetAsync(move, stop).ConfigureAwait(false);
+                ledger.Apply(move.Name, new MoveInput.Settled(MovePhase.Gone, $"it ended by itself before it moved: {report.Detail}"));
+                return;
+            }
+
             MoveState after = ledger.Apply(move.Name, new MoveInput.Progress(report));
             ledger.WaitMove(move.Name, report is { Ended: false, Detail.Length: > 0 }
                 ? report.Phase == SourcePhase.Reverting
@@ -186,6 +193,15 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
             await Task.Delay(services.Timings.MovePoll, services.Time, stop).ConfigureAwait(false);
             report = await AgentAsync(move, t => services.Agent.GetMoveAsync(move.MoveId, t), stop).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>It was not there any more when the agent looked at it: nothing stays, and nothing can be tried again.</summary>
+    private async Task<bool> HasEndedAsync(MoveState move, MoveReport report, CancellationToken stop)
+    {
+        if (report is not { Phase: SourcePhase.Stayed, FreezeMs: null, Blocker.Code: BlockerCode.NotRunning })
+            return false;
+        IReadOnlyList<ContainerReport> containers = await AgentAsync(move, services.Agent.GetContainersAsync, stop).ConfigureAwait(false);
+        return containers.All(container => container.Name != move.Name);
     }
 
     /// <summary>

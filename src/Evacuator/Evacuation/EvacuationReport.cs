@@ -31,6 +31,12 @@ internal sealed record EvacuationReport
 
     public string? CancelledBy { get; init; }
 
+    /// <summary>What had moved was to come back after the cancellation: a homecoming of the same id brings it, unless nothing had moved.</summary>
+    public bool Returns { get; init; }
+
+    /// <summary>Why it does not; empty otherwise.</summary>
+    public string ReturnProblem { get; init; } = "";
+
     public required DateTimeOffset Started { get; init; }
 
     public DateTimeOffset? Ended { get; init; }

@@ -40,6 +40,9 @@ internal sealed partial class EvacuationRun
 
     public EvacuationLedger Ledger => _ledger;
 
+    /// <summary>What the reason begins with for which a node is closed that this evacuation empties.</summary>
+    public static string ReasonOf(Guid id) => $"evacuation {id:D}";
+
     /// <summary>Asks the run to stop where it can. False, with the reason, when it is too late. The journal has it when this returns.</summary>
     public bool TryCancel(string by, bool comeBack, out string? error)
     {
@@ -110,7 +113,7 @@ internal sealed partial class EvacuationRun
     /// <summary>Also later on: an agent that was restarted is open, and an open node is not proven empty.</summary>
     private Task KeepClosedAsync(CancellationToken token)
     {
-        string reason = $"evacuation {_ledger.State.Id:D}: {_ledger.State.Trigger.Reason}";
+        string reason = $"{ReasonOf(_ledger.State.Id)}: {_ledger.State.Trigger.Reason}";
         return AgentAsync(t => _services.Admission.CloseAsync(reason, t), "the node is closed to new containers", token);
     }
 
@@ -158,7 +161,7 @@ internal sealed partial class EvacuationRun
         if (refused)
         {
             // Nothing has been touched, so nothing is left closed.
-            await AgentAsync(t => _services.Admission.ReopenAsync("the plan was refused", t), "the node is reopened and the evacuation ends as failed", token).ConfigureAwait(false);
+            await AgentAsync(t => _services.Admission.ReopenAsync("the plan was refused", t, afterService: false), "the node is reopened and the evacuation ends as failed", token).ConfigureAwait(false);
             Advance(new EvacuationInput.PlanRefused(plan.ExcludedPeers, $"the plan does not fit, so nothing was moved (--partial moves what fits): {WhyNotWhole(plan)}"), moves);
             return;
         }
@@ -400,7 +403,7 @@ internal sealed partial class EvacuationRun
         await MoveAllAsync(stop).ConfigureAwait(false);
         if (_ledger.State.Witness is { } witness)
             await _services.Power.WithdrawAsync(witness, _ledger.State.Id, stop).ConfigureAwait(false);
-        await AgentAsync(t => _services.Admission.ReopenAsync("the evacuation was cancelled", t), "the node is reopened and the evacuation ends as cancelled", stop).ConfigureAwait(false);
+        await AgentAsync(t => _services.Admission.ReopenAsync("the evacuation was cancelled", t, afterService: false), "the node is reopened and the evacuation ends as cancelled", stop).ConfigureAwait(false);
         Advance(new EvacuationInput.CancelSettled());
     }
 

@@ -113,8 +113,19 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
         return null;
     }
 
-    /// <summary>Tries a container again that could not leave: in the evacuation that runs, or in the last one, which then goes on. Null when begun; else why not.</summary>
-    public string? Retry(string container, string by)
+    /// <summary>
+    /// Tries a container again that could not leave: in the evacuation that runs, or in the last one, which then goes on. As it is now, with the annotations that it has now: whoever
+    /// has mended one expects that it counts. Null when begun; else why not.
+    /// </summary>
+    /// <exception cref="AgentException">the containers cannot be listed</exception>
+    public async Task<string?> RetryAsync(string container, string by, CancellationToken token)
+    {
+        IReadOnlyList<ContainerReport> containers = await _services.Agent.GetContainersAsync(token).ConfigureAwait(false);
+        return Retry(container, containers.FirstOrDefault(now => now.Name == container), by);
+    }
+
+    /// <param name="now">as the agent has it; null: it is not here</param>
+    private string? Retry(string container, ContainerReport? now, string by)
     {
         lock (_starting)
         {
@@ -133,20 +144,27 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
             StepResult<MoveState> step = MoveMachine.Step(before, new MoveInput.Retry(), _services.Time.GetUtcNow());
             if (!step.IsOk)
                 return $"{container} is {Words.Of(before.Phase)}: only what stayed, was blocked or cancelled can be tried again";
+            if (now is null)
+                return $"{container} has ended: it is not on {ledger.State.Node} any more, so there is nothing to try again. \"evacuator start\" goes on with what is left here";
+            if (now.State == "stopped")
+                return $"{container} has ended: runc has it as stopped, and only what runs moves. Start it anew, or remove it with \"runc delete {container}\"; then \"evacuator start\" goes on with what is left here";
+            ContainerPolicy policy = ContainerPolicy.Of(now);
+            if (policy.Stay)
+                return $"{container} is to stay: its annotation evacuator.policy=stay forbids to move it";
             // How it goes is decided anew: what speaks against it may have gone.
-            (MoveMode mode, _) = Planner.ModeOf(before.Container, ContainerPolicy.Of(before.Container));
-            MoveState again = step.Next with { Mode = mode };
+            MoveState again = step.Next with { Container = now, Mode = Planner.ModeOf(now, policy).Mode };
+            string was = $"it {(before.Phase == MovePhase.Stayed ? "had" : "was")} {Words.Of(before.Phase)}: {before.Detail}{Changes(before.Container, now)}";
 
             if (ledger.State.Phase == EvacuationPhase.Moving)
             {
-                ledger.Apply(new EvacuationInput.Noted($"{by} retries {container}; it had stayed: {before.Detail}"), [again]);
+                ledger.Apply(new EvacuationInput.Noted($"{by} retries {container}; {was}"), [again]);
                 LogRetried(_log, ledger.State.Id, container, by);
                 return null;
             }
 
             if (ledger.State.Phase != EvacuationPhase.Failed)
                 return $"evacuation {ledger.State.Id:D} is {Words.Of(ledger.State.Phase)}: wait for its end";
-            ledger.Apply(new EvacuationInput.RetryRequested(by, [container]), [again]);
+            ledger.Apply(new EvacuationInput.RetryRequested(by, [container], was), [again]);
             EvacuationRun run = new(_services, ledger);
             _current = run;
             if (!_start.Writer.TryWrite(run))
@@ -154,6 +172,19 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
             LogRetried(_log, ledger.State.Id, container, by);
             return null;
         }
+    }
+
+    /// <summary>What was changed since the plan was made, in words; empty if nothing that matters here.</summary>
+    private static string Changes(ContainerReport then, ContainerReport now)
+    {
+        string[] changed =
+        [
+            .. now.Annotations.Where(pair => IsOurs(pair.Key) && then.Annotations.GetValueOrDefault(pair.Key) != pair.Value).Select(pair => $"{pair.Key}={pair.Value}"),
+            .. then.Annotations.Keys.Where(key => IsOurs(key) && !now.Annotations.ContainsKey(key)).Select(key => $"no {key}"),
+        ];
+        return changed.Length == 0 ? "" : $"; changed since: {string.Join(", ", changed.Order(StringComparer.Ordinal))}";
+
+        static bool IsOurs(string key) => key.StartsWith("evacuator.", StringComparison.Ordinal);
     }
 
     /// <summary>Lets the node take containers again. Null when done; else why not.</summary>
@@ -174,18 +205,16 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
     }
 
     /// <summary>Adds something worth knowing to an evacuation of this node, also to one that has ended.</summary>
-    public void Note(Guid id, string text)
-    {
-        EvacuationLedger? ledger = _current is { } run && run.Ledger.State.Id == id ? run.Ledger
-            : _journal.Evacuation(id) is { } state ? new EvacuationLedger(_journal, _services.Time, state, _journal.Moves(id)) : null;
-        ledger?.TryApply(new EvacuationInput.Noted(text), out _);
-    }
+    public void Note(Guid id, string text) => LedgerOf(id)?.TryApply(new EvacuationInput.Noted(text), out _);
+
+    /// <summary>What had moved before a cancellation does not come back, although it was to.</summary>
+    public void SayNotReturned(Guid id, string why) => LedgerOf(id)?.TryApply(new EvacuationInput.NotReturned(why), out _);
 
     /// <summary>The report of an evacuation of this node, or of one that this node witnessed; null if it is not known.</summary>
     public EvacuationReport? Report(Guid id)
     {
         if (_current is { } run && run.Ledger.State.Id == id)
-            return ReportBuilder.Build(run.Ledger.Snapshot, _services.Time.GetUtcNow(), _services.Options.Move.Parallel);
+            return ReportBuilder.Build(run.Ledger.Snapshot, _services.Time.GetUtcNow(), _services.Options.Move.Parallel, StandingSince(id));
         if (_journal.Evacuation(id) is { } state)
             return Build(state);
         return _journal.Witness(id) is { } witness ? Complete(witness) : null;
@@ -223,11 +252,20 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
         }
     }
 
+    private EvacuationLedger? LedgerOf(Guid id) => _current is { } run && run.Ledger.State.Id == id ? run.Ledger
+        : _journal.Evacuation(id) is { } state ? new EvacuationLedger(_journal, _services.Time, state, _journal.Moves(id)) : null;
+
     private EvacuationReport Complete(WitnessState witness) => ReportBuilder.Complete(witness, _services.Options.Node.Name,
         _services.Peers.Standings.Any(standing => standing.Name == witness.Report.Node && standing.Reachable && standing.AskedAt > witness.LastRead));
 
     private EvacuationReport Build(EvacuationState state) => ReportBuilder.Build(
-        new EvacuationSnapshot(state, _journal.Moves(state.Id), null, System.Collections.Immutable.ImmutableDictionary<string, Waiting>.Empty), _services.Time.GetUtcNow());
+        new EvacuationSnapshot(state, _journal.Moves(state.Id), null, System.Collections.Immutable.ImmutableDictionary<string, Waiting>.Empty), _services.Time.GetUtcNow(), standing: StandingSince(state.Id));
+
+    private NodeStanding StandingSince(Guid id)
+    {
+        ClosedAdmission? closed = _services.Admission.Closed;
+        return new NodeStanding(closed?.Reason.StartsWith(EvacuationRun.ReasonOf(id), StringComparison.Ordinal) == true, closed is null, _services.Options.Signals.CoolDown);
+    }
 }
 
 /// <param name="Id">null when refused</param>

@@ -8,7 +8,8 @@ namespace Evacuator.Evacuation;
 internal static class ReportBuilder
 {
     /// <param name="parallel">moves at once, for the time that is left</param>
-    public static EvacuationReport Build(EvacuationSnapshot snapshot, DateTimeOffset now, int parallel = 1)
+    /// <param name="standing">what has become of the node since; null: it is as the evacuation left it</param>
+    public static EvacuationReport Build(EvacuationSnapshot snapshot, DateTimeOffset now, int parallel = 1, NodeStanding? standing = null)
     {
         EvacuationState state = snapshot.State;
         bool ended = state.Phase.IsEnd();
@@ -17,13 +18,15 @@ internal static class ReportBuilder
             Id = state.Id,
             Node = state.Node,
             State = state.Phase,
-            Summary = Summarize(state, snapshot.Moves),
+            Summary = Summarize(state, snapshot.Moves, standing),
             Trigger = state.Trigger.Kind,
             Reason = state.Trigger.Reason,
             Ticket = state.Trigger.Ticket,
             Fault = state.Trigger.Fault,
             RequestedBy = state.Trigger.RequestedBy,
             CancelledBy = state.CancelledBy,
+            Returns = state.ReturnMoved,
+            ReturnProblem = state.ReturnProblem,
             Started = state.Started,
             Ended = state.Ended,
             // By the wall clock, which may have been set in between: never negative.
@@ -32,7 +35,7 @@ internal static class ReportBuilder
             Deadline = state.Trigger.Deadline,
             Waiting = ended ? null : snapshot.Waiting,
             Problem = state.Problem,
-            Next = NextStep(state),
+            Next = NextStep(state, standing, now),
             Containers = [.. snapshot.Moves.Select(move => Describe(move, state.Node, snapshot.MoveWaiting.GetValueOrDefault(move.Name)))],
             ExcludedPeers = state.ExcludedPeers,
             Emptiness = new EmptinessProof(state.Proof.Count >= 2 && state.Proof.All(look => look.Empty), state.Proof),
@@ -78,10 +81,13 @@ internal static class ReportBuilder
         };
     }
 
-    /// <summary>What a person does now that it has failed; empty otherwise.</summary>
-    private static string NextStep(EvacuationState state) => state switch
+    /// <summary>What a person does now that it has failed, or has to know now that it was cancelled; empty otherwise.</summary>
+    private static string NextStep(EvacuationState state, NodeStanding? standing, DateTimeOffset now) => state switch
     {
+        { Phase: EvacuationPhase.Cancelled, Trigger.Kind: TriggerKind.Signal, Ended: { } ended } when standing is { CoolDown: var coolDown } && ended <= now && now < ended + coolDown =>
+            $"this node does not empty itself again before {ended + coolDown:u} ([signals] cool-down), and not at all for what it was being emptied for; \"evacuator start\" does it at once",
         { Phase: not EvacuationPhase.Failed } => "",
+        { Passes: > 0, Power: null } when standing is { ClosedByIt: false } => $"{(standing.Open ? "this node takes containers again" : "this node was closed anew since")}, and what was left runs on: correct the reason and start again",
         { Passes: 0 } when state.Problem.Contains("--partial", StringComparison.Ordinal) =>
             "nothing was touched and the host is open: make room (\"evacuator plan\" shows whether it fits), or start again with --partial",
         { Proof: [_, _], Witness: not null, Power: null } => "look at the witness's report and at the machine; \"evacuator reopen\" when it is to take containers again",
@@ -123,7 +129,7 @@ internal static class ReportBuilder
         Ended = move.Ended,
     };
 
-    private static string Summarize(EvacuationState state, IReadOnlyList<MoveState> moves)
+    private static string Summarize(EvacuationState state, IReadOnlyList<MoveState> moves, NodeStanding? standing)
     {
         int moved = moves.Count(move => move.Phase == MovePhase.Moved);
         string count = $"{moved} of {moves.Count} containers moved";
@@ -136,6 +142,7 @@ internal static class ReportBuilder
             EvacuationPhase.ArrangingPowerOff => $"{count}, nothing is left; looking for a peer that watches the power-off",
             EvacuationPhase.PoweringOff => $"{count}, nothing is left; going down, {state.Witness} watches",
             EvacuationPhase.Done when state.Power is { } power => $"{count}, {state.Node} was {power.State} as {power.VerifiedBy} saw on its BMC",
+            EvacuationPhase.Done when standing is { ClosedByIt: false } => $"{count}, nothing was left on {state.Node}{(standing.Open ? "; it takes containers again" : "")}",
             EvacuationPhase.Done => $"{count}, nothing is left on {state.Node}; it is on and takes no container until \"evacuator reopen\"",
             EvacuationPhase.Failed => $"{count}; {state.Problem}",
             EvacuationPhase.Cancelling => $"by {state.CancelledBy}: {count} before that",
@@ -144,3 +151,9 @@ internal static class ReportBuilder
         };
     }
 }
+
+/// <summary>What has become of a node since an evacuation of it.</summary>
+/// <param name="ClosedByIt">it takes no containers, because of that evacuation</param>
+/// <param name="Open">it takes containers</param>
+/// <param name="CoolDown">for so long after an evacuation that it began by itself it begins none</param>
+internal sealed record NodeStanding(bool ClosedByIt, bool Open, TimeSpan CoolDown);

@@ -7,7 +7,7 @@ namespace Evacuator.Health;
 /// <param name="Evacuating">an evacuation is under way already</param>
 /// <param name="EmptyAndClosed">the node has been emptied: there is nothing to save, and above all it is not powered off again after the repair because its controller remembers</param>
 /// <param name="LastEnded">when the last automatic evacuation ended; null if there was none</param>
-/// <param name="Reopened">when the node was opened again last; null if it never was</param>
+/// <param name="Reopened">when the node was opened again last by a person or after the soak time; null if it never was. An evacuation that is cancelled opens it, too, and is no service</param>
 internal sealed record GateFacts(SignalAction Setting, bool Evacuating, bool EmptyAndClosed, DateTimeOffset? LastEnded, DateTimeOffset? Reopened, TimeSpan CoolDown, DateTimeOffset Now);
 
 internal enum GateOutcome

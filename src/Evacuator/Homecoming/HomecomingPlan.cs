@@ -40,10 +40,18 @@ internal sealed record HomecomingPlan
     /// <summary>Of those that were asked for by name, the ones that are at home already.</summary>
     public IReadOnlyList<string> AtHome { get; init; } = [];
 
+    /// <summary>Of the names that were given, for or against, those that no container has; empty as long as a peer that could not be asked might have one.</summary>
+    public IReadOnlyList<string> Unknown { get; init; } = [];
+
     /// <summary>Peers that could not be asked: what they have of this node is not known.</summary>
     public required IReadOnlyList<ExcludedPeer> NotAsked { get; init; }
 
     public int Coming => Steps.Count(step => step.Kind == HomecomingStepKind.BringHome);
+
+    /// <summary>Everything of this node that is elsewhere, with where it is: "web (node2)".</summary>
+    public IEnumerable<string> Away() =>
+        Steps.Where(step => step.Kind == HomecomingStepKind.BringHome).Select(step => $"{step.Container.Name} ({step.From})")
+            .Concat(Staying.Where(staying => staying.At.Length > 0).Select(staying => $"{staying.Container} ({staying.At})")).Order(StringComparer.Ordinal);
 
     /// <summary>Everything that is away and wanted comes home, and nobody was out of reach.</summary>
     public bool Complete => Staying.Count == 0 && NotAsked.Count == 0;

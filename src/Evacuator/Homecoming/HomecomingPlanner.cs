@@ -42,6 +42,12 @@ internal static class HomecomingPlanner
         }
     }
 
+    private static string[] NobodyHas(HomecomingSituation situation) => situation.NotAsked.Count > 0 ? [] :
+    [
+        .. situation.Only.Concat(situation.Skip).Distinct().Where(name => situation.Away.All(away => away.Container.Name != name) && situation.Here.All(container => container.Name != name))
+            .Order(StringComparer.Ordinal),
+    ];
+
     private static bool AtHome(HomecomingSituation situation, string name) =>
         situation.Here.Any(container => container.Name == name) && situation.Guests.All(guest => guest.Container.Name != name);
 
@@ -63,6 +69,7 @@ internal static class HomecomingPlanner
         {
             Steps = _steps,
             Staying = [.. _staying, .. notFound],
+            Unknown = NobodyHas(situation),
             AtHome = [.. situation.Only.Distinct().Where(name => AtHome(situation, name))],
             NotAsked = situation.NotAsked,
         };

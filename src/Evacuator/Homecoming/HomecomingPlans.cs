@@ -46,6 +46,20 @@ internal sealed class HomecomingPlans(RunServices services)
         }, await services.PlacementAsync(token).ConfigureAwait(false));
     }
 
+    /// <summary>Why names that were given cannot be meant: a slip of the pen must not look like "nothing to do", nor bring home what was to stay. Null: all are known, or cannot be looked up.</summary>
+    /// <exception cref="AgentException">the own agent does not answer</exception>
+    public async Task<string?> WhyNotAsync(IReadOnlyList<string> only, IReadOnlyList<string> skip, CancellationToken token)
+    {
+        if (only.Count + skip.Count == 0)
+            return null;
+        HomecomingPlan plan = await MakeAsync(only, skip, token).ConfigureAwait(false);
+        if (plan.Unknown.Count == 0)
+            return null;
+        string[] away = [.. (await MakeAsync([], [], token).ConfigureAwait(false)).Away()];
+        return $"no container of {services.Options.Node.Name} is called {string.Join(" or ", plan.Unknown)}: "
+            + (away.Length == 0 ? "none is away" : $"away {(away.Length == 1 ? "is" : "are")} {string.Join(", ", away)}");
+    }
+
     private async Task<AwayView> AskAsync(string name, CancellationToken token)
     {
         try

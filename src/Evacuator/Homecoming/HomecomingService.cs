@@ -108,13 +108,22 @@ internal sealed partial class HomecomingService : BackgroundService
         }
     }
 
+    /// <summary>What an evacuation does to a homecoming, for whoever started it.</summary>
+    public static string CalledOff(HomecomingState homecoming) =>
+        $"containers were being brought home here (homecoming {homecoming.Id:D}, asked by {homecoming.RequestedBy} at {homecoming.Started:u}): that is called off, what is on its way here goes back if it still can, and what has come leaves again";
+
     /// <summary>A node that is to be emptied brings nothing home.</summary>
     private async Task StandDownAsync(Current current, CancellationToken stop)
     {
         while (!current.Ledger.State.Phase.IsEnd())
         {
             if (_evacuations.Active is { } evacuation && current.Ledger.State.Phase != HomecomingPhase.Cancelling)
+            {
+                // Noted first: whoever reads that it was called off finds the reason.
+                _evacuations.Note(evacuation.State.Id, CalledOff(current.Ledger.State));
                 current.Cancel($"evacuation {evacuation.State.Id:D}");
+            }
+
             await Task.Delay(_services.Timings.MovePoll, _services.Time, stop).ConfigureAwait(false);
         }
     }

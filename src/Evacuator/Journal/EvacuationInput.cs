@@ -40,7 +40,11 @@ internal abstract record EvacuationInput
     internal sealed record PowerVerified(PowerVerification Verification) : EvacuationInput;
 
     /// <summary>A person wants a container of an evacuation that has failed tried again; the rest of the evacuation follows once more.</summary>
-    internal sealed record RetryRequested(string By, IReadOnlyList<string> Names) : EvacuationInput;
+    /// <param name="Was">how they had ended, in words</param>
+    internal sealed record RetryRequested(string By, IReadOnlyList<string> Names, string Was) : EvacuationInput;
+
+    /// <summary>What had moved does not come back after a cancellation, although it was asked for.</summary>
+    internal sealed record NotReturned(string Why) : EvacuationInput;
 
     internal sealed record CancelRequested(string By, bool Return = false) : EvacuationInput;
 

@@ -61,7 +61,7 @@ internal static class EvacuationMachine
                 Proof = [],
                 Witness = null,
                 Led = null,
-                Notes = [.. state.Notes, $"{now:u} {retry.By} retries {string.Join(", ", retry.Names)}; it had failed: {state.Problem}"],
+                Notes = [.. state.Notes, $"{now:u} {retry.By} retries {string.Join(", ", retry.Names)}; {retry.Was}"],
             },
 
             (Closing or Planning or Moving or Proving or ArrangingPowerOff, CancelRequested cancel) =>
@@ -70,6 +70,7 @@ internal static class EvacuationMachine
             (Cancelling, CancelRequested { Return: true }) => state with { ReturnMoved = true },
             (Cancelling or Cancelled, CancelRequested) => state,
             (Cancelling, CancelSettled) => state with { Phase = Cancelled },
+            (Cancelled, NotReturned not) when state.ReturnMoved => state with { ReturnProblem = not.Why },
 
             (Done or Failed or Cancelled, Broke) => null,
             (_, Broke broke) => state with { Phase = Failed, Problem = broke.Problem },

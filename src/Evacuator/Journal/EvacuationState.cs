@@ -48,6 +48,9 @@ internal sealed record EvacuationState
     /// <summary>What has moved is to come back once the cancellation is over.</summary>
     public bool ReturnMoved { get; init; }
 
+    /// <summary>Why it does not, in words; empty: it does, or need not. Absent in journals of older versions.</summary>
+    public string ReturnProblem { get; init; } = "";
+
     /// <summary>Things worth knowing that changed nothing, oldest first: a restart of the service, a reboot, a witness that did not answer.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
 }

@@ -1,3 +1,4 @@
+using Evacuator.Common.AgentApi;
 using Evacuator.Evacuation;
 using Evacuator.Homecoming;
 using Evacuator.Journal;
@@ -44,6 +45,9 @@ internal static class NoticeRules
                     break;
                 case MovePhase.Stayed:
                     yield return Make($"failed/{move.Name}", NoticeKind.Failed, at, $"{move.Name} did not move from {state.Node} and runs on: {move.Detail}", move.Name);
+                    break;
+                case MovePhase.Moved when move.Last is { Phase: SourcePhase.Moved, Detail: { Length: > 0 } wrong }:
+                    yield return Make($"arrived/{move.Name}", NoticeKind.NeedsPerson, at, $"{move.Name} moved from {state.Node} to {move.Destination}, but not all is well: {wrong}", move.Name);
                     break;
                 case MovePhase.Moving when move.Released is { } released && now - released > standsStill:
                     yield return Make($"released/{move.Name}/{move.MoveId:D}", NoticeKind.NeedsPerson, released + standsStill,

@@ -10,21 +10,21 @@ internal sealed class WindowBook(JournalStore journal, TimeProvider time)
 
     public IReadOnlyList<MaintenanceWindow> All => [.. journal.Windows().Where(window => !window.Removed)];
 
-    /// <summary>Null when added; else all that is wrong. The same one again is no mistake.</summary>
-    public string? Add(MaintenanceWindow window)
+    /// <summary>All that is wrong with it, as it stands or because of those that are there; both null when it was added. The same one again is no mistake.</summary>
+    public (string? Mistake, string? Conflict) Add(MaintenanceWindow window)
     {
         IReadOnlyList<string> mistakes = WindowSchedule.Mistakes(window, time.GetUtcNow());
         if (mistakes.Count > 0)
-            return string.Join("; ", mistakes);
+            return (string.Join("; ", mistakes), null);
         lock (_lock)
         {
             IReadOnlyList<MaintenanceWindow> all = All;
             if (all.FirstOrDefault(other => other.Name == window.Name) is { } present)
-                return Same(present, window) ? null : $"there is a window {window.Name} already: remove it first, or take another name";
+                return (null, Same(present, window) ? null : $"there is a window {window.Name} already: remove it first, or take another name");
             if (all.Count >= Most)
-                return $"there are {Most} windows already";
+                return (null, $"there are {Most} windows already");
             journal.Write(window);
-            return null;
+            return (null, null);
         }
     }
 

@@ -8,6 +8,9 @@ internal static class WindowSchedule
     /// <summary>A schedule without any day left, such as one of past years, must not be searched for ever.</summary>
     private const int MostSkipped = 2000;
 
+    /// <summary>Planning and the two looks of the proof take 20 s: one that is shorter would never begin anything.</summary>
+    private static readonly TimeSpan ShortestDuration = TimeSpan.FromMinutes(1);
+
     private static readonly TimeSpan LongestDuration = TimeSpan.FromDays(7);
 
     /// <summary>All that is wrong with it; empty when it is sound.</summary>
@@ -18,16 +21,16 @@ internal static class WindowSchedule
             mistakes.Add("the name must be 1 to 63 letters, digits, '-', '_' or '.'");
         if (!TimeZoneInfo.TryFindSystemTimeZoneById(window.TimeZone, out _))
             mistakes.Add($"there is no time zone \"{window.TimeZone}\" on this host: write an IANA name such as Europe/Berlin, or UTC");
-        if (window.Duration <= TimeSpan.Zero || window.Duration > LongestDuration)
-            mistakes.Add("the duration must be between a moment and seven days");
+        if (window.Duration < ShortestDuration || window.Duration > LongestDuration)
+            mistakes.Add("the duration must be from one minute, in which next to nothing can be emptied, to seven days");
         if (window.DrainBy is { } drain && (drain <= TimeSpan.Zero || drain > window.Duration))
             mistakes.Add("--drain-by must lie within the duration");
         if (window.Cron is null == window.At is null)
             mistakes.Add("give either --cron or --at");
         if (window.Cron is { } text && !CronExpression.TryParse(text, out _))
             mistakes.Add($"\"{text}\" is no cron expression: seconds minutes hours day-of-month month day-of-week, with ? for the day that is not used, such as \"0 0 2 ? * SUN\"");
-        if (window.At is { } at && at + window.Duration <= now)
-            mistakes.Add($"{at:u} is over");
+        if (IsOver(window, now))
+            mistakes.Add($"{window.At:u} is over");
         if (mistakes.Count == 0 && Next(window, now - window.Duration) is null)
             mistakes.Add("it would never open");
         return mistakes;
@@ -69,6 +72,9 @@ internal static class WindowSchedule
 
         return current;
     }
+
+    /// <summary>It was to open once, and that has been.</summary>
+    public static bool IsOver(MaintenanceWindow window, DateTimeOffset now) => window.At is { } at && at + window.Duration <= now;
 
     private static bool IsBlackedOut(MaintenanceWindow window, TimeZoneInfo zone, DateTimeOffset start) =>
         window.Blackouts.Contains(DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(start, zone).DateTime));

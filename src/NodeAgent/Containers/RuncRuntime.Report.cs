@@ -11,7 +11,7 @@ internal sealed partial class RuncRuntime
     // Memory and open files of a container are walked at most this often, however often the brain asks.
     private static readonly TimeSpan ReportAge = TimeSpan.FromSeconds(3);
 
-    private readonly ConcurrentDictionary<string, (long At, string State, ContainerReport Report, double Busy)> _reports = new();
+    private readonly ConcurrentDictionary<string, (long At, string State, DateTime Config, ContainerReport Report, double Busy)> _reports = new();
 
     /// <summary>With everything that keeps it from moving; at most three seconds old.</summary>
     /// <exception cref="ContainerException">there is no such container</exception>
@@ -62,7 +62,9 @@ internal sealed partial class RuncRuntime
     {
         RuncState state = ReadState(name);
         string status = StateOf(state);
-        if (_reports.TryGetValue(name, out (long At, string State, ContainerReport Report, double Busy) known) && known.State == status
+        // Annotations may be mended while it runs, and whoever has just done so asks at once.
+        DateTime config = File.GetLastWriteTimeUtc(Path.Combine(state.Bundle, "config.json"));
+        if (_reports.TryGetValue(name, out (long At, string State, DateTime Config, ContainerReport Report, double Busy) known) && known.State == status && known.Config == config
             && known.Report.Pid == state.InitPid && time.GetElapsedTime(known.At) < ReportAge)
             return known.Report;
 
@@ -85,7 +87,7 @@ internal sealed partial class RuncRuntime
             Annotations = container.Annotations,
             Blockers = _preflight.Check(container),
         };
-        _reports[name] = (time.GetTimestamp(), container.State, report, busy);
+        _reports[name] = (time.GetTimestamp(), container.State, config, report, busy);
         return report;
     }
 

@@ -9,6 +9,7 @@ using Evacuator.Evacuation;
 using Evacuator.Common.Fleet;
 using Evacuator.Testing;
 using Evacuator.Tests.Fakes;
+using Evacuator.Windows;
 
 namespace Evacuator.Tests.Cli;
 
@@ -84,6 +85,112 @@ public sealed class VerbTests
         (_, output, _) = await RunAsync(fleet["node1"].SocketPath, "fleet", "status");
         Assert.Contains("at most 1 out at once ([fleet] max-emptied = 40% of 3 nodes)", output, StringComparison.Ordinal);
         Assert.Contains("out: node2 since", output, StringComparison.Ordinal);
+    }
+
+    /// <summary>Without limits nobody takes a place in the lock, and a node that is off answers nobody: it is out all the same.</summary>
+    [Fact]
+    public async Task FleetStatus_NodeWasEmptiedAndSwitchedOff_IsOut()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        Assert.Contains("out: none", (await CliRun.RunAsync(fleet["node2"].SocketPath, "fleet", "status")).Output, StringComparison.Ordinal);
+        StartReply started = await fleet["node1"].EvacuateAsync(powerOff: true);
+        await fleet["node2"].WaitAsync(started.Id, report => report.Power.SafeToPull);
+        await fleet["node1"].StopAsync();
+
+        string output = (await CliRun.RunAsync(fleet["node2"].SocketPath, "fleet", "status")).Output;
+        Assert.DoesNotContain("out: none", output, StringComparison.Ordinal);
+        Assert.Contains($"out, without a place in the lock: node1: it was emptied and switched off, as this node saw on its BMC (\"evacuator report {started.Id:D}\")", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task FleetUnlock_OfANodeThatHoldsNoPlace_IsRefusedBeforeAnythingIsAsked()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        (int code, _, string error) = await CliRun.RunAsync(fleet["node1"].SocketPath, "fleet", "unlock", "nod2");
+        Assert.Equal(CliExit.Refused, code);
+        Assert.Contains("nod2 holds no place of the fleet's lock; nobody does", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Type nod2", error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--count abc: write a number from 1 to 1000", "windows", "next", "--count", "abc")]
+    [InlineData("--count 0: write a number from 1 to 1000", "windows", "next", "--count", "0")]
+    [InlineData("a token is missing: \"evacuator fleet token\" there makes one", "fleet", "join", "node1.example.org:7363")]
+    public async Task AnyVerb_WrongUse_SaysWhatToWrite(string says, params string[] arguments)
+    {
+        (int code, string output, string error) = await CliRun.RunAsync("/nonexistent", arguments);
+        // What the parser itself refuses it ends with 1, after which the usage is shown.
+        Assert.NotEqual(CliExit.Ok, code);
+        Assert.Contains(says, output + error, StringComparison.Ordinal);
+        Assert.DoesNotContain("System.", output + error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Report_FromAFileThatIsNone_SaysSoWithoutTheProgramsOwnTerms()
+    {
+        using TemporaryFolder folder = new();
+        string file = Path.Combine(folder.Path, "report.json");
+        await File.WriteAllTextAsync(file, "{\n\"id\": 3\n}");
+        (int code, _, string error) = await CliRun.RunAsync("/nonexistent", "report", "--from", file);
+        Assert.Equal(CliExit.Failed, code);
+        Assert.Contains("is not the report of an evacuation as \"evacuator report --json\" writes it", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("System.", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Windows_ListAndAdd_SayWhatIsOverAndWhatIsTooShort()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 1);
+        string socket = fleet["node1"].SocketPath;
+        Assert.Contains("windows: none", (await CliRun.RunAsync(socket, "windows", "list")).Output, StringComparison.Ordinal);
+        Assert.Contains("no window opens", (await CliRun.RunAsync(socket, "windows", "next")).Output, StringComparison.Ordinal);
+        (int code, _, string error) = await CliRun.RunAsync(socket, "windows", "add", "w", "--at", "2099-01-01T00:00", "--duration", "1s");
+        Assert.Equal(CliExit.Usage, code);
+        Assert.Contains("the duration must be from one minute", error, StringComparison.Ordinal);
+        fleet["node1"].Journal!.Write(new MaintenanceWindow
+        {
+            Name = "past", At = new DateTimeOffset(2024, 1, 1, 0, 0, 0, TimeSpan.Zero), TimeZone = "UTC", Duration = TimeSpan.FromHours(1), Reason = "x", AddedBy = "root", Added = DateTimeOffset.UnixEpoch,
+        });
+        Assert.Contains("2024-01-01 00:00:00Z (over)", (await CliRun.RunAsync(socket, "windows", "list")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Exit_FilesThatMayNotBeRead_AreNoMistakes()
+    {
+        ConfigurationMistake hidden = new("/etc/credstore", 0, "only root can look") { NotAllowed = true }, wrong = new("/etc/evacuator/evacuator.conf", 3, "unknown key");
+        Assert.Equal(CliExit.Ok, CliExit.Of([]));
+        Assert.Equal(CliExit.NoPermission, CliExit.Of([hidden]));
+        Assert.Equal(CliExit.Configuration, CliExit.Of([hidden, wrong]));
+    }
+
+    [Fact]
+    public async Task Exit_OfAFleetVerbThatNeedsRoot_IsNoPermission()
+    {
+        CliException refused = await Assert.ThrowsAsync<CliException>(() => FleetVerbs.ReportMistakesAsync(() => throw new FleetSetupException("run it as root") { NotAllowed = true }));
+        Assert.Equal(CliExit.NoPermission, refused.ExitCode);
+        CliException failed = await Assert.ThrowsAsync<CliException>(() => FleetVerbs.ReportMistakesAsync(() => throw new FleetSetupException("the authority does not answer")));
+        Assert.Equal(CliExit.Failed, failed.ExitCode);
+    }
+
+    /// <summary>Reasons are long; each is told once.</summary>
+    [Fact]
+    public async Task Report_AfterARetryThatFailedAgain_TellsTheReasonOnce()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["web"] = FakeRack.Container("web");
+        const string Reason = "the freeze budget of 300 ms would have been overrun: node2 did not have everything";
+        node.Agent.Fails = _ => (null, Reason);
+        await CliRun.RunAsync(node.SocketPath, "start", "--reason", "x", "--wait");
+        (int code, string output, _) = await CliRun.RunAsync(node.SocketPath, "retry", "web", "--wait");
+        Assert.Equal(CliExit.Failed, code);
+        string report = (await CliRun.RunAsync(node.SocketPath, "report")).Output;
+
+        Assert.Equal(1, report.Split(Reason).Length - 1);
+        Assert.Contains("1 left on node1: web (why: below)", report, StringComparison.Ordinal);
+        Assert.Contains("retries web; it had stayed (why: above)", report, StringComparison.Ordinal);
+        // Once when it happens, once in the report that follows.
+        Assert.InRange(output.Split(Reason).Length - 1, 1, 3);
     }
 
     [Fact]

@@ -72,6 +72,68 @@ public sealed class LadderTests
         Assert.Equal(EvacuationPhase.Done, (await node.WaitForEndAsync(id)).State);
     }
 
+    /// <summary>Whoever has mended an annotation expects that it counts, without a new evacuation.</summary>
+    [Fact]
+    public async Task Retry_AnnotationWasMended_CountsAndIsNoted()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync();
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["c1"] = FakeRack.Container("c1", annotations: [("evacuator.freeze-budget", "100ms"), ("evacuator.group", "shop")]);
+        node.Agent.Fails = move => move.Request.FreezeBudgetMs < 5000 ? (null, "the freeze budget was over") : null;
+        EvacuationReport failed = await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+        Assert.Equal(MovePhase.Stayed, failed.Containers[0].State);
+
+        node.Agent.Containers["c1"] = FakeRack.Container("c1", annotations: [("evacuator.freeze-budget", "5s"), ("other", "x")]);
+        using BrainClient client = node.Client();
+        await client.SendAsync<EvacuationReport>(HttpMethod.Post, ApiRoutes.Retry, new RetryRequest("c1"), default);
+        EvacuationReport done = await node.WaitAsync(failed.Id, report => report.State is EvacuationPhase.Done);
+
+        Assert.Equal(MovePhase.Moved, done.Containers[0].State);
+        Assert.Contains(done.Notes, note => note.EndsWith("it had stayed: the freeze budget was over; changed since: evacuator.freeze-budget=5s, no evacuator.group", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("gone", "has ended: it is not on node1 any more")]
+    [InlineData("stopped", "has ended: runc has it as stopped")]
+    [InlineData("stay", "evacuator.policy=stay forbids to move it")]
+    public async Task Retry_OfWhatCannotMoveAnyMore_IsRefusedAndSaysWhy(string how, string says)
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync();
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["c1"] = FakeRack.Container("c1");
+        node.Agent.Fails = _ => (null, "no");
+        EvacuationReport failed = await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+        node.Agent.Containers.Clear();
+        if (how == "stopped")
+            node.Agent.Containers["c1"] = FakeRack.Container("c1") with { State = "stopped" };
+        if (how == "stay")
+            node.Agent.Containers["c1"] = FakeRack.Container("c1", annotations: ("evacuator.policy", "stay"));
+
+        using BrainClient client = node.Client();
+        CliException refused = await Assert.ThrowsAsync<CliException>(() => client.SendAsync<EvacuationReport>(HttpMethod.Post, ApiRoutes.Retry, new RetryRequest("c1"), default));
+
+        Assert.Equal(CliExit.Refused, refused.ExitCode);
+        Assert.Contains(says, refused.Message, StringComparison.Ordinal);
+        Assert.Equal((EvacuationPhase.Failed, MovePhase.Stayed), ((await node.ReportAsync(failed.Id)).State, (await node.ReportAsync(failed.Id)).Containers[0].State));
+    }
+
+    [Fact]
+    public async Task Container_EndsBeforeItsMove_IsGoneAndNothingIsLeft()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync();
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["c1"] = FakeRack.Container("c1");
+        node.Agent.Fails = move =>
+        {
+            node.Agent.Containers.TryRemove("c1", out _);
+            return (new Blocker(BlockerCode.NotRunning, "there is no container c1 on this host"), "there is no container c1 on this host");
+        };
+        EvacuationReport report = await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+
+        Assert.Equal((EvacuationPhase.Done, MovePhase.Gone), (report.State, report.Containers[0].State));
+        Assert.All(fleet.Rack.Agents.Values, agent => Assert.Equal(0, agent.OpenReservations));
+    }
+
     [Fact]
     public async Task Deadline_Over_StopsWhatMayBeStoppedAndTheRestStays()
     {

@@ -112,6 +112,36 @@ public sealed class SignalWatchTests
         Assert.Contains("cool-down", (await StatusAsync(node)).Health!.AsksPerson, StringComparison.Ordinal);
     }
 
+    /// <summary>It was never given away: hardware that fails a moment later empties it as at any other time.</summary>
+    [Fact]
+    public async Task Signal_AfterAPersonsEvacuationWasCancelled_IsNotHeldByTheCoolDown()
+    {
+        await using TestFleet fleet = await StartAsync(SignalAction.Evacuate, signals => signals with { CoolDown = TimeSpan.FromHours(1) });
+        TestNode node = fleet["node1"];
+        node.Agent.Hold = _ => true;
+        Guid id = (await node.EvacuateAsync()).Id;
+        await node.WaitAsync(id, report => report.State == EvacuationPhase.Moving);
+        await CancelAsync(node);
+        await node.WaitForEndAsync(id);
+        await SayAsync(node, true, Dimm);
+        await UntilAsync(() => node.Journal!.Evacuations().Count == 2);
+    }
+
+    [Fact]
+    public async Task SignalsEvacuation_CancelledByAPerson_SaysForHowLongTheNodeStays()
+    {
+        await using TestFleet fleet = await StartAsync(SignalAction.Evacuate, signals => signals with { CoolDown = TimeSpan.FromHours(1) });
+        TestNode node = fleet["node1"];
+        node.Agent.Hold = _ => true;
+        await SayAsync(node, true, Dimm);
+        await UntilAsync(() => node.Journal!.Evacuations() is [{ Phase: EvacuationPhase.Moving }]);
+        await CancelAsync(node);
+        EvacuationReport report = await node.WaitForEndAsync(node.Journal!.Evacuations()[0].Id);
+
+        Assert.Contains("does not empty itself again before", report.Next, StringComparison.Ordinal);
+        Assert.Contains("cool-down", report.Next, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task ConfirmedSignal_OnANodeThatIsEmptyAndClosed_DoesNothing()
     {
@@ -187,6 +217,12 @@ public sealed class SignalWatchTests
         await fleet["node2"].StopAsync();
         await SayAsync(fleet["node1"], true, Dimm);
         Assert.Contains("node2 does not answer", (await StatusAsync(fleet["node1"])).Health!.AsksPerson, StringComparison.Ordinal);
+    }
+
+    private static async Task CancelAsync(TestNode node)
+    {
+        using BrainClient client = node.Client();
+        await client.PostAsync(ApiRoutes.Cancel, default);
     }
 
     private static async Task<TestFleet> StartAsync(SignalAction action, Func<SignalOptions, SignalOptions>? signals = null, int nodes = 2)

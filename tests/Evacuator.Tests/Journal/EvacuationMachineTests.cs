@@ -25,7 +25,8 @@ public sealed class EvacuationMachineTests
         ["cancel"] = new CancelRequested("root"),
         ["settled"] = new CancelSettled(),
         ["broke"] = new Broke("bug"),
-        ["retry"] = new RetryRequested("root", ["c1"]),
+        ["retry"] = new RetryRequested("root", ["c1"], "it had stayed"),
+        ["not-returned"] = new NotReturned("closed"),
         ["noted"] = new Noted("restarted"),
     };
 
@@ -94,6 +95,15 @@ public sealed class EvacuationMachineTests
         EvacuationState done = EvacuationMachine.Step(state, new PowerVerified(new PowerVerification("Off", "node2", off, false)), Now + TimeSpan.FromHours(3)).Next!;
 
         Assert.Equal(off, done.Ended);
+    }
+
+    [Fact]
+    public void NotReturned_OnlyWhereItWasToComeBack()
+    {
+        EvacuationState asked = State(Cancelled, false) with { ReturnMoved = true };
+
+        Assert.Equal((Cancelled, "closed"), EvacuationMachine.Step(asked, new NotReturned("closed"), Now).Next is { } next ? (next.Phase, next.ReturnProblem) : default);
+        Assert.False(EvacuationMachine.Step(State(Cancelled, false), new NotReturned("closed"), Now).IsOk);
     }
 
     private static EvacuationState State(EvacuationPhase phase, bool powerOff) => new()

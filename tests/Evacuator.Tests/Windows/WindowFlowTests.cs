@@ -122,7 +122,7 @@ public sealed class WindowFlowTests
         await AddAsync(node, at: DateTimeOffset.UtcNow.AddDays(300));
         await AddAsync(node, at: node.Service<WindowBook>().All[0].At);
         CliException other = await Assert.ThrowsAsync<CliException>(() => AddAsync(node, at: DateTimeOffset.UtcNow.AddDays(301)));
-        Assert.Equal(CliExit.Usage, other.ExitCode);
+        Assert.Equal(CliExit.Refused, other.ExitCode);
         await node.RestartAsync();
         using BrainClient client = node.Client();
         Assert.Single(await client.GetAsync<List<Occurrence>>($"{ApiRoutes.Windows}/next", default));

@@ -36,7 +36,7 @@ internal sealed record BmcTarget(BmcOptions Options, IReadOnlyList<string> Warni
     /// <exception cref="CliException">wrong use, a file that cannot be read, or no certificate to look at</exception>
     public static async Task<BmcTarget> FromAsync(VerbContext context, Choice choice, TimeProvider time, CancellationToken token)
     {
-        BmcOptions options = context.Get(choice.Url) is { } given ? Given(context, choice, given) : Configured(context, choice);
+        BmcOptions options = context.Get(choice.Url) is { } given ? Given(context, choice, given) : await ConfiguredAsync(context, choice, token).ConfigureAwait(false);
         if (options.Problems() is { Count: > 0 } problems)
             throw new CliException(CliExit.Usage, string.Join("\n", problems));
         return await SafelyAsync(options, time, token).ConfigureAwait(false);
@@ -79,12 +79,12 @@ internal sealed record BmcTarget(BmcOptions Options, IReadOnlyList<string> Warni
         return Override(context, choice, new BmcOptions { Url = uri });
     }
 
-    private static BmcOptions Configured(VerbContext context, Choice choice)
+    private static async Task<BmcOptions> ConfiguredAsync(VerbContext context, Choice choice, CancellationToken token)
     {
         ConfigurationResult result = ConfigurationLoader.Load(context.ConfigurationFile);
         if (result.Options is not { Bmc.Url.Length: > 0 } options)
         {
-            throw new CliException(CliExit.Configuration, result.Mistakes.Count > 0
+            throw new CliException(result.Mistakes.Count > 0 ? CliExit.Of(result.Mistakes) : CliExit.Configuration, result.Mistakes.Count > 0
                 ? string.Join("\n", result.Mistakes)
                 : "no [bmc] url is configured: give --url");
         }
@@ -102,14 +102,11 @@ internal sealed record BmcTarget(BmcOptions Options, IReadOnlyList<string> Warni
         });
         if (configured.User is not null || bmc.User.Length == 0)
             return configured;
-        Checked<string> password = Secrets.BmcPassword(options);
-        string credential = $"/etc/credstore/{Secrets.BmcPasswordCredential}";
         // systemd hands the credential to the service only; by hand, its source is read.
-        if (password.Value is null && bmc.PasswordFile.Length == 0 && File.Exists(credential))
-            return configured with { User = bmc.User, Password = PasswordOf(context, credential) };
+        Checked<string> password = bmc.PasswordFile.Length > 0 ? Secrets.BmcPassword(options) : await new ServiceCredential().ReadAsync(token).ConfigureAwait(false);
         return password.Value is { } text
             ? configured with { User = bmc.User, Password = _ => ValueTask.FromResult(text) }
-            : throw new CliException(CliExit.Configuration, string.Join("\n", password.Mistakes));
+            : throw new CliException(CliExit.Of(password.Mistakes), string.Join("\n", password.Mistakes));
     }
 
     private static BmcOptions Override(VerbContext context, Choice choice, BmcOptions options)
@@ -141,7 +138,11 @@ internal sealed record BmcTarget(BmcOptions Options, IReadOnlyList<string> Warni
                 context.Error.WriteLine($"evacuator: {path}: others may read or change this secret: chmod 0600 {path}");
             return _ => ValueTask.FromResult(password);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (UnauthorizedAccessException e)
+        {
+            throw new CliException(CliExit.NoPermission, $"{path}: {e.Message}", e);
+        }
+        catch (IOException e)
         {
             throw new CliException(CliExit.Usage, $"{path}: {e.Message}");
         }

@@ -47,7 +47,7 @@ internal static class BmcVerbs
     private static string ConfiguredUrl(VerbContext context) => ConfigurationLoader.Load(context.ConfigurationFile) switch
     {
         { Options.Bmc.Url: { Length: > 0 } url } => url,
-        { Mistakes.Count: > 0 } wrong => throw new CliException(CliExit.Configuration, string.Join("\n", wrong.Mistakes)),
+        { Mistakes.Count: > 0 } wrong => throw new CliException(CliExit.Of(wrong.Mistakes), string.Join("\n", wrong.Mistakes)),
         _ => throw new CliException(CliExit.Configuration, "no [bmc] url is configured: give --url"),
     };
 }

@@ -35,7 +35,7 @@ internal static class FleetVerbs
         }
         catch (FleetSetupException e)
         {
-            throw new CliException(CliExit.Failed, e.Message, e);
+            throw new CliException(e.NotAllowed ? CliExit.NoPermission : CliExit.Failed, e.Message, e);
         }
     }
 
@@ -82,7 +82,7 @@ internal static class FleetVerbs
                 }
 
                 table.WriteTo(context.Out);
-                ShowFleet.Write(shared, context.Out);
+                ShowFleet.Write(shared, status.Watches, context.Out);
             }
 
             return status.Peers.All(peer => peer.Reachable) ? CliExit.Ok : CliExit.Failed;

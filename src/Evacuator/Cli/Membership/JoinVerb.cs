@@ -32,6 +32,7 @@ internal static class JoinVerb
             }
             else
             {
+                RefuseHostWithoutToken(context.Get(source)!);
                 RefuseOtherHost(context.Get(source)!, context.Get(node), Environment.MachineName);
                 result = new FleetSetup(TimeProvider.System).Join(Path.GetFullPath(context.Get(source)!), context.Get(etc)!.FullName, context.Get(replace));
             }
@@ -104,6 +105,14 @@ internal static class JoinVerb
     {
         string name = Environment.MachineName.ToLowerInvariant();
         return NodeName.IsValid(name) ? name : throw new FleetSetupException($"this host is called \"{Environment.MachineName}\", and a node's name must be {NodeName.Permitted}: name it with --node");
+    }
+
+    /// <summary>Whoever names the authority's host and forgets the token must not read of a missing file.</summary>
+    internal static void RefuseHostWithoutToken(string source)
+    {
+        if (!File.Exists(source) && !source.EndsWith(".join", StringComparison.Ordinal) && !source.Contains('/', StringComparison.Ordinal))
+            throw new CliException(CliExit.Usage, $"there is no file {source} here. If it is a bundle, name the file; if it is the authority's host, a token is missing: \"evacuator fleet token\" there makes one, "
+                + $"then \"evacuator fleet join --token TOKEN {source}\" here");
     }
 
     /// <summary>Two hosts with one bundle are one node to the fleet, and each would be taken for the other: a bundle that does not look like this host's has to be meant.</summary>

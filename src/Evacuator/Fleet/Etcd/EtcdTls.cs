@@ -110,7 +110,7 @@ internal sealed class EtcdTls : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
         {
-            mistakes.Add(new(path, 0, $"cannot be used towards etcd: {e.Message}"));
+            mistakes.Add(new(path, 0, $"cannot be used towards etcd: {e.Message}") { NotAllowed = e is UnauthorizedAccessException });
         }
 
         if (mistakes.Count == 0 && own is not null)
