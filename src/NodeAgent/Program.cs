@@ -16,6 +16,7 @@ using Evacuator.NodeAgent.Network;
 using Evacuator.NodeAgent.PageStore;
 using Evacuator.NodeAgent.Transfer;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -62,6 +63,7 @@ builder.AddServiceHosting(options);
 builder.Services
     .AddSingleton(tls)
     .AddSingleton(ProtocolVersions.Agents)
+    .AddSingleton<IMemoryPoolFactory<byte>>(new LargeBlocks())
     .AddSingleton<AgentFleet>()
     .AddHostedService<FleetRefresh>()
     .AddSingleton(journal)

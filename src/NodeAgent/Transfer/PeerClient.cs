@@ -24,6 +24,7 @@ internal sealed class PeerClient : IDisposable
         handler.PooledConnectionIdleTimeout = TimeSpan.FromMinutes(10);
         _connectTimeout = handler.ConnectTimeout;
         handler.ConnectCallback ??= static (context, cancel) => PeerConnection.OpenAsync(context.DnsEndPoint, PeerConnection.Patience, cancel);
+        WholeWrites.UseIn(handler);
         string authority = address.Contains(':') && !address.StartsWith('[') && address.Count(c => c == ':') > 1 ? $"[{address}]:{defaultPort}"
             : address.Contains(':') ? address : $"{address}:{defaultPort}";
         _http = new HttpClient(new ProtocolHandler(protocol ?? ProtocolVersions.Agents, handler)) { BaseAddress = new Uri($"https://{authority}"), Timeout = Timeout.InfiniteTimeSpan };
