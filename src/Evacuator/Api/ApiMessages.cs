@@ -16,17 +16,17 @@ namespace Evacuator.Api;
 /// GET    /v1/evacuations?limit=N          EvacuationReport[], newest first
 /// GET    /v1/evacuations/{id|last}        EvacuationReport
 /// POST   /v1/evacuations/current/cancel?return=true|false   → 202 EvacuationReport; 409 when there is none or it is too late
-/// POST   /v1/evacuations/current/retry    RetryRequest → 202; 409 with the reason when there is nothing to retry
+/// POST   /v1/evacuations/current/retry    RetryRequest → 202; 409 with the reason when there is nothing to retry. The container is read anew
 /// POST   /v1/rehearsals?container=NAME    → RehearsalState[] of that container or of all, after it has been done; 409 with the reason when it cannot be
 /// GET    /v1/rehearsals                   RehearsalState[]: the last result of each container
 /// POST   /v1/moves/settle                 SettleRequest → 200 SettleReply; 409 while the destination answers or its BMC says other than Off
 /// POST   /v1/reopen                       → 200 ReopenReply; 409 while an evacuation is under way
 /// GET    /v1/homecomings/plan?only=A&skip=B   HomecomingPlan: who would come home now; nothing is done
-/// POST   /v1/homecomings                  ReturnRequest → 202 HomecomingState; the same operation id again → 200 with the same one
+/// POST   /v1/homecomings                  ReturnRequest → 202 HomecomingState; the same operation id again → 200 with the same one; 409 also for a name that no container of this node has
 /// GET    /v1/homecomings/{id|last}        HomecomingState
 /// POST   /v1/homecomings/current/cancel   → 202 HomecomingState; 409 when there is none
 /// GET    /v1/windows                      MaintenanceWindow[]
-/// POST   /v1/windows                      WindowRequest → 201 MaintenanceWindow; the same one again changes nothing
+/// POST   /v1/windows                      WindowRequest → 201 MaintenanceWindow; the same one again changes nothing; 409 if another has its name
 /// DELETE /v1/windows/{name}               → 204
 /// GET    /v1/windows/next?count=N         Occurrence[]
 /// GET    /v1/notices?limit=N              NoticeEntry[], newest first

@@ -11,6 +11,7 @@ namespace Evacuator.Journal;
 /// Planned ⇄ Reserving → Moving → Moved | Stayed | Unknown
 ///    │  refused: next peer │ refused before anything was frozen: next peer
 ///    └→ Blocked, Cancelled, Gone
+/// Moving → Planned, once, for another peer, if that one was lost in the middle of the freeze
 /// Moving → Planned, one rung lower, where the container may be stopped; Stayed, Blocked, Cancelled → Planned on the operator's word
 /// </code>
 /// </summary>
@@ -37,6 +38,8 @@ internal static class MoveMachine
             (Reserving, Reserved reserved) => state with { Phase = Moving, Token = reserved.Token },
             (Reserving, Refused refused) => BackInLine(state, refused.Blockers),
 
+            // It was tried, and stood still for it.
+            (Planned, NoneLeft) when state.Rungs.Count > 0 => state with { Phase = Stayed, Blockers = Reasons(state), Detail = Words(Reasons(state)) },
             (Planned, NoneLeft) => state with { Phase = Blocked, Blockers = Reasons(state), Detail = Words(Reasons(state)) },
             (Planned, GroupBroken broken) => state with
             {
@@ -100,6 +103,10 @@ internal static class MoveMachine
         // Known before anything was frozen, and a matter of that destination: another may take it.
         SourcePhase.Stayed when report.Blocker is { } blocker && report.FreezeMs is null && Destinations.IsReasonAgainst(blocker.Code)
             => BackInLine(state with { Last = report }, [blocker]),
+        // Lost on the way, in the freeze: by then everything but the destination and the link had done its part, and the agent has seen that it runs here again. Another may take it, once:
+        // it would stand still for each.
+        SourcePhase.Stayed when report.Blocker is { Code: BlockerCode.PeerUnreachable } cut && report.FreezeMs is not null && state is { Mode: MoveMode.Live, Bound: false, Late: false, Rungs.Count: 0 }
+            => BackInLine(state with { Last = report, Rungs = [RungOf(state, report)] }, [cut]),
         // The ladder: live, live once more, stopped here and started there; each rung only where its owner permits it.
         SourcePhase.Stayed when state.Mode == MoveMode.Live && MayStop(state) => state with
         {
@@ -107,7 +114,7 @@ internal static class MoveMachine
             Token = null,
             Last = report,
             Mode = state.Late || state.Rungs.Count + 1 >= LiveTries ? MoveMode.StopAndStart : MoveMode.Live,
-            Rungs = [.. state.Rungs, new Rung(state.Mode, state.Destination ?? "?", report.Detail, report.FreezeMs)],
+            Rungs = [.. state.Rungs, RungOf(state, report)],
         },
         SourcePhase.Stayed when state.Late && state.Mode == MoveMode.Live => state with
         {
@@ -127,6 +134,8 @@ internal static class MoveMachine
         },
         _ => state with { Last = report },
     };
+
+    private static Rung RungOf(MoveState state, MoveReport report) => new(state.Mode, state.Destination ?? "?", report.Detail, report.FreezeMs);
 
     private static Blocker TooLate { get; } = new(BlockerCode.DeadlineOver,
         "the time for the whole evacuation (--deadline) was over, and it may not be stopped (annotation evacuator.policy=cold permits that)");

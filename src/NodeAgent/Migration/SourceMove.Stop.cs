@@ -86,7 +86,7 @@ internal sealed partial class SourceMove
         {
             if (e is ArgumentException or InvalidOperationException or NullReferenceException or IndexOutOfRangeException)
                 LogUnexpected(_log, e, Name);
-            await RevertAsync(Reason(e), (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker, clock, shutdown);
+            await RevertAsync(Reason(e), BlockerOf(e), clock, shutdown);
             return;
         }
 

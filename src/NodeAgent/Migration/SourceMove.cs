@@ -228,7 +228,8 @@ internal sealed partial class SourceMove : IDisposable
                 LogUnexpected(_log, e, Name);
             _turn?.EndWithin(FinalPass.LongestEnd, _tools.Time);
             memory?.EndThrottle();
-            await RevertAsync(Reason(e), (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker, freeze, shutdown);
+            _ranOut = e is TimeoutException;
+            await RevertAsync(Reason(e), BlockerOf(e), freeze, shutdown);
             // At least as long as it was allowed to be. Learned only now: the container stood still, and the disk may be slow.
             if (e is TimeoutException && _shape is not null)
                 _tools.Experience.Learn(new FreezeSample(_shape, TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), resume: null);
@@ -391,6 +392,7 @@ internal sealed partial class SourceMove : IDisposable
             dump.Cancel();
             await dump.WaitForEndAsync();
         }
+        bool runs = true, told = false;
         if (Record.Description is { } text)
         {
             ContainerDescription container = JsonSerializer.Deserialize<ContainerDescription>(text, ApiJson.Options)!;
@@ -409,6 +411,7 @@ internal sealed partial class SourceMove : IDisposable
             }
             else
             {
+                runs = false;
                 string files = _gone.IsCancellationRequested || IsLost ? $". It is lost; its files are in {container.Bundle}" : "";
                 Update(record => record with
                 {
@@ -422,6 +425,7 @@ internal sealed partial class SourceMove : IDisposable
             patience.CancelAfter(TimeSpan.FromSeconds(10));
             if (!Rehearses)
                 await DeliverBackAsync(hold: null, (await ForgetAsync(patience.Token)).Frames ?? []);
+            told = true;
         }
         catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException
             || (e is OperationCanceledException && !shutdown.IsCancellationRequested))
@@ -434,7 +438,7 @@ internal sealed partial class SourceMove : IDisposable
         await EndTrackingAsync();
         DeleteWork();
         EndHold();
-        Advance(SourceInput.Reverted, record => record);
+        Advance(SourceInput.Reverted, record => record with { Blocker = BlockerAtEnd(record, runs, told) });
         if (Rehearses && Record.Detail.Length == 0)
             LogRehearsed(_log, Name, Record.FreezeMs ?? 0);
         else

@@ -87,6 +87,31 @@ public sealed class FlowTests
         Assert.All(fleet.Rack.Agents.Values, agent => Assert.Equal(0, agent.OpenReservations));
     }
 
+    /// <summary>The link to one peer is no reason to stay; two freezes for nothing are.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Move_PeerIsLostInTheFreeze_IsTriedAtOneOtherPeer(bool both)
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 4);
+        fleet["node1"].Agent.Containers["c1"] = FakeRack.Container("c1");
+        fleet["node1"].Agent.Fails = move =>
+        {
+            if (move.Phase != SourcePhase.Freezing || (!both && move.Request.DestinationNode != "node2"))
+                return null;
+            move.FrozenBefore = true;
+            return (new Blocker(BlockerCode.PeerUnreachable, "the connection failed: reset by peer"), "the connection failed: reset by peer");
+        };
+        EvacuationReport report = await fleet["node1"].WaitForEndAsync((await fleet["node1"].EvacuateAsync()).Id);
+
+        ContainerMove c1 = report.Containers[0];
+        Assert.Equal((both ? MovePhase.Stayed : MovePhase.Moved, 2), (c1.State, fleet["node1"].Agent.MovesStarted));
+        Assert.Equal(212.5, Assert.Single(c1.Rungs).FreezeMs);
+        Assert.Equal("node2", c1.Rungs[0].Peer);
+        Assert.Equal(both ? ["node1"] : [c1.To!], fleet.Rack.WhereIs("c1"));
+        Assert.All(fleet.Rack.Agents.Values, agent => Assert.Equal(0, agent.OpenReservations));
+    }
+
     [Fact]
     public async Task Move_RefusedBeforeTheFreeze_IsTriedAtTheNextPeer()
     {

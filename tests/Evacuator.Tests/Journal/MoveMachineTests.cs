@@ -24,6 +24,8 @@ public sealed class MoveMachineTests
         ["name-taken"] = new Progress(Report(SourcePhase.Stayed) with { Blocker = new Blocker(BlockerCode.NameTaken, "taken") }),
         ["io-uring"] = new Progress(Report(SourcePhase.Stayed) with { Blocker = new Blocker(BlockerCode.IoUring, "ring") }),
         ["too-late-taken"] = new Progress(Report(SourcePhase.Stayed) with { Blocker = new Blocker(BlockerCode.NameTaken, "taken"), FreezeMs = 90 }),
+        ["cut"] = new Progress(Report(SourcePhase.Stayed) with { Blocker = new Blocker(BlockerCode.PeerUnreachable, "reset") }),
+        ["cut-frozen"] = new Progress(Report(SourcePhase.Stayed) with { Blocker = new Blocker(BlockerCode.PeerUnreachable, "reset"), FreezeMs = 90 }),
         ["other-move"] = new Progress(Report(SourcePhase.Moved) with { MoveId = Guid.NewGuid() }),
         ["settled"] = new Settled(Unknown, "nobody knows"),
         ["settled-badly"] = new Settled(Planned, "no end"),
@@ -38,8 +40,8 @@ public sealed class MoveMachineTests
     {
         { "Planned", false, "try→Reserving none-left→Blocked cancel→Cancelled vanished→Gone deadline→Blocked group→Blocked" },
         { "Reserving", false, "try→Reserving reserved→Moving refused→Planned settled→Unknown cancel→Cancelled deadline→Blocked" },
-        { "Moving", false, "copying→Moving released→Moving moved→Moved stayed→Stayed name-taken→Planned io-uring→Stayed too-late-taken→Stayed settled→Unknown deadline→Moving" },
-        { "Moving", true, "copying→Moving released→Moving moved→Moved stayed→Cancelled name-taken→Cancelled io-uring→Cancelled too-late-taken→Cancelled settled→Unknown deadline→Moving" },
+        { "Moving", false, "copying→Moving released→Moving moved→Moved stayed→Stayed name-taken→Planned cut→Planned cut-frozen→Planned io-uring→Stayed too-late-taken→Stayed settled→Unknown deadline→Moving" },
+        { "Moving", true, "copying→Moving released→Moving moved→Moved stayed→Cancelled name-taken→Cancelled cut→Cancelled cut-frozen→Cancelled io-uring→Cancelled too-late-taken→Cancelled settled→Unknown deadline→Moving" },
         { "Moved", false, "" },
         { "Stayed", false, "retry→Planned" },
         { "Blocked", false, "retry→Planned" },
@@ -102,6 +104,40 @@ public sealed class MoveMachineTests
         Assert.Equal((Planned, MoveMode.StopAndStart), (state.Phase, state.Mode));
         state = MoveMachine.Step(state with { Phase = Moving }, failed, Now).Next!;
         Assert.Equal((Stayed, MoveMode.StopAndStart, 2), (state.Phase, state.Mode, state.Rungs.Count));
+    }
+
+    /// <summary>It stands still each time, so one other peer is enough; and it stays where nobody but that peer, or only a stop, would do.</summary>
+    [Fact]
+    public void Step_LostInTheFreeze_GoesToOneOtherPeerAndStaysAfterThat()
+    {
+        MoveState state = MoveMachine.Step(State(Moving), Inputs["cut-frozen"], Now).Next!;
+        Assert.Equal((Planned, "node2"), (state.Phase, Assert.Single(state.Attempts).Peer));
+        Assert.Equal((MoveMode.Live, 90.0), (state.Mode, Assert.Single(state.Rungs).FreezeMs));
+
+        MoveState again = state with { Phase = Moving, MoveId = Id, Destination = "node3" };
+        Assert.Equal((Stayed, 90.0), MoveMachine.Step(again, Inputs["cut-frozen"], Now).Next is { } stayed ? (stayed.Phase, stayed.Last!.FreezeMs) : default);
+        Assert.Equal(Moved, MoveMachine.Step(again, Inputs["moved"], Now).Next!.Phase);
+    }
+
+    [Fact]
+    public void Step_LostInTheFreezeAndNobodyElseTakesIt_StayedAndWasNotOnlyBlocked()
+    {
+        MoveState state = MoveMachine.Step(State(Moving), Inputs["cut-frozen"], Now).Next!;
+        state = MoveMachine.Step(state, new Try("node3", Guid.NewGuid()), Now).Next!;
+        state = MoveMachine.Step(state, Inputs["refused"], Now).Next!;
+        state = MoveMachine.Step(state, new NoneLeft(), Now).Next!;
+
+        Assert.Equal((Stayed, "node2: reset; node3: full", 90.0), (state.Phase, state.Detail, state.Rungs[0].FreezeMs));
+    }
+
+    [Theory]
+    [InlineData("bound")]
+    [InlineData("late")]
+    [InlineData("stopped")]
+    public void Step_LostInTheFreezeAndNoOtherPeerIsAllowed_Stays(string why)
+    {
+        MoveState state = State(Moving) with { Bound = why == "bound", Late = why == "late", Mode = why == "stopped" ? MoveMode.StopAndStart : MoveMode.Live };
+        Assert.Equal(Stayed, MoveMachine.Step(state, Inputs["cut-frozen"], Now).Next!.Phase);
     }
 
     [Fact]

@@ -1,0 +1,34 @@
+using System.Net.Sockets;
+using Evacuator.Common.AgentApi;
+using Evacuator.NodeAgent.Containers;
+using Evacuator.NodeAgent.Journal;
+
+namespace Evacuator.NodeAgent.Migration;
+
+/// <summary>
+/// Whose fault it was that a move was undone, as far as that is certain: only a destination that was lost on the way, by its own fault or the link's, leaves it to another. Whatever else goes wrong,
+/// the container's own memory, this host's disk, what was to be restored, would go wrong there as well, and would be one more freeze for nothing.
+/// </summary>
+internal sealed partial class SourceMove
+{
+    /// <summary>The freeze took too long, which a destination that does not answer makes any freeze do.</summary>
+    private bool _ranOut;
+
+    private Blocker? BlockerOf(Exception e) => (e as MoveRefusedException)?.Blockers.FirstOrDefault() ?? (e as ContainerException)?.Blocker ?? (IsOfTheLink(e) ? Lost(Reason(e)) : null);
+
+    /// <summary>What the record says in the end.</summary>
+    /// <param name="runs">the container was found here, and goes on</param>
+    /// <param name="told">the destination answered that it has forgotten the move</param>
+    private Blocker? BlockerAtEnd(SourceRecord record, bool runs, bool told) => record.Blocker switch
+    {
+        // What does not run here any more is nobody else's to take.
+        { Code: BlockerCode.PeerUnreachable } when !runs => null,
+        null when runs && _ranOut && !told => Lost(record.Detail),
+        var known => known,
+    };
+
+    private static Blocker Lost(string why) => new(BlockerCode.PeerUnreachable, why);
+
+    /// <summary>An <see cref="IOException"/> alone may as well be one of this host's disk.</summary>
+    private static bool IsOfTheLink(Exception e) => e is HttpRequestException || (e is IOException && e.GetBaseException() is SocketException);
+}
