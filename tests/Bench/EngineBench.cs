@@ -98,6 +98,8 @@ internal static class EngineBench
         for (int page = 0; page < count; page++)
         {
             (nint bytes, int region, int at, int length) = pages.Place(start + (ulong)page * PageBytes, PageBytes);
+            if (at == 0)
+                _ = pages.MakeWhole(region, TimeProvider.System);
             new Span<byte>((void*)bytes, length).Fill(0x5a);
             *(ulong*)bytes = (ulong)page + 1;
             pages.Keep(region, at, length);

@@ -60,12 +60,16 @@ internal static unsafe partial class Interop
         public const int PROT_READ = 1;
         public const int PROT_WRITE = 2;
         public const int MAP_SHARED = 1;
+        public const int MAP_FIXED = 0x10;
         public const int MAP_NORESERVE = 0x4000;
         public const int FALLOC_FL_KEEP_SIZE = 1;
         public const int FALLOC_FL_PUNCH_HOLE = 2;
 
         [Since("5.14")]
         public const int MADV_POPULATE_WRITE = 23;
+
+        [Since("6.1")]
+        public const int MADV_COLLAPSE = 25;
     }
 
     [LibraryImport(LibC, EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

@@ -55,6 +55,7 @@ internal sealed partial class DestinationMove : IDisposable
         // A container may grow while it is on its way; more than half again is not what was reserved.
         _receiver = new PageReceiver(_stores, record.MemoryBytes + record.MemoryBytes / 2 + (256 << 20))
         {
+            Time = tools.Time,
             NewStore = NewStore,
             NewShared = NewShared,
             MaxSharedBytes = MaxImageBytes(record),

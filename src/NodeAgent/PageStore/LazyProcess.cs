@@ -156,21 +156,27 @@ internal sealed unsafe class LazyProcess : IDisposable
     /// <returns>what happened, and how many are left in the region</returns>
     public (FillResult Result, bool RegionDone, int Copied) FillSome(int region, int pages)
     {
+        FillResult result;
+        int count;
+        ulong chunk;
         lock (_lock)
         {
             if (IsGone)
                 return (FillResult.Gone, true, 0);
-            (int first, int count) = _owed.At(region).NextRun(0, pages);
+            (int first, count) = _owed.At(region).NextRun(0, pages);
             if (count == 0)
                 return (FillResult.Filled, true, 0);
             ulong to = _moves.ToProcess(_owed.At(region).Base + (ulong)first * Interop.PageSize);
             count = (int)(_moves.Uniform(to, (ulong)count * Interop.PageSize) / Interop.PageSize);
-            FillResult result = Copy_NeedsLock(region, first, count, to);
-            bool done = _owed.At(region).IsEmpty;
-            if (done)
-                _pages.ReleaseRegion(region);
-            return (result, done, result == FillResult.Filled ? count : 0);
+            result = Copy_NeedsLock(region, first, count, to);
+            if (!_owed.At(region).IsEmpty || !_pages.IsOnlyUser)
+                return (result, _owed.At(region).IsEmpty, result == FillResult.Filled ? count : 0);
+            chunk = _owed.At(region).Chunk;
         }
+        // A fault does not wait for this, which takes as long as copying a hundred pages. Nobody reads the region any more: it is owed to nobody, and a child that is forked from now on
+        // is owed what is owed now. The tables may be gone by then.
+        _pages.Release(chunk);
+        return (result, true, result == FillResult.Filled ? count : 0);
     }
 
     /// <summary>The next stretch of pages that are away, from a place in the table on.</summary>

@@ -21,8 +21,24 @@ internal sealed unsafe class ProcessPages : IDisposable
     /// <summary>Mapped at once: 512 chunks. Only touched pages take memory.</summary>
     private const ulong SlabBytes = 1UL << 30;
 
+    /// <summary>The least stretch that makes all of its region: half of one is half wasted if nothing else comes.</summary>
+    private const int LeastWhole = 512 * 1024;
+
+    /// <summary>A store may be larger than what it holds by so much, and an eighth.</summary>
+    private const long Slack = 4 << 20;
+
+    /// <summary>A large page that took longer was put together from scattered memory: after so many of them pages are small again.</summary>
+    private const int MaxSlow = 8;
+
+    private static readonly TimeSpan s_slow = TimeSpan.FromMilliseconds(4);
+
     private readonly List<nint> _slabs = [];
     private int _users = 1;
+
+    /// <summary>Bytes that came into regions for the first time, and bytes of regions that were made whole.</summary>
+    private long _came;
+    private long _whole;
+    private int _slow;
 
     private ProcessPages(SafeFileHandle data, RegionTable table) => (Data, Table) = (data, table);
 
@@ -58,13 +74,42 @@ internal sealed unsafe class ProcessPages : IDisposable
 
     /// <summary>The longest stretch from an address that lies in one region, with its place in the store.</summary>
     /// <returns>place of the bytes, region, page in it, and how many of the bytes fit there</returns>
-    public (nint Bytes, int Region, int Page, int Length) Place(ulong address, ulong length)
+    public (nint Bytes, int Region, int Page, int Length) Place(ulong address, ulong length) => Place(address, length, out _);
+
+    /// <inheritdoc cref="Place(ulong, ulong)"/>
+    /// <param name="isWhole">the region is new and will likely be full: <see cref="MakeWhole"/> pays</param>
+    public (nint Bytes, int Region, int Page, int Length) Place(ulong address, ulong length, out bool isWhole)
     {
+        int known = Table.Count;
         int region = Table.FindOrAdd(address);
         EnsureChunks(region + 1);
         int page = (int)((address & (RegionTable.RegionBytes - 1)) / Interop.PageSize);
         ulong fits = Math.Min(length, (ulong)(RegionTable.PagesPerRegion - page) * Interop.PageSize);
+        if (!Table.At(region).Has(page))
+            _came += (long)fits;
+        isWhole = region == known && fits >= LeastWhole && _slow < MaxSlow && _whole + (long)RegionTable.RegionBytes <= _came + _came / 8 + Slack;
+        if (isWhole)
+            _whole += (long)RegionTable.RegionBytes;
         return ((nint)Locate(region, page), region, page, (int)fits);
+    }
+
+    /// <summary>
+    /// Makes a region's memory as one large page: making and giving back 512 small ones takes three times as long, and a fault waits while they are given back.
+    /// May run beside everything else.
+    /// </summary>
+    /// <returns>false if the kernel has none at hand: small pages have to do</returns>
+    public bool MakeWhole(int region, TimeProvider time)
+    {
+        long start = time.GetTimestamp();
+        nint bytes = (nint)Locate(region, 0);
+        // Nothing at all is not made into a large page; one small one is.
+        Interop.Populate(bytes, (int)Interop.PageSize);
+        bool made = Interop.Advise((void*)bytes, (nuint)RegionTable.RegionBytes, Interop.FileMemory.MADV_COLLAPSE) == 0;
+        if (!made || time.GetElapsedTime(start) > s_slow)
+            Interlocked.Increment(ref _slow);
+        else
+            Volatile.Write(ref _slow, 0);
+        return made;
     }
 
     /// <summary>The bytes at a place have been written and checked.</summary>
@@ -105,11 +150,21 @@ internal sealed unsafe class ProcessPages : IDisposable
         }
     }
 
-    /// <summary>Gives a region's memory back, unless a forked child is still owed some of it.</summary>
-    public void ReleaseRegion(int region)
+    /// <summary>No forked child is owed any of it.</summary>
+    public bool IsOnlyUser => Volatile.Read(ref _users) == 1;
+
+    /// <summary>Gives a region's memory back; without effect once the store is gone.</summary>
+    /// <param name="chunk">its <see cref="RegionTable.Region.Chunk"/></param>
+    public void Release(ulong chunk)
     {
-        if (Volatile.Read(ref _users) == 1)
-            Release((long)Table.At(region).Chunk * (long)RegionTable.RegionBytes, (long)RegionTable.RegionBytes);
+        try
+        {
+            Release((long)(chunk * RegionTable.RegionBytes), (long)RegionTable.RegionBytes);
+        }
+        catch (ObjectDisposedException)
+        {
+            // With it went all of its memory.
+        }
     }
 
     /// <summary>Runs of owed pages, here or away, in the order of their addresses: what the pagemap image must call lazy.</summary>
@@ -172,12 +227,30 @@ internal sealed unsafe class ProcessPages : IDisposable
             long offset = _slabs.Count * (long)SlabBytes;
             if (RandomAccess.GetLength(Data) < offset + (long)SlabBytes && Interop.SetFileSize(Data, offset + (long)SlabBytes) != 0)
                 throw Interop.Failure("ftruncate of a page store", Interop.LastError);
-            void* slab = Interop.MapFile(null, (nuint)SlabBytes, Interop.FileMemory.PROT_READ | Interop.FileMemory.PROT_WRITE,
-                Interop.FileMemory.MAP_SHARED | Interop.FileMemory.MAP_NORESERVE, Data, offset);
-            if ((nint)slab == -1)
-                throw Interop.Failure("mmap of a page store", Interop.LastError);
-            _slabs.Add((nint)slab);
+            _slabs.Add(MapSlab(offset));
         }
+    }
+
+    /// <summary>Where addresses and file go in step, as large pages want it: room for one region more is taken, and what is left over given back.</summary>
+    private nint MapSlab(long offset)
+    {
+        nint room = Interop.MapAnonymous((nuint)(SlabBytes + RegionTable.RegionBytes), 0, Interop.Mapping.MAP_PRIVATE | Interop.Mapping.MAP_NORESERVE);
+        if (room == 0)
+            throw Interop.Failure("mmap of a page store", Interop.LastError);
+        ulong start = ((ulong)room + RegionTable.RegionBytes - 1) & ~(RegionTable.RegionBytes - 1), before = start - (ulong)room, after = RegionTable.RegionBytes - before;
+        void* slab = Interop.MapFile((void*)start, (nuint)SlabBytes, Interop.FileMemory.PROT_READ | Interop.FileMemory.PROT_WRITE,
+            Interop.FileMemory.MAP_SHARED | Interop.FileMemory.MAP_FIXED | Interop.FileMemory.MAP_NORESERVE, Data, offset);
+        if ((nint)slab == -1)
+        {
+            int error = Interop.LastError;
+            _ = Interop.UnmapFile((void*)room, (nuint)(SlabBytes + RegionTable.RegionBytes));
+            throw Interop.Failure("mmap of a page store", error);
+        }
+        if (before > 0)
+            _ = Interop.UnmapFile((void*)room, (nuint)before);
+        if (after > 0)
+            _ = Interop.UnmapFile((void*)(start + SlabBytes), (nuint)after);
+        return (nint)slab;
     }
 
     private void Release(long offset, long length) =>

@@ -62,6 +62,8 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     /// <summary>Asked now and then: all else that is on the same file system must go on.</summary>
     public Func<bool>? SharedHasRoom { get; init; }
 
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
     /// <summary>Told at the end of each round.</summary>
     public Action? OnRound { get; init; }
 
@@ -153,9 +155,9 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
             CountArriving((long)range.Length);
             for (ulong at = range.Address; at < range.End;)
             {
-                (nint bytes, int region, int page, int length) = Place(store, at, range.End - at);
+                (nint bytes, int region, int page, int length) = Place(store, at, range.End - at, out bool isWhole);
                 // Pages made one by one as they are written cost twice as much.
-                if (length >= LeastPopulated)
+                if (!(isWhole && store.MakeWhole(region, Time)) && length >= LeastPopulated)
                     Interop.Populate(bytes, length);
                 using (UnmanagedBytes memory = new(bytes, length))
                 {
@@ -247,10 +249,10 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
         }
     }
 
-    private (nint Bytes, int Region, int Page, int Length) Place(ProcessPages store, ulong address, ulong length)
+    private (nint Bytes, int Region, int Page, int Length) Place(ProcessPages store, ulong address, ulong length, out bool isWhole)
     {
         lock (_lock)
-            return store.Place(address, length);
+            return store.Place(address, length, out isWhole);
     }
 
     private void CountArriving(long bytes)
