@@ -223,6 +223,9 @@ internal sealed record SettleRequest
 
     /// <summary>The caller takes it upon himself that the host is off.</summary>
     public bool Unverified { get; init; }
+
+    /// <summary>Only say whether it could be settled, as far as that host itself tells; nothing is done.</summary>
+    public bool LookOnly { get; init; }
 }
 
 /// <param name="RunsHere">whether the container runs here now; false: it is lost, or not settled so far</param>

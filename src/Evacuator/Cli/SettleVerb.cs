@@ -21,13 +21,11 @@ internal static class SettleVerb
             string peer = context.Get(gone)!;
             if (context.Get(bmc) is null == !context.Get(unverified))
                 throw new CliException(CliExit.Usage, "give either --bmc URL, so that its power is looked at, or --unverified");
-            if (!context.Get(yes) && !Confirm(context, peer, context.Get(container)!))
-                throw new CliException(CliExit.Refused, "nothing was done");
             string? secret = context.Get(password) is { } file ? ReadPassword(file) : null;
             if (context.Get(user) is null != secret is null)
                 throw new CliException(CliExit.Usage, "--bmc-user and --bmc-password-file belong together");
             using BrainClient client = context.Connect();
-            SettleReply reply = await client.SendAsync<SettleReply>(HttpMethod.Post, ApiRoutes.Settle, new SettleRequest
+            SettleRequest request = new()
             {
                 Container = context.Get(container)!,
                 Gone = peer,
@@ -36,7 +34,16 @@ internal static class SettleVerb
                 BmcUser = context.Get(user),
                 BmcPassword = secret,
                 Unverified = context.Get(unverified),
-            }, token).ConfigureAwait(false);
+            };
+            if (!context.Get(yes))
+            {
+                // Nobody is asked about something that will be refused.
+                await client.SendAsync<SettleReply>(HttpMethod.Post, ApiRoutes.Settle, request with { LookOnly = true, BmcPassword = null }, token).ConfigureAwait(false);
+                if (!Confirm(context, peer, context.Get(container)!))
+                    throw new CliException(CliExit.Refused, "nothing was done");
+            }
+
+            SettleReply reply = await client.SendAsync<SettleReply>(HttpMethod.Post, ApiRoutes.Settle, request, token).ConfigureAwait(false);
             context.Out.WriteLine(reply.Text);
             context.Out.WriteLine(reply.RunsHere ? $"{context.Get(container)} runs here" : $"{context.Get(container)} does NOT run here");
             return reply.RunsHere ? CliExit.Ok : CliExit.Failed;

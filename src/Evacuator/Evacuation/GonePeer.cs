@@ -37,6 +37,9 @@ internal sealed partial class GonePeer(
             if (peers.Find(request.Gone) is { } peer && await AnswersAsync(peer, token).ConfigureAwait(false))
                 return SettleResult.Refuse($"{request.Gone} is not gone, its evacuator answers: see to evacuator-agent there, whose answer settles it");
 
+            if (request.LookOnly)
+                return new SettleResult(new SettleReply(RunsHere: false, $"{request.Container} waits for {request.Gone}, and nothing of that host answers"), "");
+
             // 3. It is off, if its BMC was named.
             string ground = "without a look at its BMC";
             if (request.BmcUrl is { } url)

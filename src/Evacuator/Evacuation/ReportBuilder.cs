@@ -146,7 +146,7 @@ internal static class ReportBuilder
             EvacuationPhase.Done => $"{count}, nothing is left on {state.Node}; it is on and takes no container until \"evacuator reopen\"",
             EvacuationPhase.Failed => $"{count}; {state.Problem}",
             EvacuationPhase.Cancelling => $"by {state.CancelledBy}: {count} before that",
-            EvacuationPhase.Cancelled => $"by {state.CancelledBy}; {count} before that; the others run here",
+            EvacuationPhase.Cancelled => $"by {state.CancelledBy}; {count} before that{(moved == moves.Count ? "" : "; the others run here")}",
             _ => state.Phase.ToString(),
         };
     }

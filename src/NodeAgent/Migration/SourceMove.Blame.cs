@@ -19,16 +19,17 @@ internal sealed partial class SourceMove
     /// <summary>What the record says in the end.</summary>
     /// <param name="runs">the container was found here, and goes on</param>
     /// <param name="told">the destination answered that it has forgotten the move</param>
-    private Blocker? BlockerAtEnd(SourceRecord record, bool runs, bool told) => record.Blocker switch
+    /// <param name="ranOut">the freeze took too long</param>
+    internal static Blocker? BlockerAtEnd(SourceRecord record, bool runs, bool told, bool ranOut) => record.Blocker switch
     {
         // What does not run here any more is nobody else's to take.
         { Code: BlockerCode.PeerUnreachable } when !runs => null,
-        null when runs && _ranOut && !told => Lost(record.Detail),
+        null when runs && ranOut && !told => Lost(record.Detail),
         var known => known,
     };
 
     private static Blocker Lost(string why) => new(BlockerCode.PeerUnreachable, why);
 
     /// <summary>An <see cref="IOException"/> alone may as well be one of this host's disk.</summary>
-    private static bool IsOfTheLink(Exception e) => e is HttpRequestException || (e is IOException && e.GetBaseException() is SocketException);
+    internal static bool IsOfTheLink(Exception e) => e is HttpRequestException || (e is IOException && e.GetBaseException() is SocketException);
 }

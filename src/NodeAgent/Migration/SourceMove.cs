@@ -438,7 +438,7 @@ internal sealed partial class SourceMove : IDisposable
         await EndTrackingAsync();
         DeleteWork();
         EndHold();
-        Advance(SourceInput.Reverted, record => record with { Blocker = BlockerAtEnd(record, runs, told) });
+        Advance(SourceInput.Reverted, record => record with { Blocker = BlockerAtEnd(record, runs, told, _ranOut) });
         if (Rehearses && Record.Detail.Length == 0)
             LogRehearsed(_log, Name, Record.FreezeMs ?? 0);
         else

@@ -119,7 +119,7 @@ public sealed class VerbTests
     public async Task AnyVerb_WrongUse_SaysWhatToWrite(string says, params string[] arguments)
     {
         (int code, string output, string error) = await CliRun.RunAsync("/nonexistent", arguments);
-        // What the parser itself refuses it ends with 1, after which the usage is shown.
+        // What the parser itself refuses becomes 64 in Program.
         Assert.NotEqual(CliExit.Ok, code);
         Assert.Contains(says, output + error, StringComparison.Ordinal);
         Assert.DoesNotContain("System.", output + error, StringComparison.Ordinal);

@@ -77,6 +77,35 @@ public sealed class GonePeerTests
         Assert.Contains("c1 is copying", (await Assert.ThrowsAsync<CliException>(() => SettleAsync(fleet))).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Nobody is asked to type a host's name for something that is refused anyway.</summary>
+    [Fact]
+    public async Task SettleVerb_PeerAnswers_IsRefusedBeforeAnythingIsAsked()
+    {
+        await using TestFleet fleet = await ReleasedAsync();
+
+        (int code, _, string error) = await Tests.Cli.CliRun.RunAsync(fleet["node1"].SocketPath, "settle", "c1", "--gone", "node2", "--unverified");
+
+        Assert.Equal(CliExit.Refused, code);
+        Assert.Contains("node2 is not gone", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Type node2", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Settle_LookOnly_ChangesNothing()
+    {
+        await using TestFleet fleet = await ReleasedAsync();
+        await fleet["node2"].StopAsync();
+        using BrainClient client = fleet["node1"].Client();
+
+        SettleReply reply = await client.SendAsync<SettleReply>(HttpMethod.Post, ApiRoutes.Settle, new SettleRequest { Container = "c1", Gone = "node2", Unverified = true, LookOnly = true }, default);
+
+        Assert.False(reply.RunsHere);
+        Assert.Contains("nothing of that host answers", reply.Text, StringComparison.Ordinal);
+        EvacuationReport report = (await client.GetAsync<NodeStatus>(ApiRoutes.Status, default)).Evacuation!;
+        Assert.Equal(SourcePhase.Released, Assert.Single(report.Containers).Step);
+        Assert.Empty(report.Notes);
+    }
+
     /// <summary>node1 with c1 on its way to node2, held in a phase.</summary>
     private static async Task<TestFleet> ReleasedAsync(SourcePhase phase = SourcePhase.Released)
     {

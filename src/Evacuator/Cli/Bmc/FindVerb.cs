@@ -10,7 +10,7 @@ internal static class FindVerb
     {
         (IReadOnlyList<HostInterface> interfaces, string problem) = HostInterfaceTable.Read();
         if (interfaces.Count == 0)
-            throw new CliException(Accounts.IsRoot ? CliExit.Failed : CliExit.NoPermission, problem.Length > 0 ? problem : "the firmware names no Redfish interface to its BMC: give the BMC's address in the management network as [bmc] url");
+            throw new CliException(Accounts.IsRoot || !File.Exists(HostInterfaceTable.KernelFile) ? CliExit.Failed : CliExit.NoPermission, problem.Length > 0 ? problem : "the firmware names no Redfish interface to its BMC: give the BMC's address in the management network as [bmc] url");
         foreach (HostInterface each in interfaces)
         {
             context.Out.WriteLine($"{each.Url?.ToString() ?? "(no address: it is handed out by DHCP or chosen by the host)"}  by {each.Device}");
