@@ -55,44 +55,37 @@ internal sealed record ContainerPolicy
         return Parts.Any(part => names.Any(name => name.Equals(part, StringComparison.OrdinalIgnoreCase) || name.Equals($"serial {part}", StringComparison.OrdinalIgnoreCase)));
     }
 
-    /// <summary>All that a container may ask for.</summary>
-    private static readonly string[] s_known =
-    [
-        "evacuator.policy", "evacuator.stop-timeout", "evacuator.priority", "evacuator.parts", "evacuator.freeze-budget", "evacuator.least-speed", "evacuator.post-copy",
-        "evacuator.spread", "evacuator.spread-over", "evacuator.group", "evacuator.order", "evacuator.zone", "evacuator.shared-paths",
-    ];
-
     public static ContainerPolicy Of(ContainerReport container)
     {
-        List<string> mistakes = [.. container.Annotations.Keys.Where(key => key.StartsWith("evacuator.", StringComparison.Ordinal) && !s_known.Contains(key)).Order(StringComparer.Ordinal)
-            .Select(key => $"{key} is no annotation of Evacuator's and changes nothing: {string.Join(", ", s_known)} are")];
-        if (Get("evacuator.least-speed") is { } speed && !(int.TryParse(speed.TrimEnd('%'), NumberStyles.None, CultureInfo.InvariantCulture, out int percent) && percent is >= 5 and <= 100))
-            mistakes.Add($"evacuator.least-speed={speed} is not a number from 5 to 100: it is not slowed down");
-        string? policy = Get("evacuator.policy");
+        List<string> mistakes = [.. container.Annotations.Keys.Where(key => key.StartsWith(Annotations.Prefix, StringComparison.Ordinal) && !Annotations.All.Contains(key)).Order(StringComparer.Ordinal)
+            .Select(key => $"{key} is no annotation of Evacuator's and changes nothing: {string.Join(", ", Annotations.All)} are")];
+        if (Get(Annotations.LeastSpeed) is { } speed && !(int.TryParse(speed.TrimEnd('%'), NumberStyles.None, CultureInfo.InvariantCulture, out int percent) && percent is >= 5 and <= 100))
+            mistakes.Add($"{Annotations.LeastSpeed}={speed} is not a number from 5 to 100: it is not slowed down");
+        string? policy = Get(Annotations.Policy);
         if (policy is not (null or "live" or "cold" or "stop" or "stay"))
         {
             // Not understood must not mean "move it": the owner wanted something special.
-            mistakes.Add($"evacuator.policy={policy} is none of live, cold, stop, stay: it is left alone");
+            mistakes.Add($"{Annotations.Policy}={policy} is none of live, cold, stop, stay: it is left alone");
             policy = "stay";
         }
 
         TimeSpan? budget = null;
-        if (Get("evacuator.freeze-budget") is { } budgetText)
+        if (Get(Annotations.FreezeBudget) is { } budgetText)
         {
             if (Duration.TryParse(budgetText, out TimeSpan parsed) && parsed > TimeSpan.Zero && parsed < TimeSpan.FromHours(1))
                 budget = parsed;
             else
-                mistakes.Add($"evacuator.freeze-budget={budgetText} is not a duration such as 300ms or 2s: [move] freeze-budget holds");
+                mistakes.Add($"{Annotations.FreezeBudget}={budgetText} is not a duration such as 300ms or 2s: [move] freeze-budget holds");
         }
 
-        string? postCopy = Get("evacuator.post-copy");
+        string? postCopy = Get(Annotations.PostCopy);
         if (postCopy is not (null or "yes" or "true" or "no" or "false"))
-            mistakes.Add($"evacuator.post-copy={postCopy} is none of yes, no: taken for no");
+            mistakes.Add($"{Annotations.PostCopy}={postCopy} is none of yes, no: taken for no");
 
         SpreadOver over = SpreadOver.Node;
-        if (Get("evacuator.spread-over") is { } place && !(Enum.TryParse(place, ignoreCase: true, out over) && Enum.IsDefined(over) && !char.IsAsciiDigit(place[0])))
+        if (Get(Annotations.SpreadOver) is { } place && !(Enum.TryParse(place, ignoreCase: true, out over) && Enum.IsDefined(over) && !char.IsAsciiDigit(place[0])))
         {
-            mistakes.Add($"evacuator.spread-over={place} is none of node, rack, zone: taken for the widest, zone");
+            mistakes.Add($"{Annotations.SpreadOver}={place} is none of node, rack, zone: taken for the widest, zone");
             over = SpreadOver.Zone;
         }
 
@@ -101,15 +94,15 @@ internal sealed record ContainerPolicy
             Stay = policy == "stay",
             MayStop = policy is "cold" or "stop",
             OnlyStop = policy == "stop",
-            Priority = Number("evacuator.priority", 100, DefaultPriority),
+            Priority = Number(Annotations.Priority, 100, DefaultPriority),
             FreezeBudget = budget,
             MayPostCopy = postCopy is "yes" or "true",
-            Spread = Get("evacuator.spread"),
+            Spread = Get(Annotations.Spread),
             SpreadOver = over,
-            Group = Get("evacuator.group"),
-            Order = Number("evacuator.order", 9999, 0),
-            Zones = Get("evacuator.zone")?.Split((char[])[' ', ','], StringSplitOptions.RemoveEmptyEntries) ?? [],
-            Parts = Get("evacuator.parts")?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [],
+            Group = Get(Annotations.Group),
+            Order = Number(Annotations.Order, 9999, 0),
+            Zones = Get(Annotations.Zone)?.Split((char[])[' ', ','], StringSplitOptions.RemoveEmptyEntries) ?? [],
+            Parts = Get(Annotations.Parts)?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [],
             Mistakes = mistakes,
         };
 

@@ -240,7 +240,7 @@ internal static class Planner
             List<Blocker> blockers = [.. Container.Blockers.Where(blocker => !(stopped && Blockers.IsOnlyAgainstLive(blocker.Code)))];
             if (Wish.Stay)
             {
-                string text = Wish.Mistakes.FirstOrDefault(mistake => mistake.StartsWith("evacuator.policy", StringComparison.Ordinal))
+                string text = Wish.Mistakes.FirstOrDefault(mistake => mistake.StartsWith(Annotations.Policy, StringComparison.Ordinal))
                     ?? "its annotation evacuator.policy=stay forbids to move it";
                 blockers.Add(new Blocker(BlockerCode.PolicyStay, text));
             }

@@ -113,7 +113,7 @@ internal sealed class CgroupThrottle : IDisposable
         List<string> restored = [];
         foreach (string file in Directory.GetFiles(keptDirectory))
         {
-            if (Path.GetFileName(file).StartsWith('.') || (File.ReadAllLines(file) is [_, var path] ? path : EarlierName(file)) is not { } directory)
+            if (Path.GetFileName(file).StartsWith('.') || File.ReadAllLines(file) is not [_, var directory])
             {
                 // Half written under another name, before anything was changed.
                 File.Delete(file);
@@ -131,19 +131,6 @@ internal sealed class CgroupThrottle : IDisposable
             return;
         TryWrite($"{directory}/cpu.max", FirstLine(File.ReadAllText(keptFile)));
         File.Delete(keptFile);
-    }
-
-    /// <summary>Up to 0.1.0 the path was the name, in hexadecimal.</summary>
-    private static string? EarlierName(string file)
-    {
-        try
-        {
-            return Encoding.UTF8.GetString(Convert.FromHexString(Path.GetFileName(file)));
-        }
-        catch (FormatException)
-        {
-            return null;
-        }
     }
 
     private static string FirstLine(string text) => text.Split('\n')[0];

@@ -47,8 +47,8 @@ internal sealed partial class Preflight(KernelPaths? paths = null)
 
     private static void CheckPolicy(ContainerDescription container, List<Blocker> blockers)
     {
-        if (container.Annotations.GetValueOrDefault("evacuator.policy") == "stay")
-            blockers.Add(new Blocker(BlockerCode.PolicyStay, "its annotation evacuator.policy=stay forbids moving it"));
+        if (container.Annotations.GetValueOrDefault(Annotations.Policy) == "stay")
+            blockers.Add(new Blocker(BlockerCode.PolicyStay, $"its annotation {Annotations.Policy}=stay forbids moving it"));
         OciConfig config = OciConfig.Parse(container.ConfigJson, $"{container.Bundle}/config.json");
         if (config.Terminal)
             blockers.Add(new Blocker(BlockerCode.UnsupportedRuntime, "it has a terminal (process.terminal), whose other end is on this host; start it without one"));

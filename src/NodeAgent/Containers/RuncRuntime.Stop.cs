@@ -25,7 +25,7 @@ internal sealed partial class RuncRuntime
         string directory = _paths.CgroupDirectory(container.CgroupPath);
         string signal = container.Annotations.TryGetValue("org.opencontainers.image.stopSignal", out string? wanted) && wanted.All(char.IsAsciiLetterOrDigit) && wanted.Length is > 0 and < 12
             ? wanted : "SIGTERM";
-        TimeSpan grace = container.Annotations.TryGetValue("evacuator.stop-timeout", out string? text) && Duration.TryParse(text.Trim(), out TimeSpan parsed)
+        TimeSpan grace = container.Annotations.TryGetValue(Annotations.StopTimeout, out string? text) && Duration.TryParse(text.Trim(), out TimeSpan parsed)
             && parsed >= TimeSpan.Zero && parsed <= TimeSpan.FromHours(1) ? parsed : DefaultGrace;
         CommandResult asked = await Command.RunAsync("runc", ["--root", runcRoot, "kill", container.Name, signal], cancel);
         bool ended = await Task.Factory.StartNew(

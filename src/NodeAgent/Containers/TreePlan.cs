@@ -7,8 +7,6 @@ namespace Evacuator.NodeAgent.Containers;
 /// <param name="HostPaths">to be found at the destination</param>
 internal sealed record TreePlan(IReadOnlyList<TreeDescription> Trees, IReadOnlyList<string> HostPaths, IReadOnlyList<string> SharedPaths, IReadOnlyList<Blocker> Faults)
 {
-    internal const string SharedPathsAnnotation = "evacuator.shared-paths";
-
     /// <param name="hostMounts">mounts of the host, to find file systems of their own inside of a tree</param>
     internal static TreePlan Make(string bundle, string rootfs, OciConfig config, IReadOnlyList<MountLine> hostMounts)
     {
@@ -16,7 +14,7 @@ internal sealed record TreePlan(IReadOnlyList<TreeDescription> Trees, IReadOnlyL
         List<string> hostPaths = [];
         string[] shared =
         [
-            .. (config.Annotations.GetValueOrDefault(SharedPathsAnnotation) ?? "").Split([',', ' '], StringSplitOptions.RemoveEmptyEntries).Select(p => p.TrimEnd('/')),
+            .. (config.Annotations.GetValueOrDefault(Annotations.SharedPaths) ?? "").Split([',', ' '], StringSplitOptions.RemoveEmptyEntries).Select(p => p.TrimEnd('/')),
         ];
         List<TreeDescription> wanted = [new(bundle, TreeKind.Bundle, ReadOnly: false), new(rootfs, TreeKind.Rootfs, ReadOnly: false)];
         foreach (OciMount mount in config.Mounts.Where(mount => mount.IsBind))
@@ -67,7 +65,7 @@ internal sealed record TreePlan(IReadOnlyList<TreeDescription> Trees, IReadOnlyL
                 return new TreeDescription(source, TreeKind.File, mount.ReadOnly);
             default:
                 faults.Add(Unsupported(
-                    $"the source {source} of its mount {mount.Destination} is a {NameOf(stat.Type)} of this host, which does not exist elsewhere; list it in the annotation {SharedPathsAnnotation} if every host has it"));
+                    $"the source {source} of its mount {mount.Destination} is a {NameOf(stat.Type)} of this host, which does not exist elsewhere; list it in the annotation {Annotations.SharedPaths} if every host has it"));
                 return null;
         }
     }
@@ -117,7 +115,7 @@ internal sealed record TreePlan(IReadOnlyList<TreeDescription> Trees, IReadOnlyL
         else if (HostPlaces.IsSystem(tree.Path))
             faults.Add(Unsupported($"{tree.Path} belongs to the host's own system; keep the container elsewhere"));
         else if (HostPlaces.IsTooWide(tree.Path))
-            faults.Add(Unsupported($"{tree.Path} is a directory that others use too; give the container one of its own, or list it in the annotation {SharedPathsAnnotation}"));
+            faults.Add(Unsupported($"{tree.Path} is a directory that others use too; give the container one of its own, or list it in the annotation {Annotations.SharedPaths}"));
         else if (LinkIn(tree.Path) is { } link)
             faults.Add(Unsupported($"{tree.Path} goes through the symbolic link {link}; use the real path in config.json"));
         foreach (MountLine mount in hostMounts.Where(mount => HostPlaces.IsWithin(mount.Point, tree.Path)))

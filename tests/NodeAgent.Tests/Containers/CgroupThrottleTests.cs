@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Migration;
 using Evacuator.Testing;
@@ -122,7 +123,7 @@ public sealed class CgroupThrottleTests : IDisposable
     [InlineData("101", 100)]
     [InlineData("slow", 100)]
     public void LeastSpeed_OfAnAnnotation_NonsenseIsNoPermission(string? text, int expected) =>
-        Assert.Equal(expected, MemoryAhead.LeastSpeed(text is null ? new Dictionary<string, string>() : new Dictionary<string, string> { [MemoryAhead.LeastSpeedAnnotation] = text }, host: 50));
+        Assert.Equal(expected, MemoryAhead.LeastSpeed(text is null ? new Dictionary<string, string>() : new Dictionary<string, string> { [Annotations.LeastSpeed] = text }, host: 50));
 
     private string Quota => File.ReadAllText(_folder.Path + "/cgroup/c1/cpu.max");
 
