@@ -7,8 +7,9 @@ namespace Evacuator.Evacuation;
 /// How long the moves of an evacuation will still take, from how long its own moves have taken: no figure before there is something to tell it from. A pure function.
 /// </summary>
 /// <remarks>
-/// A move costs a constant (asking, reserving, freezing, removing) and its bytes. Both are taken from what has been seen: the bytes' speed from all that was sent, the
-/// constant from finished moves; how both change on the way, from the last of them. What is left is then put into as many lanes as move at once, in the order of departure, as the run itself does it.
+/// A move costs a constant (asking, reserving, freezing, removing) and its bytes. Both are taken from what has been seen: the constant from finished moves, the bytes' speed from all that was sent, also
+/// by moves that are under way, so that a large container's gigabytes count for more than the seconds of three small ones. How much faster a move goes when fewer go beside it is seen, too, once
+/// there were fewer. What is left is then played through in as many lanes as move at once, in the order of departure, as the run itself does it.
 /// </remarks>
 internal static class Eta
 {
@@ -20,85 +21,156 @@ internal static class Eta
     /// </summary>
     private const double Reach = 16;
 
+    /// <summary>
+    /// How the speed of all grows with the number of moves, as its power: hardly where the wire is the limit, with each where every move has its own. A move has as many connections as it takes to fill a wire
+    /// alone, so the first is taken for true until the second explains clearly better what was seen: nobody can tell before the number of moves has changed.
+    /// </summary>
+    private const double OneWire = 0.3, OwnWires = 1;
+
+    /// <summary>Clearly: its error is less than this part of the other's.</summary>
+    private const double Clearly = 0.7;
+
+    private readonly record struct Seen(double Bytes, double Begin, double End, bool IsFinished)
+    {
+        public double Seconds => End - Begin;
+    }
+
     /// <param name="parallel">moves at once</param>
     /// <returns>null: cannot be told yet, or nothing is left to move</returns>
     public static TimeSpan? OfMoves(IReadOnlyList<MoveState> moves, int parallel, DateTimeOffset now)
     {
+        parallel = Math.Max(1, parallel);
         List<MoveState> open = [.. moves.Where(move => !move.Phase.IsEnd()).OrderByDescending(move => move.Phase).ThenBy(move => move.Order)];
-        List<(double Bytes, double Seconds)> finished =
+        // A clock that was set in between says nothing of a move's pace.
+        List<MoveState> ended = [.. moves.Where(move => move is { Phase: MovePhase.Moved, Started: not null, Ended: not null } && move.Ended > move.Started).OrderBy(move => move.Ended)];
+        double growth = GrowthOf(ended);
+        List<Seen> finished = [.. ended.Select(move => new Seen(move.Last is { BytesSent: > 0 and var sent } ? sent : Size(move), Ago(move.Started), Ago(move.Ended), true))];
+        List<Seen> running =
         [
-            // A clock that was set in between says nothing of a move's pace.
-            .. moves.Where(move => move is { Phase: MovePhase.Moved, Started: not null, Ended: not null } && move.Ended > move.Started).OrderBy(move => move.Ended)
-                .Select(move => (Bytes: (double)Math.Max(Size(move), move.Last?.BytesSent ?? 0), (move.Ended!.Value - move.Started!.Value).TotalSeconds)),
-        ];
-        List<(double Bytes, double Seconds)> running =
-        [
-            .. open.Where(move => move is { Phase: MovePhase.Moving, Started: not null, Last.BytesSent: > 0 } && now > move.Started)
-                .Select(move => (Bytes: (double)move.Last!.BytesSent, (now - move.Started!.Value).TotalSeconds)),
+            .. open.Where(move => move is { Phase: MovePhase.Moving, Last.BytesSent: > 0 } && now > move.Started).Select(move => new Seen(move.Last!.BytesSent, Ago(move.Started), 0, false)),
         ];
         if (open.Count == 0 || finished.Count == 0 && running.All(move => move.Seconds < Least.TotalSeconds))
             return null;
         if (open.Max(Size) > Reach * finished.Concat(running).Max(move => move.Bytes))
             return null;
-        (double constant, double rate) = Fit(finished.Count >= 2 ? finished : [.. finished, .. running]);
 
-        double pace = PaceOf(finished, constant, rate, Math.Max(1, parallel));
+        double constant = ConstantOf(finished.Count > 0 ? finished : running);
+        (double rate, double sharing) = SpeedOf([.. finished, .. running], constant);
+        double pace = PaceOf(finished, [.. finished, .. running], constant, rate, sharing, parallel);
         (constant, rate) = (constant * pace, rate / pace);
-
-        double[] lanes = new double[Math.Max(1, parallel)];
-        foreach (MoveState move in open)
+        Queue<(double Constant, double Bytes)> left = new(open.Select(move =>
         {
-            double whole = constant + Math.Max(Size(move), move.Last?.BytesSent ?? 0) / rate;
+            double sent = move.Last?.BytesSent ?? 0, bytes = Math.Max(0, growth * Size(move) - sent);
             double done = move.Started is { } started && move.Phase != MovePhase.Planned ? (now - started).TotalSeconds : 0;
-            int lane = Array.IndexOf(lanes, lanes.Min());
-            // One that has taken longer than thought needs at least as long again as the constant: it is not "just done" for ever.
-            lanes[lane] += Math.Max(whole - done, Math.Min(constant, whole) / 2);
-        }
+            // Half of it is at the end. One that has taken longer than thought is not "just done" for ever.
+            return (Math.Max(constant - done, constant / 2), bytes);
+        }));
+        return TimeSpan.FromSeconds(Math.Round(Play(left, parallel, rate, sharing), 1));
 
-        return TimeSpan.FromSeconds(Math.Round(lanes.Max(), 1));
+        double Ago(DateTimeOffset? time) => -(now - time!.Value).TotalSeconds;
+    }
+
+    /// <summary>How much is sent of a container for each byte that it has: more where it writes, less where it has zeroes or is compressed.</summary>
+    private static double GrowthOf(List<MoveState> ended)
+    {
+        double sizes = ended.Sum(move => (double)Size(move)), sent = ended.Sum(move => (double)(move.Last?.BytesSent ?? 0));
+        return sizes > 0 && sent > 0 ? Math.Clamp(sent / sizes, 0.1, 10) : 1;
     }
 
     /// <summary>
-    /// The constant and the speed that explain best what was seen. The large leave first, and from moves of one size nobody can tell the constant from the bytes, however
-    /// much they waver: until sizes differ clearly, a second of each move is taken for the constant and the rest for its bytes. Then least squares of relative errors.
+    /// The large leave first, and from moves of one size nobody can tell the constant from the bytes, however much they waver: until sizes differ clearly, a second of each move is taken
+    /// for the constant. Then least squares of relative errors.
     /// </summary>
-    private static (double Constant, double Rate) Fit(List<(double Bytes, double Seconds)> seen)
+    private static double ConstantOf(List<Seen> seen)
     {
-        double meanBytes = seen.Average(move => move.Bytes), meanSeconds = seen.Average(move => move.Seconds);
-        double constant = Math.Min(1, meanSeconds / 2);
-        double slope = (meanSeconds - constant) / Math.Max(meanBytes, 1);
-        if (seen.Count >= 4 && seen.Max(move => move.Bytes) >= 4 * Math.Max(1, seen.Min(move => move.Bytes)))
+        double constant = Math.Min(1, seen.Average(move => move.Seconds) / 2);
+        if (seen.Count < 4 || seen.Max(move => move.Bytes) < 4 * Math.Max(1, seen.Min(move => move.Bytes)))
+            return constant;
+        double weights = seen.Sum(Weight);
+        double bytes = seen.Sum(move => Weight(move) * move.Bytes) / weights, seconds = seen.Sum(move => Weight(move) * move.Seconds) / weights;
+        double spread = seen.Sum(move => Weight(move) * (move.Bytes - bytes) * (move.Bytes - bytes));
+        double slope = seen.Sum(move => Weight(move) * (move.Bytes - bytes) * (move.Seconds - seconds)) / spread;
+        // Neither can be negative; what says so is noise.
+        return slope > 0 && seconds - slope * bytes >= 0 ? seconds - slope * bytes : constant;
+
+        static double Weight(Seen move) => 1 / Math.Max(move.Seconds * move.Seconds, 1e-6);
+    }
+
+    /// <summary>Bytes per second of a move that is alone, and how that of all grows with their number.</summary>
+    private static (double Rate, double Sharing) SpeedOf(List<Seen> seen, double constant)
+    {
+        (double oneRate, double oneError) = Explain(seen, constant, OneWire);
+        (double ownRate, double ownError) = Explain(seen, constant, OwnWires);
+        return ownError < Clearly * oneError ? (ownRate, OwnWires) : (oneRate, OneWire);
+    }
+
+    /// <returns>the speed that explains all that was sent, and by how many bytes each move is off</returns>
+    private static (double Rate, double Error) Explain(List<Seen> seen, double constant, double sharing)
+    {
+        double[] turns = [.. seen.Select(move => Turns(move, seen, sharing) * Sending(move, constant))];
+        double rate = seen.Sum(move => move.Bytes) / Math.Max(turns.Sum(), 1e-3);
+        return (rate, seen.Select((move, i) => Math.Abs(move.Bytes - rate * turns[i])).Sum());
+    }
+
+    /// <summary>Seconds of a wire of its own that this move has had.</summary>
+    private static double Turns(Seen move, List<Seen> all, double sharing)
+    {
+        double[] times = [.. all.SelectMany(other => (double[])[other.Begin, other.End]).Where(time => time > move.Begin && time < move.End).Append(move.Begin).Append(move.End).Order()];
+        double turns = 0;
+        for (int i = 1; i < times.Length; i++)
         {
-            double weights = seen.Sum(Weight);
-            double bytes = seen.Sum(move => Weight(move) * move.Bytes) / weights, seconds = seen.Sum(move => Weight(move) * move.Seconds) / weights;
-            double spread = seen.Sum(move => Weight(move) * (move.Bytes - bytes) * (move.Bytes - bytes));
-            double fitted = seen.Sum(move => Weight(move) * (move.Bytes - bytes) * (move.Seconds - seconds)) / spread;
-            // Neither can be negative; what says so is noise.
-            if (fitted > 0 && seconds - fitted * bytes >= 0)
-                (constant, slope) = (seconds - fitted * bytes, fitted);
+            double middle = (times[i - 1] + times[i]) / 2;
+            turns += (times[i] - times[i - 1]) * Math.Pow(all.Count(other => other.Begin <= middle && middle <= other.End), sharing - 1);
         }
 
-        return (constant, slope > 0 ? 1 / slope : double.PositiveInfinity);
-
-        static double Weight((double Bytes, double Seconds) move) => 1 / Math.Max(move.Seconds * move.Seconds, 1e-6);
+        return turns;
     }
+
+    /// <summary>Part of its time in which it sent.</summary>
+    private static double Sending(Seen move, double constant) =>
+        move.Seconds <= 0 ? 0 : Math.Max(move.Seconds - (move.IsFinished ? constant : constant / 2), move.Seconds / 20) / move.Seconds;
 
     /// <summary>
     /// How much longer than that moves take now. The pace changes on the way: the first moves find nothing prepared, and hosts and links have other work, too. A move counts
     /// half for each <paramref name="parallel"/> that have ended since.
     /// </summary>
     /// <param name="finished">in the order in which they ended</param>
-    private static double PaceOf(List<(double Bytes, double Seconds)> finished, double constant, double rate, int parallel)
+    private static double PaceOf(List<Seen> finished, List<Seen> all, double constant, double rate, double sharing, int parallel)
     {
         double took = 0, thought = 0;
         for (int i = 0; i < finished.Count; i++)
         {
+            Seen move = finished[i];
             double weight = Math.Pow(0.5, (finished.Count - 1.0 - i) / parallel);
-            took += weight * finished[i].Seconds;
-            thought += weight * (constant + finished[i].Bytes / rate);
+            took += weight * move.Seconds;
+            thought += weight * (constant + move.Bytes / rate * move.Seconds / Math.Max(Turns(move, all, sharing), 1e-6));
         }
 
-        return thought > 0 ? took / thought : 1;
+        // Of a few small moves it would say little of the large ones that are under way.
+        double known = finished.Sum(move => move.Bytes) / all.Sum(move => move.Bytes);
+        return thought > 0 ? Math.Pow(took / thought, known) : 1;
+    }
+
+    /// <summary>The moves that are left, one after the other in each lane.</summary>
+    private static double Play(Queue<(double Constant, double Bytes)> left, int parallel, double rate, double sharing)
+    {
+        List<(double Constant, double Bytes)> going = [];
+        double time = 0;
+        while (true)
+        {
+            while (going.Count < parallel && left.TryDequeue(out (double, double) next))
+                going.Add(next);
+            if (going.Count == 0)
+                return time;
+            double speed = rate * Math.Pow(going.Count, sharing - 1);
+            double step = going.Min(move => move.Constant + move.Bytes / speed);
+            time += step;
+            going =
+            [
+                .. going.Select(move => (Constant: Math.Max(0, move.Constant - step), Bytes: Math.Max(0, move.Bytes - Math.Max(0, step - move.Constant) * speed)))
+                    .Where(move => move.Constant + move.Bytes / speed > 1e-6),
+            ];
+        }
     }
 
     private static long Size(MoveState move) => (move.Mode == MoveMode.Live ? move.Container.MemoryBytes : 0) + move.Container.DiskBytes;

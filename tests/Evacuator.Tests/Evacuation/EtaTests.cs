@@ -57,6 +57,60 @@ public sealed class EtaTests
         Assert.True(asked > Count / 2);
     }
 
+    /// <summary>
+    /// One large container among small ones and tiny ones, on one wire that all share, in orders in which the large one comes first, last or in the middle. Followed second by second, as somebody who
+    /// waits for it does: a figure that is there is off by less than half of what is left and 5 s, and from one second to the next it does not jump.
+    /// </summary>
+    [Theory]
+    [InlineData(1, 3, 0)]
+    [InlineData(2, 3, 6)]
+    [InlineData(3, 3, 3)]
+    [InlineData(4, 4, 1)]
+    [InlineData(5, 1, 0)]
+    [InlineData(6, 2, 11)]
+    public void OfMoves_SizesDifferAThousandTimesOnOneWire_IsHonestAndDoesNotJump(int seed, int parallel, int large)
+    {
+        const double Wire = 6.2e6, Step = 0.05;
+        Random random = new(seed);
+        long[] sizes = [.. Enumerable.Range(0, 12).Select(i => i == large ? 1L << 30 : i % 3 == 0 ? random.NextInt64(40 << 20, 120 << 20) : random.NextInt64(1 << 20, 8 << 20))];
+        double[] before = [.. sizes.Select(_ => 0.5 + random.NextDouble())], after = [.. sizes.Select(_ => 0.5 + random.NextDouble())], sent = new double[sizes.Length];
+        double?[] begun = new double?[sizes.Length], ended = new double?[sizes.Length];
+        List<(double Now, double? Told)> figures = [];
+        double now = 0;
+        for (int tick = 0; ended.Contains(null); tick++, now = tick * Step)
+        {
+            int[] going = [.. Enumerable.Range(0, sizes.Length).Where(i => begun[i] is not null && ended[i] is null)];
+            foreach (int next in Enumerable.Range(0, sizes.Length).Where(i => begun[i] is null).Take(parallel - going.Length))
+                begun[next] = now;
+            int[] sending = [.. going.Where(i => now - begun[i] >= before[i] && sent[i] < sizes[i])];
+            foreach (int i in sending)
+                sent[i] = Math.Min(sizes[i], sent[i] + Wire * Step / sending.Length);
+            foreach (int i in going.Where(i => sent[i] >= sizes[i] && (after[i] -= Step) <= 0))
+                ended[i] = now;
+            if (tick % 20 == 0)
+                figures.Add((now, Eta.OfMoves([.. sizes.Select((size, i) => Moving(Move(i, size, MovePhase.Planned), begun[i], ended[i], (long)sent[i]))], parallel, Start.AddSeconds(now))?.TotalSeconds));
+        }
+
+        (double Now, double Told)[] told = [.. figures.Where(figure => figure.Told is not null).Select(figure => (figure.Now, figure.Told!.Value))];
+        Assert.True(told.Length > figures.Count * 3 / 4, $"{told.Length} figures in {figures.Count} s");
+        Assert.All(told, figure => Assert.True(Math.Abs(figure.Told - (now - figure.Now)) <= (now - figure.Now) / 2 + 5, $"at {figure.Now:0} s of {now:0} s: told {figure.Told:0} s"));
+        // One second has gone, so one second less is no jump; neither is a tenth of what is left, nor what the end of a small move comes to.
+        Assert.All(told.Zip(told.Skip(1)), pair => Assert.True(
+            Math.Abs(pair.Second.Told - (pair.First.Told - 1)) <= pair.First.Told / 5 + 3, $"at {pair.Second.Now:0} s of {now:0} s: {pair.First.Told:0} s, then {pair.Second.Told:0} s"));
+    }
+
+    private static MoveState Moving(MoveState move, double? begun, double? ended, long sent) => begun is not { } begin ? move : move with
+    {
+        Phase = ended is null ? MovePhase.Moving : MovePhase.Moved,
+        Started = Start.AddSeconds(begin),
+        Ended = ended is { } end ? Start.AddSeconds(end) : null,
+        Last = new MoveReport
+        {
+            MoveId = Guid.Empty, EvacuationId = Guid.Empty, Container = move.Name, Destination = "b", Phase = SourcePhase.Copying, Detail = "", Started = Start, Updated = Start,
+            BytesSent = sent, Rounds = 1, FreezeParts = new Dictionary<string, double>(),
+        },
+    };
+
     /// <summary>A link or a host that is free again: what is told follows the last moves, not the mean of all.</summary>
     [Theory]
     [InlineData(6, 2)]
