@@ -104,6 +104,8 @@ internal sealed partial class DestinationMove
         {
             if (failure is null)
             {
+                // CRIU waits for us in send (native/criu-gate.c).
+                await _tools.Faults.ReachAsync("destination.connecting");
                 clock.Time("connect-early", () => Connect(container));
                 _lazy.LetRun();
             }

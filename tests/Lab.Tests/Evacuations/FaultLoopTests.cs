@@ -15,7 +15,7 @@ public sealed class FaultLoopTests(ProductRack rack, ITestOutputHelper output)
         "source.copying", "source.copied", "source.freezing", "source.frozen", "source.dumping", "source.dumped", "source.ready", "source.released", "source.running", "source.answered",
     ];
 
-    private static readonly string[] s_destination = ["destination.complete", "destination.released", "destination.resuming", "destination.restored", "destination.running", "destination.ready"];
+    private static readonly string[] s_destination = ["destination.complete", "destination.released", "destination.resuming", "destination.connecting", "destination.restored", "destination.running", "destination.ready"];
 
     private readonly PointLoop _loop = new(rack, output);
 

@@ -41,6 +41,7 @@ public sealed class KilledAfterReleaseTests(ProductRack rack)
     });
 
     [LabTheory]
+    [InlineData("destination.connecting")]
     [InlineData("destination.restored")]
     [InlineData("destination.running")]
     public Task DestinationAgent_KilledWhenRestored_Arrives(string point) => rack.RunAsync(async scene =>
