@@ -81,7 +81,8 @@ builder.Services
         return new DumpLadder(options.Move.Dump, memory.WhyNot, trial.RunAsync, paths.Shim, [.. DumpLadder.CriuPlaces, paths.Shim, paths.TrialProgram], time,
             provider.GetRequiredService<ILogger<DumpLadder>>());
     })
-    .AddSingleton(new PeerClientFactory(tls, options.Fleet.AgentPort))
+    .AddSingleton(provider => new Wire(provider.GetRequiredService<TimeProvider>()))
+    .AddSingleton(provider => new PeerClientFactory(tls, options.Fleet.AgentPort, provider.GetRequiredService<Wire>()))
     .AddSingleton(provider => new MoveTools(
         provider.GetRequiredService<RuncRuntime>(), provider.GetRequiredService<Preflight>(), provider.GetRequiredService<NetworkHandover>(),
         provider.GetRequiredService<CgroupFreezer>(), journal, paths, new FaultPoints(paths.FaultPoint, provider.GetRequiredService<TimeProvider>()),
@@ -94,6 +95,7 @@ builder.Services
             LeastSpeedPercent = options.Move.LeastSpeedPercent,
             Compress = options.Move.Compress == CompressRule.Auto,
             Bandwidth = new Bandwidth((long)options.Move.BandwidthMebibytes << 20, provider.GetRequiredService<TimeProvider>()),
+            Wire = provider.GetRequiredService<Wire>(),
             MemoryStreams = options.Move.MemoryStreamsFor(Environment.ProcessorCount),
             Preloads = preloads,
             Dumps = provider.GetRequiredService<DumpLadder>(),

@@ -154,10 +154,10 @@ public sealed record MoveReport
 
     public required DateTimeOffset Updated { get; init; }
 
-    /// <summary>Bytes of files and memory sent so far.</summary>
+    /// <summary>Bytes of files and memory sent so far, also of the pass that is under way.</summary>
     public required long BytesSent { get; init; }
 
-    /// <summary>Passes of copying done so far while the container ran.</summary>
+    /// <summary>Passes of copying that were begun while the container ran: first over its files, then, from 1 again, over its memory.</summary>
     public required int Rounds { get; init; }
 
     /// <summary>Milliseconds from freeze to resume, as far as both sides know them, or to the thaw of one that stayed; null before, and for one that never stood still.</summary>

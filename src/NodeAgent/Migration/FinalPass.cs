@@ -28,8 +28,16 @@ internal sealed class FinalPass : IDisposable
         return new FinalPass(turns, waited: true);
     }
 
+    /// <summary>
+    /// It runs, and its last rounds have the wire to themselves from now on: they tell what its freeze will get, and what the others have handed over is through before it. May be said again.
+    /// </summary>
+    public void GoAhead(Urgency urgency) => Replace(urgency.Enter(still: false));
+
     /// <summary>It is frozen from now on: everything else of this host gives way.</summary>
-    public void Freeze(Urgency urgency) => _urgent = urgency.Enter();
+    public void Freeze(Urgency urgency) => Replace(urgency.Enter());
+
+    /// <summary>Nobody comes in between the two.</summary>
+    private void Replace(IDisposable stay) => Interlocked.Exchange(ref _urgent, stay)?.Dispose();
 
     /// <summary>What is left is not this host's alone: a peer that does not answer, or a dump that hangs, shall not keep the others waiting.</summary>
     public void EndWithin(TimeSpan time, TimeProvider clock) => _end = clock.CreateTimer(static pass => ((FinalPass)pass!).Dispose(), this, time, Timeout.InfiniteTimeSpan);

@@ -9,9 +9,6 @@ internal sealed partial class MemoryAhead
 {
     private SharedTracker? _shared;
 
-    /// <summary>What was sent and what it took, the last round for half.</summary>
-    private double _wireBytes, _wireSeconds;
-
     /// <summary>There is shared memory to be sent.</summary>
     public bool HasShared => _shared is { Objects.Count: > 0 };
 
@@ -69,20 +66,5 @@ internal sealed partial class MemoryAhead
     {
         await foreach (PageBatch batch in batches)
             await SendAsync(batch, giveWay, cancel);
-    }
-
-    /// <summary>What the wire took in the last rounds, without the turns that were waited for: a container that stands still waits for none.</summary>
-    /// <returns>0 if it was too little to tell</returns>
-    private double Measure(RoundStatistics round)
-    {
-        (ulong bytes, TimeSpan took) = (round.DataBytes, round.Duration - _waited);
-        // A round that mostly compared shared memory says more about that than about the wire.
-        if (_shared?.LastRound is { } shared && shared.ChangedBytes * 4 < shared.HeldBytes)
-            (bytes, took) = (bytes - shared.ChangedBytes, took - shared.Duration);
-        if (bytes < LeastMeasured || took <= round.Duration / 10)
-            return 0;
-        // By what was sent: 1 MiB that waited for a processor must not take the word of 30 that did not.
-        (_wireBytes, _wireSeconds) = (_wireBytes / 2 + bytes, _wireSeconds / 2 + took.TotalSeconds);
-        return _wireBytes / _wireSeconds;
     }
 }

@@ -22,6 +22,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>Rounds without an end in sight: what a container writes faster than the wire takes, no further round will catch.</summary>
     private const int MaxRounds = 12;
 
+    /// <summary>Nobody else can be frozen meanwhile.</summary>
+    private static readonly TimeSpan LongestAlone = TimeSpan.FromMinutes(1);
+
     private static readonly TimeSpan MaxAge = TimeSpan.FromMilliseconds(100);
 
     /// <summary>What a stretch of pages takes that is only named.</summary>
@@ -41,12 +44,14 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     private readonly double _leastSpeed;
     private readonly bool _canLeave, _mayLeave;
     private readonly TimeProvider _time;
-    private readonly long _start;
     private long _roundEnded;
 
-    /// <summary>Of the last round that was long enough to tell; a guess on the low side before.</summary>
-    private double _bytesPerSecond = 100e6;
+    private readonly Wire _wire;
     private TimeSpan _waited;
+
+    /// <summary>From the beginning of the last round until the destination had it.</summary>
+    private TimeSpan _took;
+    private long? _firstEnded;
     private DumpRung _rung = DumpRung.Shim;
     private bool _closed;
 
@@ -55,12 +60,13 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         (_tracker, _sender, _container, _canLeave, _mayLeave, _log) = (tracker, sender, container.Name, canLeave, PermitsPostCopy(container.Annotations), log);
         _throttle = new CgroupThrottle(container.CgroupPath, tools.Paths.Throttled, tools.Time);
         _leastSpeed = LeastSpeed(container.Annotations, tools.LeastSpeedPercent) / 100.0;
-        (_urgent, _bandwidth, _experience, _time, _start) = (tools.Urgent, tools.Bandwidth, tools.Experience, tools.Time, tools.Time.GetTimestamp());
+        (_urgent, _bandwidth, _wire, _experience, _time) = (tools.Urgent, tools.Bandwidth, tools.Wire, tools.Experience, tools.Time);
         _mappingFlags = tools.MappingFlags;
     }
 
     public long BytesSent => _sender.BytesSent;
 
+    /// <summary>That were begun.</summary>
     public int Rounds { get; private set; }
 
     /// <summary>Part of its speed that the container runs at meanwhile: 1 unless it writes faster than its memory can be sent.</summary>
@@ -68,12 +74,6 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     /// <summary>The last round is long over: what was written since takes more than the little that was left by it.</summary>
     public bool HasAged => _time.GetElapsedTime(_roundEnded) > MaxAge;
-
-    /// <summary>Annotation of a container: the least speed, in percent, that it may be slowed down to for its move.</summary>
-    public const string LeastSpeedAnnotation = "evacuator.least-speed";
-
-    /// <summary>Annotation of a container: "yes" permits to resume it before all of its memory is there.</summary>
-    public const string PostCopyAnnotation = "evacuator.post-copy";
 
     /// <summary>What is left of its memory when it is frozen stays here, and why; null: everything travels before it is resumed.</summary>
     public string? WhyLeft { get; private set; }
@@ -106,32 +106,40 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// Rounds while the container runs, until what is left is small or does not become less, and until the freeze is predicted to fit its budget.
     /// </summary>
     /// <param name="freezeBudget">a container whose freeze would take longer is not frozen at all</param>
-    /// <param name="progress">told after each round</param>
+    /// <param name="goAhead">makes the others hold, which lasts for a while only; what is decided then is final. Null: they do not</param>
     /// <exception cref="ContainerException">its freeze would take too long, also without what it writes too fast, or that may not be left here</exception>
-    public async Task PreCopyAsync(TimeSpan freezeBudget, Action progress, CancellationToken cancel)
+    public async Task PreCopyAsync(TimeSpan freezeBudget, CancellationToken cancel, Action? goAhead = null)
     {
+        bool alone = goAhead is not null;
+        SetAlone(alone);
         ConvergenceBudget budget = ConvergenceBudget.Default with { Freeze = freezeBudget, LowestThrottle = _leastSpeed };
+        if (alone)
+            budget = budget with { Deadline = LongestAlone };
         double before = double.PositiveInfinity;
         while (true)
         {
-            await RoundAsync(cancel);
+            goAhead?.Invoke();
             Rounds++;
+            await RoundAsync(cancel);
             RoundStatistics round = WithShared(_tracker.LastRound!);
-            progress();
             // What was written while a round was sent is what the next finds: its length is the best guess of the rest.
-            double residue = Math.Max(round.Duration.TotalSeconds, 1e-6);
-            LogRound(_log, _container, Rounds, (long)(round.DataBytes >> 10), round.Duration.TotalMilliseconds, (long)(round.TrackedBytes >> 10));
             if (Measure(round) is > 0 and var measured)
-                _bytesPerSecond = measured;
+                _measured = measured;
+            double speed = BytesPerSecond;
+            double residue = Math.Max(round.Duration.TotalSeconds, round.DataBytes / speed);
+            LogRound(_log, _container, Rounds, (long)(round.DataBytes >> 10), round.Duration.TotalMilliseconds, (long)(round.TrackedBytes >> 10));
             _rounds.Add(new RoundResult(round, _throttle.Share));
             Decision decision = ConvergencePolicy.Next(
-                new RoundHistory(_rounds, _time.GetElapsedTime(_start)), new Measurements(_bytesPerSecond, _experience.Model, LazyDump), budget);
+                new RoundHistory(_rounds, Elapsed), new Measurements(speed, _experience.Model, LazyDump), budget);
             if (decision.Kind == DecisionKind.HelpConverge)
             {
                 _throttle.Set(decision.Throttle);
                 WhySlowed = decision.Text;
                 LogSlowed(_log, _container, (int)(decision.Throttle * 100), _throttle.Kind, decision.Text);
             }
+            // Beside others it gets a part of the wire: whether that is the reason is seen when it has all of it.
+            if (decision.Kind == DecisionKind.GiveUp && !alone && _wire.IsShared)
+                return;
             if (decision.Kind == DecisionKind.GiveUp && CanLeave(decision, round, freezeBudget))
             {
                 WhyLeft = decision.Text;
@@ -144,7 +152,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
                 string permission = decision.Reason == GiveUpReason.FixedCostOverBudget ? ""
                     : _mayLeave && !_canLeave ? "; post-copy, which its owner permits, needs the shim in CRIU here (\"evacuator status\") and a destination that knows it"
                     : _mayLeave ? "; post-copy would take too long as well"
-                    : $"; the annotation {PostCopyAnnotation}=yes permits to resume it before all of its memory is there, {LeastSpeedAnnotation} how far it may be slowed down";
+                    : $"; the annotation {Annotations.PostCopy}=yes permits to resume it before all of its memory is there, {Annotations.LeastSpeed} how far it may be slowed down";
                 throw new ContainerException(BlockerCode.None,
                     $"{_container} is not frozen, because it would stand still for too long ({decision.Text}); it runs on. A larger budget is given by the annotation evacuator.freeze-budget{permission}");
             }
@@ -172,8 +180,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         do
         {
             before = last;
-            await RoundAsync(cancel);
             Rounds++;
+            await RoundAsync(cancel);
             rounds++;
             last = _tracker.LastRound!.Duration;
         }
@@ -184,24 +192,24 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>Whether it fits without what it writes: then only the list of what is left here travels while it stands still.</summary>
     private bool CanLeave(Decision decision, RoundStatistics round, TimeSpan freezeBudget) =>
         _canLeave && _mayLeave && decision.Reason != GiveUpReason.FixedCostOverBudget
-        && _experience.Model.Predict(FreezeShape.From(round, (ulong)round.Regions * ListedRangeBytes, _bytesPerSecond)) <= freezeBudget;
+        && _experience.Model.Predict(FreezeShape.From(round, (ulong)round.Regions * ListedRangeBytes, BytesPerSecond)) <= freezeBudget;
 
     /// <returns>whether its owner permits that both hosts are needed for a while: if one of them fails then, the container is lost or falls back</returns>
     internal static bool PermitsPostCopy(IReadOnlyDictionary<string, string> annotations) =>
-        annotations.TryGetValue(PostCopyAnnotation, out string? text) && text.Trim() is "yes" or "true";
+        annotations.TryGetValue(Annotations.PostCopy, out string? text) && text.Trim() is "yes" or "true";
 
     /// <summary>Full speed again: right before the freeze, since a pulse would thaw it, and CRIU take a quota along.</summary>
     public void EndThrottle() => _throttle.Release();
 
     /// <returns>percent; what the container says goes before what the host says, nonsense is no permission</returns>
     internal static int LeastSpeed(IReadOnlyDictionary<string, string> annotations, int host) =>
-        !annotations.TryGetValue(LeastSpeedAnnotation, out string? text) ? host
+        !annotations.TryGetValue(Annotations.LeastSpeed, out string? text) ? host
         : int.TryParse(text.Trim().TrimEnd('%'), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int percent) && percent is >= 5 and <= 100 ? percent
         : 100;
 
     /// <summary>What the freeze that is over depended on; null before the last round.</summary>
     public FreezeShape? LastShape => _tracker.LastRound is { Frozen: true } last && WithShared(last) is var all
-        ? FreezeShape.From(all, all.DataBytes, _bytesPerSecond) with { LazyDump = LazyDump }
+        ? FreezeShape.From(all, all.DataBytes, BytesPerSecond) with { LazyDump = LazyDump }
         : null;
 
     /// <summary>What the last round has to see before CRIU touches the processes.</summary>
@@ -232,10 +240,12 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     }
 
     /// <summary>Once nobody waits any more.</summary>
-    public void LogLastRound()
+    /// <param name="images">bytes that CRIU wrote</param>
+    public void LogLastRound(long images)
     {
         if (_tracker.LastRound is { Frozen: true } last)
-            LogLast(_log, _container, (long)(last.DataBytes >> 10), last.Regions, last.Duration.TotalMilliseconds, last.ScanTime.TotalMilliseconds, last.ReadTime.TotalMilliseconds);
+            LogLast(_log, _container, (long)(last.DataBytes >> 10), last.Regions, last.Duration.TotalMilliseconds, last.ScanTime.TotalMilliseconds, last.ReadTime.TotalMilliseconds,
+                images >> 10, (long)((LastShape?.UntrackedBytes + LastShape?.ImageBytes ?? 0) >> 10));
     }
 
     /// <summary>Waits until the destination holds all of the last round; then its streams end.</summary>
@@ -272,10 +282,13 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
 
     private async Task RoundAsync(CancellationToken cancel)
     {
+        long start = _time.GetTimestamp();
         await SendRoundAsync(_tracker.RoundAsync(cancel), giveWay: true, cancel);
         await SharedRoundAsync(cancel);
         _damaged.AddRange(await _sender.EndRoundAsync(cancel));
         _roundEnded = _time.GetTimestamp();
+        _firstEnded ??= _roundEnded;
+        _took = _time.GetElapsedTime(start, _roundEnded);
     }
 
     private async Task SendRoundAsync(IAsyncEnumerable<PageBatch> batches, bool giveWay, CancellationToken cancel)
@@ -290,13 +303,14 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
         if (giveWay)
         {
             _waited += await _bandwidth.TakeAsync(batch.Data.Length, cancel);
-            await _urgent.GiveWayAsync(cancel);
+            if (!_alone)
+                await _urgent.GiveWayAsync(cancel);
         }
         else
         {
             _bandwidth.Charge(batch.Data.Length);
         }
-        await _sender.SendAsync(batch, cancel, giveWay ? _urgent : null);
+        await _sender.SendAsync(batch, cancel, giveWay && !_alone ? _urgent : null);
     }
 
     /// <summary>Pages that a checksum refused, read again from the frozen process.</summary>
@@ -341,8 +355,8 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     [LoggerMessage(1601, LogLevel.Information, "{Container}: round {Round} sent {Kilobytes} KiB in {Milliseconds:0.0} ms, {Tracked} KiB are tracked")]
     private static partial void LogRound(ILogger log, string container, int round, long kilobytes, double milliseconds, long tracked);
 
-    [LoggerMessage(1607, LogLevel.Information, "{Container}: last round sends {Kilobytes} KiB in {Regions} places, read in {Milliseconds:0.0} ms (scan {Scan:0.0}, read {Read:0.0})")]
-    private static partial void LogLast(ILogger log, string container, long kilobytes, long regions, double milliseconds, double scan, double read);
+    [LoggerMessage(1607, LogLevel.Information, "{Container}: last round sends {Kilobytes} KiB in {Regions} places, read in {Milliseconds:0.0} ms (scan {Scan:0.0}, read {Read:0.0}); images of {Images} KiB, {Thought} were expected")]
+    private static partial void LogLast(ILogger log, string container, long kilobytes, long regions, double milliseconds, double scan, double read, long images, long thought);
 
     [LoggerMessage(1604, LogLevel.Information, "{Container}: {Prediction}")]
     private static partial void LogPredicted(ILogger log, string container, string prediction);

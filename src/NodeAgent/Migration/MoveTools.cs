@@ -62,6 +62,9 @@ internal sealed record MoveTools(
     /// <summary>What everything else gives way to.</summary>
     public Urgency Urgent { get; } = new(Time, new AgentPriority());
 
+    /// <summary>What it gets through, and what of it waits.</summary>
+    public Wire Wire { get; init; } = new(Time);
+
     /// <summary>What all copying of this host may send together.</summary>
     public Bandwidth Bandwidth { get; init; } = new(0, Time);
 

@@ -38,6 +38,9 @@ internal sealed partial class SourceMove
     [LoggerMessage(1113, LogLevel.Warning, "{Container}: {Destination} was declared gone for good ({Word}); it is this host's again")]
     private static partial void LogPeerGone(ILogger log, string container, string destination, string word);
 
+    [LoggerMessage(1124, LogLevel.Information, "{Container} has the wire to itself: what others had handed over was through after {Milliseconds:0} ms ({Kilobytes} KiB are left; the wire takes {Speed:0.0} MB/s)")]
+    private static partial void LogDrained(ILogger log, string container, double milliseconds, long kilobytes, double speed);
+
     [LoggerMessage(1115, LogLevel.Warning, "{Container} has moved, and {Path} could not be set aside: start nothing from there")]
     private static partial void LogNotSetAside(ILogger log, Exception e, string container, string path);
 

@@ -38,7 +38,7 @@ internal sealed partial class SourceMove
     {
         // As it is now: it may have grown since the offer.
         ContainerDescription container = await _tools.Runtime.DescribeAsync(Name, cancel);
-        FreezeShape shape = PlainShape(ProcessesOf(container), container.MemoryBytes, _imageBytesPerSecond);
+        FreezeShape shape = PlainShape(ProcessesOf(container), container.MemoryBytes, Math.Max(_imageBytesPerSecond, _tools.Wire.BytesPerSecond));
         TimeSpan budget = TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs);
         _shape = shape;
         if (WhyNotPlain(_tools.Experience.WholeModel, shape, budget) is not { } why)

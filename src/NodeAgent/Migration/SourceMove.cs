@@ -39,6 +39,7 @@ internal sealed partial class SourceMove : IDisposable
     private double _snapshotTaken;
     private bool _wasMapped;
     private FreezeShape? _shape;
+    private long _imageBytes;
 
     /// <summary>
     /// Lets go of the tracked memory, once: when the container is gone here, or runs again. It takes the kernel 20 ms for each GiB, and the container would stand still meanwhile.
@@ -131,6 +132,7 @@ internal sealed partial class SourceMove : IDisposable
             Update(record => record with { Dump = rung, DumpReason = rung == way.Rung ? way.Reason : offer.WhyNoEngine });
 
             // 3. Files and memory while it runs.
+            using IDisposable wire = _tools.Wire.Use();
             TreeSender trees = new(_peer, _tools.Paths.Move(Id), _tools.Urgent, _tools.Bandwidth);
             await CopyTreesAsync(container, trees, undoable.Token);
             await GiveWayAsync(undoable.Token);
@@ -148,23 +150,20 @@ internal sealed partial class SourceMove : IDisposable
             await Task.WhenAll(_peer.AskAsync(undoable.Token), _peer.AskAsync(undoable.Token));
             if (memory is not null)
             {
-                await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs),
-                    () => Update(record => record with
-                    {
-                        Rounds = memory.Rounds,
-                        BytesSent = trees.BytesSent + memory.BytesSent,
-                        Detail = memory.Speed < 1 ? $"it writes faster than its memory can be sent: slowed down to {memory.Speed * 100:0} % until it has moved" : record.Detail,
-                    }), undoable.Token);
+                await FollowAsync(memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), undoable.Token), () => Tell(memory, trees));
                 await WarmUpAsync(memory, undoable.Token);
             }
             await _tools.Faults.ReachAsync("source.copied");
 
             // 4. Freeze, one container of this host at a time: two freezes side by side would each last as long as both.
             FinalPass turn = _turn = await FinalPass.TakeAsync(_tools.FinalPasses, undoable.Token);
+            bool alone = await GoAheadAsync(turn, undoable.Token);
             if (memory is null)
                 await PredictPlainAsync(undoable.Token);
-            if (memory is { WhyLeft: null } && (turn.Waited || memory.HasAged))
-                await memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), () => { }, undoable.Token);
+            if (memory is { WhyLeft: null } && (turn.Waited || memory.HasAged || alone))
+                await FollowAsync(memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), undoable.Token, alone ? () => turn.GoAhead(_tools.Urgent) : null), () => Tell(memory, trees));
+            if (alone && memory is { WhyLeft: not null })
+                await WarmUpAsync(memory, undoable.Token);
             PrepareHold(container);
             Advance(SourceInput.FreezeBegins, record => record with { FreezeBegan = _tools.Time.GetUtcNow(), Rung = RungOf(memory), RungReason = memory?.WhyLeft ?? memory?.WhySlowed ?? "" });
             await _tools.Faults.ReachAsync("source.freezing");
@@ -191,7 +190,7 @@ internal sealed partial class SourceMove : IDisposable
                 long bytes;
                 using (freeze.Part("send"))
                     (files, bytes) = await _peer.SendImagesAsync(_tools.Paths.Images(Id), frozen.Token);
-                _tools.Bandwidth.Charge(bytes);
+                _tools.Bandwidth.Charge(_imageBytes = bytes);
 
                 // 6. Ready.
                 container = await _tools.Network.RefreshNeighboursAsync(container, frozen.Token);
@@ -236,7 +235,7 @@ internal sealed partial class SourceMove : IDisposable
             return;
         }
         _turn?.EndWithin(FinalPass.LongestEnd, _tools.Time);
-        memory?.LogLastRound();
+        memory?.LogLastRound(_imageBytes);
         await _tools.Faults.ReachAsync("source.released");
         await SettleAsync(freeze, shutdown);
     }
@@ -273,8 +272,8 @@ internal sealed partial class SourceMove : IDisposable
             _wasMapped |= MappedFiles(container).Count > 0;
             long before = trees.BytesSent;
             long start = _tools.Time.GetTimestamp();
-            await CopyOnceAsync(container, trees, cancel);
-            Update(record => record with { Rounds = pass, BytesSent = trees.BytesSent });
+            int current = pass;
+            await FollowAsync(CopyOnceAsync(container, trees, cancel), () => Update(record => record with { Rounds = current, BytesSent = trees.BytesSent }));
             LogPass(_log, Name, pass, trees.BytesSent - before, _tools.Time.GetElapsedTime(start).TotalMilliseconds);
             // A pass that took this little leaves next to nothing for the one inside the freeze.
             if (pass > 1 && trees.BytesSent - before < 1 << 20)

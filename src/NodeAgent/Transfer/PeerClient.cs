@@ -18,12 +18,13 @@ internal sealed class PeerClient : IDisposable
 
     /// <param name="address">host or host:port</param>
     /// <param name="handler">makes the connections: proves us and accepts only the agent of the node we mean; owned from now on</param>
-    public PeerClient(string address, int defaultPort, SocketsHttpHandler handler, Guid moveId, string token, string container, ProtocolVersions? protocol = null)
+    /// <param name="wire">measures its connections</param>
+    public PeerClient(string address, int defaultPort, SocketsHttpHandler handler, Guid moveId, string token, string container, ProtocolVersions? protocol = null, Wire? wire = null)
     {
         _moveId = moveId;
         handler.PooledConnectionIdleTimeout = TimeSpan.FromMinutes(10);
         _connectTimeout = handler.ConnectTimeout;
-        handler.ConnectCallback ??= static (context, cancel) => PeerConnection.OpenAsync(context.DnsEndPoint, PeerConnection.Patience, cancel);
+        handler.ConnectCallback ??= (context, cancel) => PeerConnection.OpenAsync(context.DnsEndPoint, PeerConnection.Patience, cancel, wire);
         WholeWrites.UseIn(handler);
         string authority = address.Contains(':') && !address.StartsWith('[') && address.Count(c => c == ':') > 1 ? $"[{address}]:{defaultPort}"
             : address.Contains(':') ? address : $"{address}:{defaultPort}";

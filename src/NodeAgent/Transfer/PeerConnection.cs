@@ -27,7 +27,7 @@ internal static class PeerConnection
 
     private const int KeepAliveSeconds = 10;
 
-    public static async ValueTask<Stream> OpenAsync(DnsEndPoint peer, TimeSpan patience, CancellationToken cancel)
+    public static async ValueTask<Stream> OpenAsync(DnsEndPoint peer, TimeSpan patience, CancellationToken cancel, Wire? wire = null)
     {
         Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
@@ -38,6 +38,7 @@ internal static class PeerConnection
             socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, KeepAliveSeconds);
             Set(socket, TCP_USER_TIMEOUT, (int)patience.TotalMilliseconds);
             Set(socket, TCP_NOTSENT_LOWAT, Unsent);
+            wire?.Add(socket);
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch

@@ -26,9 +26,10 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
     public bool IsHeld => Newest() is not null;
 
     /// <summary>From now until it is disposed, others hold.</summary>
-    public IDisposable Enter()
+    /// <param name="still">a container stands still; else one is about to, and processors are still the containers'</param>
+    public IDisposable Enter(bool still = true)
     {
-        Stay stay = new(this, time.GetTimestamp());
+        Stay stay = new(this, time.GetTimestamp(), still);
         lock (_lock)
             _inside.Add(stay);
         stay.EndWithin(LongestRaise, time);
@@ -105,7 +106,7 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
         {
             bool raise;
             lock (_lock)
-                raise = _inside.Count > 0;
+                raise = _inside.Any(stay => stay.Raises);
             if (raise == _raised)
                 return;
             _raised = raise;
@@ -116,13 +117,15 @@ internal sealed class Urgency(TimeProvider time, AgentPriority? priority = null)
         }
     }
 
-    private sealed class Stay(Urgency urgency, long begun) : IDisposable
+    private sealed class Stay(Urgency urgency, long begun, bool raises) : IDisposable
     {
         private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         private ITimer? _limit;
 
         public long Begun => begun;
+
+        public bool Raises => raises;
 
         public Task Ended => _ended.Task;
 

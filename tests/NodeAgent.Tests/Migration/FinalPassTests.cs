@@ -28,6 +28,25 @@ public sealed class FinalPassTests : IDisposable
         Assert.Equal(1, _turns.CurrentCount);
     }
 
+    /// <summary>What the others send between its last round and its freeze would stand before what it sends in that.</summary>
+    [Fact]
+    public async Task Turn_FromItsLastRoundsToItsFreeze_LetsNobodyIn()
+    {
+        FinalPass pass = await FinalPass.TakeAsync(_turns, default);
+        pass.GoAhead(_urgency);
+        Task other = _urgency.GiveWayAsync(default).AsTask();
+        _time.Advance(Urgency.LongestHold / 2);
+        pass.GoAhead(_urgency);
+        pass.Freeze(_urgency);
+        Assert.False(other.IsCompleted);
+        Assert.True(_urgency.IsHeld);
+
+        pass.Dispose();
+
+        await other;
+        Assert.False(_urgency.IsHeld);
+    }
+
     [Fact]
     public async Task Turn_OfOneWhosePeerDoesNotAnswer_IsTheNextOnesInTime()
     {

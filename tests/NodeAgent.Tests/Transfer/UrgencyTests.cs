@@ -130,6 +130,8 @@ public class UrgencyTests
         second.Dispose();
         Assert.Equal((AgentPriority.Ordinary, 7), (NodeAgent.Interop.GetNiceness(plain), NodeAgent.Interop.GetNiceness(own)));
 
+        using (urgency.Enter(still: false))
+            Assert.Equal(AgentPriority.Ordinary, NodeAgent.Interop.GetNiceness(plain));
         using IDisposable forgotten = urgency.Enter();
         Assert.Equal(AgentPriority.Urgent, NodeAgent.Interop.GetNiceness(plain));
         _time.Advance(Urgency.LongestRaise);

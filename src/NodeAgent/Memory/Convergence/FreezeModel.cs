@@ -81,7 +81,7 @@ internal sealed record FreezeModel(
 
     private double Price(FreezeShape shape)
     {
-        double wire = shape.ResidualBytes + (double)shape.UntrackedBytes;
+        double wire = shape.ResidualBytes + (double)shape.UntrackedBytes + shape.ImageBytes;
         return FixedMilliseconds
             + PerProcessMilliseconds * shape.Processes
             + PerThreadMilliseconds * Math.Max(0, shape.Threads - shape.Processes)
