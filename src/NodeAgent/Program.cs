@@ -132,6 +132,7 @@ app.MapAgentEndpoints();
 app.MapPeerEndpoints(options.Fleet.AgentPort);
 
 // 5.
+app.Services.GetRequiredService<AgentFleet>().Complete();
 if (journal.Degraded is { } degraded)
     app.Logger.LogWarning("{Degraded}", degraded);
 journal.OnDegraded = text => app.Logger.LogError("{Degraded}", text);

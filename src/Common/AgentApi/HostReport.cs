@@ -50,6 +50,15 @@ public sealed record HostReport
     /// <summary>When the agent's own certificate ends; null from an agent that does not tell.</summary>
     public DateTimeOffset? CertificateUntil { get; init; }
 
+    /// <summary>Fingerprint of the authority that has issued it; null from an agent that does not tell.</summary>
+    public string? CertificateBy { get; init; }
+
+    /// <summary>Fingerprints of the authorities that the agent trusts, newest first; null from an agent that does not tell.</summary>
+    public IReadOnlyList<string>? Authorities { get; init; }
+
+    /// <summary>Connections between agents that began with a certificate of another authority than the newest: moves that are under way.</summary>
+    public int OldConnections { get; init; }
+
     /// <summary>What a move needs from the host, each with what was found and what to do if it is missing.</summary>
     public required IReadOnlyList<Requirement> Requirements { get; init; }
 }

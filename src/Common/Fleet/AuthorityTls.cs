@@ -10,36 +10,36 @@ namespace Evacuator.Common.Fleet;
 /// </summary>
 public static class AuthorityTls
 {
-    /// <summary>For the service. A caller without a certificate wants to join; one with a certificate that is not the fleet's is no caller.</summary>
-    public static SslServerAuthenticationOptions ForServer(SslStreamCertificateContext own, X509Certificate2 authority, TimeProvider time) => new()
+    /// <summary>
+    /// For the service. A caller without a certificate wants to join. One whose certificate is not good (any more) is let in as far as that, too: a node that slept through a change
+    /// of the authority would hear of a broken connection otherwise, and not what to do. It is nobody: see <see cref="WhyNotCaller"/>.
+    /// </summary>
+    public static SslServerAuthenticationOptions ForServer(SslStreamCertificateContext own, FleetAuthorities authorities, TimeProvider time) => new()
     {
         ServerCertificateContext = own,
         ClientCertificateRequired = true,
         EnabledSslProtocols = SslProtocols.Tls13,
         AllowTlsResume = false,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        CertificateChainPolicy = FleetTrust.Policy(authority, time.GetUtcNow()),
-        RemoteCertificateValidationCallback = (_, certificate, _, _) =>
-        {
-            if (certificate is null)
-                return true;
-            using X509Certificate2 copy = X509CertificateLoader.LoadCertificate(certificate.GetRawCertData());
-            return FleetTrust.WhyNot(copy, authority, time.GetUtcNow()) is { } reason ? throw new AuthenticationException($"the caller's certificate {reason}") : true;
-        },
+        CertificateChainPolicy = authorities.Policy(time.GetUtcNow()),
+        RemoteCertificateValidationCallback = (_, _, _, _) => true,
     };
+
+    /// <summary>Why a caller of the service is nobody in the fleet; null if its certificate is good. Whether its node is in the list is another matter.</summary>
+    public static string? WhyNotCaller(X509Certificate2 certificate, FleetAuthorities authorities, DateTimeOffset now) => authorities.WhyNot(certificate, now);
 
     /// <summary>For a node that knows the authority's certificate.</summary>
     /// <param name="own">null: it has none so far</param>
-    public static SslClientAuthenticationOptions ForClient(string host, X509Certificate2 authority, X509Certificate2? own, TimeProvider time) => new()
+    public static SslClientAuthenticationOptions ForClient(string host, FleetAuthorities authorities, X509Certificate2? own, TimeProvider time) => new()
     {
         TargetHost = host,
         LocalCertificateSelectionCallback = own is null ? null : (_, _, _, _, _) => own,
         EnabledSslProtocols = SslProtocols.Tls13,
         AllowTlsResume = false,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        CertificateChainPolicy = FleetTrust.Policy(authority, time.GetUtcNow()),
+        CertificateChainPolicy = authorities.Policy(time.GetUtcNow()),
         RemoteCertificateValidationCallback = (_, certificate, _, _) =>
-            WhyNotAuthority(certificate, authority, time.GetUtcNow()) is { } reason ? throw new AuthenticationException(reason) : true,
+            WhyNotAuthority(certificate, authorities, time.GetUtcNow()) is { } reason ? throw new AuthenticationException(reason) : true,
     };
 
     /// <summary>
@@ -53,15 +53,12 @@ public static class AuthorityTls
         RemoteCertificateValidationCallback = (_, _, _, _) => true,
     };
 
-    /// <summary>Why this authority does not vouch for a certificate at this time; null if it does.</summary>
-    public static string? WhyNotIssued(X509Certificate2 certificate, X509Certificate2 authority, DateTimeOffset now) => FleetTrust.WhyNot(certificate, authority, now);
-
-    private static string? WhyNotAuthority(X509Certificate? certificate, X509Certificate2 authority, DateTimeOffset now)
+    private static string? WhyNotAuthority(X509Certificate? certificate, FleetAuthorities authorities, DateTimeOffset now)
     {
         if (certificate is null)
             return "the other side showed no certificate";
         using X509Certificate2 copy = X509CertificateLoader.LoadCertificate(certificate.GetRawCertData());
-        if (FleetTrust.WhyNot(copy, authority, now) is { } reason)
+        if (authorities.WhyNot(copy, now) is { } reason)
             return $"the certificate of \"{copy.GetNameInfo(X509NameType.SimpleName, forIssuer: false)}\" {reason}";
         return PeerIdentity.From(copy) is { Role: FleetRole.Authority } ? null : "this is a service of the fleet, but not its authority: that is another port or host";
     }

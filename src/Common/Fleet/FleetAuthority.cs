@@ -34,7 +34,8 @@ public sealed class FleetAuthority : IDisposable
     public static FleetAuthority Create(TimeProvider time)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new("CN=Evacuator fleet", key, HashAlgorithmName.SHA256);
+        // No two of the same name: who checks a chain by names, as OpenSSL does where a certificate does not tell its authority's key, takes the wrong one of two.
+        CertificateRequest request = new($"CN=Evacuator fleet {Convert.ToHexString(RandomNumberGenerator.GetBytes(4))}", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: true, pathLengthConstraint: 0, critical: true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, critical: false));

@@ -14,15 +14,15 @@ internal sealed class FleetConnections
     public int Count => _open.Count;
 
     /// <summary>Until disposed, <paramref name="abort"/> is called when <see cref="Recheck"/> no longer allows it.</summary>
-    public IDisposable Add(PeerIdentity identity, DateTimeOffset notBefore, Action<string> abort)
+    public IDisposable Add(ShownCertificate shown, Action<string> abort)
     {
         long number = Interlocked.Increment(ref _last);
-        _open[number] = new Connection(identity, notBefore, abort);
+        _open[number] = new Connection(shown, abort);
         return new Entry(this, number);
     }
 
     /// <summary>For a stream that does not tell when it is closed: kept weakly, and forgotten when it cannot be read any more.</summary>
-    public void Add(PeerIdentity identity, DateTimeOffset notBefore, Stream stream)
+    public void Add(ShownCertificate shown, Stream stream)
     {
         foreach ((long number, Connection connection) in _open)
         {
@@ -31,15 +31,19 @@ internal sealed class FleetConnections
         }
 
         WeakReference<Stream> weak = new(stream);
-        _open[Interlocked.Increment(ref _last)] = new Connection(identity, notBefore, _ => Close(weak), weak);
+        _open[Interlocked.Increment(ref _last)] = new Connection(shown, _ => Close(weak), weak);
     }
 
-    /// <param name="whyNot">null while a connection with that node and that certificate may go on</param>
-    public void Recheck(Func<PeerIdentity, DateTimeOffset, string?> whyNot)
+    /// <summary>How many stand with a certificate of which this is so.</summary>
+    public int CountOf(Func<ShownCertificate, bool> isSo) =>
+        _open.Values.Count(connection => isSo(connection.Shown) && (connection.Stream is not { } stream || (stream.TryGetTarget(out Stream? open) && open.CanRead)));
+
+    /// <param name="whyNot">null while a connection with that certificate may go on</param>
+    public void Recheck(Func<ShownCertificate, string?> whyNot)
     {
         foreach (Connection connection in _open.Values)
         {
-            if (whyNot(connection.Identity, connection.NotBefore) is { } reason)
+            if (whyNot(connection.Shown) is { } reason)
                 connection.Abort(reason);
         }
     }
@@ -50,10 +54,14 @@ internal sealed class FleetConnections
             stream.Dispose();
     }
 
-    private sealed record Connection(PeerIdentity Identity, DateTimeOffset NotBefore, Action<string> Abort, WeakReference<Stream>? Stream = null);
+    private sealed record Connection(ShownCertificate Shown, Action<string> Abort, WeakReference<Stream>? Stream = null);
 
     private sealed class Entry(FleetConnections connections, long number) : IDisposable
     {
         public void Dispose() => connections._open.TryRemove(number, out _);
     }
 }
+
+/// <summary>What of a certificate decides whether a connection that was made with it may go on.</summary>
+/// <param name="Authority">fingerprint of the one that vouched for it; empty if none does any more</param>
+internal sealed record ShownCertificate(PeerIdentity Identity, DateTimeOffset NotBefore, string Authority);

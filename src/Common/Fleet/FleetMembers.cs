@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using Evacuator.Common.Configuration;
+using Evacuator.Common.Hosting;
 
 namespace Evacuator.Common.Fleet;
 
@@ -8,27 +8,46 @@ namespace Evacuator.Common.Fleet;
 /// <param name="Roster">null in a fleet whose list was never signed</param>
 public sealed record FleetMembers(IReadOnlyList<Peer> Peers, SignedRoster? Roster)
 {
+    private const UnixFileMode AllRead = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+
     /// <summary>fleet.json stands beside the peers file.</summary>
     public static string RosterPath(EvacuatorOptions options) => Path.Combine(Path.GetDirectoryName(options.Fleet.PeersFile) ?? "/", SignedRoster.FileName);
 
-    /// <param name="newer">a list from another place, such as a journal, whose signature is checked here: it holds if its number is higher. One of another fleet does not count</param>
-    public static Checked<FleetMembers> Load(EvacuatorOptions options, string? newer = null)
+    /// <summary>ca.crt, whatever the list says.</summary>
+    public static string AuthorityPath(EvacuatorOptions options) => Path.Combine(options.Fleet.TlsDirectory, TlsFiles.Authority);
+
+    /// <summary>
+    /// Puts a list that has been checked into this host's files, for the next start of both services. Killed in between, what is there fits together: an authority is added to
+    /// ca.crt before a list stands there that it has signed, and taken away after one stands there that it has not.
+    /// </summary>
+    /// <exception cref="IOException">or UnauthorizedAccessException: not, or not all, is written</exception>
+    public static void Write(EvacuatorOptions options, SignedRoster roster)
+    {
+        if (Present(options) is not { } present || present.Fingerprints.All(roster.Authorities.Has))
+            WriteAuthorities(options, roster);
+        AtomicFile.Write(RosterPath(options), roster.Text, AllRead);
+        if (roster.Roster.Nodes.Count > 0)
+            AtomicFile.Write(options.Fleet.PeersFile, PeersFile.Format(roster.Roster.Nodes), AllRead);
+        WriteAuthorities(options, roster);
+    }
+
+    /// <summary>ca.crt alone, if it does not hold what the list says: of an earlier list, or of a host that died before it was written.</summary>
+    /// <exception cref="IOException">or UnauthorizedAccessException</exception>
+    public static void WriteAuthorities(EvacuatorOptions options, SignedRoster roster)
+    {
+        if (Present(options)?.IsSameAs(roster.Authorities) != true)
+            AtomicFile.Write(AuthorityPath(options), roster.Authorities.Pem, AllRead);
+    }
+
+    public static Checked<FleetMembers> Load(EvacuatorOptions options)
     {
         string path = RosterPath(options);
         SignedRoster? roster = null;
         try
         {
-            string authorityPath = Path.Combine(options.Fleet.TlsDirectory, TlsFiles.Authority);
-            bool isThere = File.Exists(path);
-            if ((isThere || newer is not null) && File.Exists(authorityPath))
-            {
-                using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(authorityPath);
-                // One that is not sound is no reason to believe in the peers file: whoever was revoked stands in there.
-                if (isThere)
-                    roster = SignedRoster.Parse(File.ReadAllText(path), authority, path);
-                if (newer is not null && TryParse(newer, authority) is { } other && other.Roster.Number > (roster?.Roster.Number ?? -1))
-                    roster = other;
-            }
+            // One that is not sound is no reason to believe in the peers file: whoever was revoked stands in there.
+            if (File.Exists(path) && File.Exists(AuthorityPath(options)))
+                roster = SignedRoster.ParseOwn(File.ReadAllText(path), FleetAuthorities.FromFile(AuthorityPath(options)), path);
         }
         catch (FleetSetupException e)
         {
@@ -51,11 +70,12 @@ public sealed record FleetMembers(IReadOnlyList<Peer> Peers, SignedRoster? Roste
         Checked<FleetMembers> Wrong(string text) => new([new ConfigurationMistake(path, 0, $"{text}: join the fleet again, or take a good list with \"evacuator fleet accept FILE\"")]);
     }
 
-    private static SignedRoster? TryParse(string text, X509Certificate2 authority)
+    /// <summary>Null if ca.crt is damaged or gone: the list tells then.</summary>
+    private static FleetAuthorities? Present(EvacuatorOptions options)
     {
         try
         {
-            return SignedRoster.Parse(text, authority, "the list of nodes");
+            return FleetAuthorities.FromFile(AuthorityPath(options));
         }
         catch (FleetSetupException)
         {

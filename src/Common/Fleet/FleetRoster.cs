@@ -18,6 +18,15 @@ public sealed record FleetRoster
 
     public IReadOnlyList<Revocation> Revoked { get; init; } = [];
 
+    /// <summary>Certificates of the authorities that the nodes trust, PEM each, newest first; empty in a fleet whose authority was never replaced: the one that has signed.</summary>
+    public IReadOnlyList<string> Authorities { get; init; } = [];
+
+    /// <summary>Since when the newest of two authorities issues certificates; null: the older does, because not all nodes trust the newest so far.</summary>
+    public DateTimeOffset? NewestIssues { get; init; }
+
+    /// <summary>Authorities that nobody trusts any more, oldest first: so that a node can say why its certificate is void, and old statements can be judged.</summary>
+    public IReadOnlyList<RetiredAuthority> Retired { get; init; } = [];
+
     /// <summary>The same with the next number.</summary>
     public FleetRoster Next(DateTimeOffset now) => this with { Number = Math.Max(Number + 1, now.ToUnixTimeSeconds()), Made = now };
 
@@ -41,3 +50,9 @@ public sealed record FleetRoster
 /// <param name="Before">compared with a certificate's NotBefore</param>
 /// <param name="At">when it was revoked</param>
 public sealed record Revocation(string Node, DateTimeOffset Before, DateTimeOffset At);
+
+/// <summary>What this authority has issued is void.</summary>
+/// <param name="Certificate">its own, PEM</param>
+/// <param name="Fingerprint">SHA-256 of it, hex</param>
+/// <param name="At">when it was retired</param>
+public sealed record RetiredAuthority(string Certificate, string Fingerprint, DateTimeOffset At);

@@ -20,10 +20,10 @@ public sealed record FleetInitResult(bool NewAuthority, string Fingerprint, IRea
 public sealed record FleetJoinResult(string Node, string Fingerprint, IReadOnlyList<Peer> Peers, IReadOnlyList<string> Files);
 
 /// <summary>All that makes a host a node.</summary>
-/// <param name="Authority">certificate, PEM</param>
+/// <param name="Authorities">that the node trusts, PEM, newest first</param>
 /// <param name="Peers">all nodes, this one included</param>
 /// <param name="Roster">the same, signed; null from a release that did not sign it</param>
-public sealed record NodeFiles(string Name, string Authority, IssuedCertificate Brain, IssuedCertificate Agent, IReadOnlyList<Peer> Peers, SignedRoster? Roster);
+public sealed record NodeFiles(string Name, FleetAuthorities Authorities, IssuedCertificate Brain, IssuedCertificate Agent, IReadOnlyList<Peer> Peers, SignedRoster? Roster);
 
 /// <summary>
 /// Makes a fleet and lets a node join it. Both may be repeated: init adds nodes to the authority that its directory holds and writes all bundles
@@ -71,7 +71,7 @@ public sealed class FleetSetup(TimeProvider time)
                     Magic = JoinBundle.ExpectedMagic,
                     Version = JoinBundle.CurrentVersion,
                     Node = peer.Name,
-                    Authority = directory.Authority.CertificatePem,
+                    Authority = directory.Trusted.Pem,
                     Brain = Issue(directory, new PeerIdentity(peer.Name, FleetRole.Brain)),
                     Agent = Issue(directory, new PeerIdentity(peer.Name, FleetRole.Agent)),
                     Peers = peers,
@@ -82,7 +82,7 @@ public sealed class FleetSetup(TimeProvider time)
                 bundles.Add(path);
             }
 
-            return new FleetInitResult(directory.IsNew, directory.Fingerprint, peers, bundles);
+            return new FleetInitResult(directory.IsNew, FleetAuthorities.FingerprintOf(directory.Issuer.Certificate), peers, bundles);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -108,10 +108,10 @@ public sealed class FleetSetup(TimeProvider time)
     public FleetJoinResult Found(AuthorityDirectory directory, Peer self, string serveAt, string etcDirectory, uint? group, bool replaceFleet)
     {
         if (!replaceFleet)
-            RefuseOtherFleet(Path.Combine(etcDirectory, "tls"), directory.Authority.Certificate, self.Name);
+            RefuseOtherFleet(Path.Combine(etcDirectory, "tls"), directory.Trusted, self.Name);
         directory.Change(roster => roster with { Nodes = Merge(roster.Nodes, [self]), Authority = serveAt });
         return Install(new NodeFiles(
-            self.Name, directory.Authority.CertificatePem, Issue(directory, new PeerIdentity(self.Name, FleetRole.Brain)), Issue(directory, new PeerIdentity(self.Name, FleetRole.Agent)),
+            self.Name, directory.Trusted, Issue(directory, new PeerIdentity(self.Name, FleetRole.Brain)), Issue(directory, new PeerIdentity(self.Name, FleetRole.Agent)),
             directory.Roster.Nodes, directory.Signed), etcDirectory, group);
     }
 
@@ -144,42 +144,43 @@ public sealed class FleetSetup(TimeProvider time)
         // 1. The bundle is sound.
         JoinBundle bundle = JoinBundle.Read(bundlePath);
         Verify(bundlePath, bundle);
-        using X509Certificate2 authority = X509Certificate2.CreateFromPem(bundle.Authority);
+        FleetAuthorities authorities = FleetAuthorities.FromPem(bundle.Authority, bundlePath);
 
         // 2. This host is free for it.
         if (!replaceFleet)
-            RefuseOtherFleet(Path.Combine(etcDirectory, "tls"), authority, bundle.Node);
+            RefuseOtherFleet(Path.Combine(etcDirectory, "tls"), authorities, bundle.Node);
 
         // 3. The files.
-        SignedRoster? roster = bundle.Roster is { } text ? SignedRoster.Parse(text, authority, bundlePath) : null;
-        return Install(new NodeFiles(bundle.Node, bundle.Authority, bundle.Brain, bundle.Agent, bundle.Peers, roster), etcDirectory, group);
+        SignedRoster? roster = bundle.Roster is { } text ? SignedRoster.ParseOwn(text, authorities, bundlePath) : null;
+        return Install(new NodeFiles(bundle.Node, roster?.Authorities ?? authorities, bundle.Brain, bundle.Agent, bundle.Peers, roster), etcDirectory, group);
     }
 
     /// <summary>Why this host may not become that node of that fleet, as an exception; nothing if it may.</summary>
     /// <exception cref="FleetSetupException">it belongs to another fleet or is another node</exception>
-    public static void RefuseOtherFleet(string tls, X509Certificate2 authority, string node)
+    public static void RefuseOtherFleet(string tls, FleetAuthorities authorities, string node)
+    {
+        if (TryRead(Path.Combine(tls, TlsFiles.Authority), FleetAuthorities.FromFile) is { } present && !present.Fingerprints.Any(authorities.Has))
+        {
+            throw new FleetSetupException(
+                $"this host belongs to another fleet (authority {present.Fingerprints[0]}), or its fleet's authority was replaced while it was away; --replace makes it a node of the one with authority {authorities.Fingerprints[0]}");
+        }
+
+        using X509Certificate2? certificate = TryRead(Path.Combine(tls, TlsFiles.Certificate(FleetRole.Agent)), X509CertificateLoader.LoadCertificateFromFile);
+        if (certificate is not null && PeerIdentity.From(certificate) is { } identity && identity.Node != node)
+            throw new FleetSetupException($"this host is {identity.Node} and would become {node}; --replace renames it");
+    }
+
+    /// <summary>Null if there is nothing, or no certificate: nothing to protect, joining repairs it.</summary>
+    private static T? TryRead<T>(string path, Func<string, T> read)
+        where T : class
     {
         try
         {
-            string path = Path.Combine(tls, TlsFiles.Authority);
-            if (File.Exists(path))
-            {
-                using X509Certificate2 present = X509CertificateLoader.LoadCertificateFromFile(path);
-                if (!present.RawDataMemory.Span.SequenceEqual(authority.RawDataMemory.Span))
-                    throw new FleetSetupException($"this host belongs to another fleet (authority {present.GetCertHashString(HashAlgorithmName.SHA256)}); --replace leaves it");
-            }
-
-            path = Path.Combine(tls, TlsFiles.Certificate(FleetRole.Agent));
-            if (File.Exists(path))
-            {
-                using X509Certificate2 present = X509CertificateLoader.LoadCertificateFromFile(path);
-                if (PeerIdentity.From(present) is { } identity && identity.Node != node)
-                    throw new FleetSetupException($"this host is {identity.Node} and would become {node}; --replace renames it");
-            }
+            return File.Exists(path) ? read(path) : null;
         }
-        catch (CryptographicException)
+        catch (Exception e) when (e is CryptographicException or FleetSetupException)
         {
-            // What is there is no certificate: nothing to protect, joining repairs it.
+            return null;
         }
     }
 
@@ -193,14 +194,13 @@ public sealed class FleetSetup(TimeProvider time)
         List<AtomicFile> prepared = [];
         try
         {
-            using X509Certificate2 authority = X509Certificate2.CreateFromPem(node.Authority);
             const UnixFileMode Folder = AllRead | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
             Directory.CreateDirectory(etcDirectory, Folder);
             Directory.CreateDirectory(tls, Folder);
             Directory.CreateDirectory(dropIns, Folder);
             string rosterPath = Path.Combine(etcDirectory, SignedRoster.FileName);
-            SignedRoster? roster = Newer(rosterPath, authority, node.Roster);
-            Prepare(Path.Combine(tls, TlsFiles.Authority), node.Authority, AllRead);
+            SignedRoster? roster = Newer(rosterPath, node.Authorities, node.Roster);
+            Prepare(Path.Combine(tls, TlsFiles.Authority), (roster?.Authorities ?? node.Authorities).Pem, AllRead);
             Prepare(Path.Combine(tls, TlsFiles.Key(FleetRole.Brain)), node.Brain.KeyPem, GroupReads, group);
             Prepare(Path.Combine(tls, TlsFiles.Certificate(FleetRole.Brain)), node.Brain.CertificatePem, AllRead);
             Prepare(Path.Combine(tls, TlsFiles.Key(FleetRole.Agent)), node.Agent.KeyPem, Private);
@@ -214,7 +214,7 @@ public sealed class FleetSetup(TimeProvider time)
             // Of another fleet: its signature would be taken for a forgery.
             if (roster is null)
                 File.Delete(rosterPath);
-            return new FleetJoinResult(node.Name, authority.GetCertHashString(HashAlgorithmName.SHA256), roster?.Roster.Nodes ?? node.Peers, files);
+            return new FleetJoinResult(node.Name, node.Authorities.Fingerprints[0], roster?.Roster.Nodes ?? node.Peers, files);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -259,11 +259,11 @@ public sealed class FleetSetup(TimeProvider time)
     }
 
     /// <summary>Of two lists of one fleet the later: a bundle may be older than what this node has heard since, such as a revocation.</summary>
-    private static SignedRoster? Newer(string path, X509Certificate2 authority, SignedRoster? offered)
+    private static SignedRoster? Newer(string path, FleetAuthorities authorities, SignedRoster? offered)
     {
         try
         {
-            return File.Exists(path) && SignedRoster.Parse(File.ReadAllText(path), authority, path) is var present && offered is not null && present.Roster.Number > offered.Roster.Number
+            return File.Exists(path) && SignedRoster.Parse(File.ReadAllText(path), authorities, path) is var present && offered is not null && present.Roster.Number > offered.Roster.Number
                 ? present
                 : offered;
         }
@@ -276,7 +276,7 @@ public sealed class FleetSetup(TimeProvider time)
     private static IssuedCertificate Issue(AuthorityDirectory directory, PeerIdentity identity)
     {
         NodeRequest request = NodeRequest.Make(identity);
-        return new IssuedCertificate(directory.Authority.Sign(identity, request.RequestPem, FleetAuthority.NodeLifetime, directory.Roster.Find(identity.Node)?.Before), request.KeyPem);
+        return new IssuedCertificate(directory.Sign(identity, request.RequestPem, FleetAuthority.NodeLifetime), request.KeyPem);
     }
 
     /// <summary>Earlier nodes keep their place; a node named again gets its new address.</summary>
@@ -309,21 +309,20 @@ public sealed class FleetSetup(TimeProvider time)
             throw new FleetSetupException($"{path}: its list of nodes is not sound: {peers.Mistakes.FirstOrDefault()?.Text ?? "names or addresses with forbidden characters"}");
         if (!bundle.Peers.Any(peer => peer.Name == bundle.Node))
             throw new FleetSetupException($"{path}: its list of nodes does not name {bundle.Node}");
-        Verify(path, bundle.Node, bundle.Authority, bundle.Brain, bundle.Agent, time);
+        Verify(path, bundle.Node, FleetAuthorities.FromPem(bundle.Authority, path), bundle.Brain, bundle.Agent, time);
     }
 
     /// <summary>Whether these are this node's certificates, from this authority, with their keys, and valid by this host's clock.</summary>
     /// <param name="source">where they come from, for the message</param>
     /// <exception cref="FleetSetupException">they are not</exception>
-    public static void Verify(string source, string node, string authorityPem, IssuedCertificate brain, IssuedCertificate agent, TimeProvider time)
+    public static void Verify(string source, string node, FleetAuthorities authorities, IssuedCertificate brain, IssuedCertificate agent, TimeProvider time)
     {
         try
         {
-            using X509Certificate2 authority = X509Certificate2.CreateFromPem(authorityPem);
             foreach ((IssuedCertificate issued, FleetRole role) in new[] { (brain, FleetRole.Brain), (agent, FleetRole.Agent) })
             {
                 using X509Certificate2 certificate = X509Certificate2.CreateFromPem(issued.CertificatePem, issued.KeyPem);
-                if (FleetTrust.WhyNot(certificate, authority, time.GetUtcNow()) is { } reason)
+                if (authorities.WhyNot(certificate, time.GetUtcNow()) is { } reason)
                     throw new FleetSetupException($"{source}: the certificate of {node}/{PeerIdentity.Word(role)} {reason}");
                 if (PeerIdentity.From(certificate) != new PeerIdentity(node, role))
                     throw new FleetSetupException($"{source}: a certificate is not for {node}/{PeerIdentity.Word(role)}");

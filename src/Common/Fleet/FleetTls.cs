@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Net.Security;
 using System.Security.Authentication;
@@ -15,14 +16,16 @@ namespace Evacuator.Common.Fleet;
 
 /// <summary>
 /// Connections between nodes: TLS 1.3, both sides show a certificate of the fleet's own authority, nothing else is trusted and nothing is downloaded.
-/// A brain speaks only with brains, an agent only with agents, and only with nodes that are in the fleet. Who is in it, and this node's own certificate, can
+/// A brain speaks only with brains, an agent only with agents, and only with nodes that are in the fleet. Who is in it, whom it trusts, and this node's own certificate, can
 /// be replaced while connections stand (<see cref="Accept"/>, <see cref="Reload"/>): each handshake takes what holds then.
 /// </summary>
 /// <remarks>Owns the certificates; keep it as long as any connection is made with it.</remarks>
 public sealed class FleetTls : IDisposable
 {
-    private readonly X509Certificate2 _authority;
+    private readonly EvacuatorOptions _options;
     private readonly FleetFiles _files;
+    // Peers that were called and showed a certificate of an authority that is not known here, when.
+    private readonly ConcurrentDictionary<string, DateTimeOffset> _strangers = new();
     private readonly FleetConnections _connections = new();
     private readonly Lock _changing = new();
     // Handshakes under way may still use an earlier certificate: all are kept until the end. One a year.
@@ -30,10 +33,12 @@ public sealed class FleetTls : IDisposable
     private readonly TimeProvider _time;
     private volatile Own _own;
     private volatile Members _members;
+    // Of ca.crt and fleet.json when they were looked at last.
+    private (string Authorities, DateTime List) _seen;
 
-    private FleetTls(X509Certificate2 authority, FleetFiles files, PairRead pair, PeerIdentity identity, Members members, TimeProvider time)
+    private FleetTls(EvacuatorOptions options, FleetFiles files, string authorityText, PairRead pair, PeerIdentity identity, Members members, TimeProvider time)
     {
-        (_authority, _files, Identity, _members, _time) = (authority, files, identity, members, time);
+        (_options, _files, _seen, Identity, _members, _time) = (options, files, (authorityText, ListStamp(options)), identity, members, time);
         _own = Take(pair);
     }
 
@@ -43,8 +48,17 @@ public sealed class FleetTls : IDisposable
     /// <summary>When our own certificate stops to be accepted.</summary>
     public DateTimeOffset ExpiresAt => new(_own.Certificate.NotAfter.ToUniversalTime());
 
-    /// <summary>The fleet's authority, without its key.</summary>
-    public X509Certificate2 Authority => _authority;
+    /// <summary>Whose certificates are accepted.</summary>
+    public FleetAuthorities Authorities => _members.Authorities;
+
+    /// <summary>Fingerprint of the authority that has issued our own certificate; empty if that is not known.</summary>
+    public string IssuedBy => IssuerOf(_own.Certificate, _members);
+
+    /// <summary>How many connections stand that began with a certificate of another authority than the newest.</summary>
+    public int OldConnections => _connections.CountOf(shown => shown.Authority != Authorities.Fingerprints[0]);
+
+    /// <summary>Peers that were called last and showed a certificate of an authority that is not known here: whose then is the mistake, theirs or ours?</summary>
+    public IReadOnlyCollection<string> Strangers => [.. _strangers.Keys.Order(StringComparer.Ordinal)];
 
     /// <summary>Our own certificate, with its key; not to be disposed by the caller.</summary>
     public X509Certificate2 Certificate => _own.Certificate;
@@ -53,7 +67,7 @@ public sealed class FleetTls : IDisposable
     public SignedRoster? Roster => _members.Roster;
 
     /// <summary>Why this node itself can do nothing in the fleet any more; null as long as it can.</summary>
-    public string? WhyOut => WhyNot(Identity, _own.Certificate.NotBefore.ToUniversalTime(), _members, Identity.Node);
+    public string? WhyOut => WhyNot(new ShownCertificate(Identity, _own.Certificate.NotBefore.ToUniversalTime(), IssuedBy), _members, Identity.Node);
 
     /// <summary>Reads ca.crt, ROLE.crt and ROLE.key and checks that they belong together, to this node, and are valid now.</summary>
     public static Checked<FleetTls> Load(EvacuatorOptions options, FleetRole role, IReadOnlyList<Peer> peers, TimeProvider time, SignedRoster? roster = null)
@@ -63,43 +77,36 @@ public sealed class FleetTls : IDisposable
         string? authorityPem = TlsFiles.Read(files.Authority, secret: false, mistakes);
         PairRead? pair = files.ReadPair(mistakes);
         PeerIdentity identity = new(options.Node.Name, role);
-        Members members = new(roster is null ? peers : roster.Roster.Nodes, roster);
-        if (!members.Nodes.Contains(identity.Node))
+        if ((roster is null ? peers : roster.Roster.Nodes).All(peer => peer.Name != identity.Node))
         {
             mistakes.Add(roster?.Roster.Find(identity.Node) is { } revoked
                 ? new(FleetMembers.RosterPath(options), 0, $"{identity.Node} was taken out of the fleet on {revoked.At:u}: to bring it back, join with a new token")
                 : new(roster is null ? options.Fleet.PeersFile : FleetMembers.RosterPath(options), 0, $"does not name this node, \"{identity.Node}\""));
         }
 
-        X509Certificate2? authority = null;
         try
         {
             if (mistakes.Count > 0)
                 return new Checked<FleetTls>(mistakes);
-            try
-            {
-                authority = X509Certificate2.CreateFromPem(authorityPem);
-            }
-            catch (Exception e) when (e is CryptographicException or ArgumentException)
-            {
-                mistakes.Add(new(files.Authority, 0, $"is not a certificate in PEM: {e.Message}"));
-                return new Checked<FleetTls>(mistakes);
-            }
-
-            if (WhyUnusable(pair!.Certificate, authority, identity, time.GetUtcNow()) is { } reason)
+            Members members = roster is null ? new Members(peers, null, FleetAuthorities.FromPem(authorityPem!, files.Authority)) : new Members(roster.Roster.Nodes, roster, roster.Authorities);
+            if (WhyUnusable(pair!.Certificate, members, identity, time.GetUtcNow()) is { } reason)
                 mistakes.Add(new(files.Certificate, 0, reason));
-            else if (WhyNot(identity, pair.Certificate.NotBefore.ToUniversalTime(), members, identity.Node) is { } why)
+            else if (WhyNot(new ShownCertificate(identity, pair.Certificate.NotBefore.ToUniversalTime(), IssuerOf(pair.Certificate, members)), members, identity.Node) is { } why)
                 mistakes.Add(new(files.Certificate, 0, $"{why}: join the fleet again"));
             if (mistakes.Count > 0)
                 return new Checked<FleetTls>(mistakes);
 
-            FleetTls tls = new(authority, files, pair, identity, members, time);
-            (authority, pair) = (null, null);
+            FleetTls tls = new(options, files, authorityPem!, pair, identity, members, time);
+            pair = null;
             return new Checked<FleetTls>(tls);
+        }
+        catch (FleetSetupException e)
+        {
+            mistakes.Add(new(files.Authority, 0, e.Message.Replace($"{files.Authority}: ", "", StringComparison.Ordinal)));
+            return new Checked<FleetTls>(mistakes);
         }
         finally
         {
-            authority?.Dispose();
             pair?.Certificate.Dispose();
         }
     }
@@ -112,18 +119,24 @@ public sealed class FleetTls : IDisposable
         {
             if (_members.Roster is { } present && present.Roster.Number >= roster.Roster.Number)
                 return false;
-            _members = new Members(roster.Roster.Nodes, roster);
+            _members = new Members(roster.Roster.Nodes, roster, roster.Authorities);
         }
 
+        _strangers.Clear();
         _connections.Recheck(WhyNot);
         return true;
     }
 
-    /// <summary>Takes the certificate that is in the files now, if it is another one. What stands goes on with the earlier.</summary>
-    /// <returns>whether it was replaced; or what is wrong with the files, and then the earlier one stays</returns>
+    /// <summary>
+    /// Takes the certificate that is in the files now, if it is another one. What stands goes on with the earlier. Before it, where they have changed, ca.crt and the list: root's
+    /// word, which brings in an authority for which no earlier one can vouch.
+    /// </summary>
+    /// <returns>whether the certificate was replaced; or what is wrong with the files, and then the earlier ones stay</returns>
     public (bool Replaced, IReadOnlyList<ConfigurationMistake> Mistakes) Reload()
     {
         List<ConfigurationMistake> mistakes = [];
+        if (!ReloadList(mistakes))
+            return (false, mistakes);
         if (_files.ReadPair(mistakes) is not { } pair)
             return (false, mistakes);
         lock (_changing)
@@ -134,7 +147,7 @@ public sealed class FleetTls : IDisposable
                 return (false, []);
             }
 
-            if (WhyUnusable(pair.Certificate, _authority, Identity, _time.GetUtcNow()) is { } reason)
+            if (WhyUnusable(pair.Certificate, _members, Identity, _time.GetUtcNow()) is { } reason)
             {
                 pair.Certificate.Dispose();
                 return (false, [new(_files.Certificate, 0, reason)]);
@@ -153,7 +166,7 @@ public sealed class FleetTls : IDisposable
         EnabledSslProtocols = SslProtocols.Tls13,
         AllowTlsResume = false, // Every connection shows its certificate anew.
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        CertificateChainPolicy = FleetTrust.Policy(_authority, _time.GetUtcNow()),
+        CertificateChainPolicy = Authorities.Policy(_time.GetUtcNow()),
         RemoteCertificateValidationCallback = (_, certificate, _, _) => Check(certificate, node: null),
     };
 
@@ -166,7 +179,7 @@ public sealed class FleetTls : IDisposable
         EnabledSslProtocols = SslProtocols.Tls13,
         AllowTlsResume = false, // Every connection shows its certificate anew.
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        CertificateChainPolicy = FleetTrust.Policy(_authority, _time.GetUtcNow()),
+        CertificateChainPolicy = Authorities.Policy(_time.GetUtcNow()),
         RemoteCertificateValidationCallback = (_, certificate, _, _) => Check(certificate, node),
     };
 
@@ -183,11 +196,10 @@ public sealed class FleetTls : IDisposable
             if (context.PlaintextStream is SslStream { RemoteCertificate: { } shown } stream)
             {
                 using X509Certificate2 certificate = X509CertificateLoader.LoadCertificate(shown.GetRawCertData());
-                PeerIdentity identity = new(node, Identity.Role);
-                DateTimeOffset notBefore = certificate.NotBefore.ToUniversalTime();
-                _connections.Add(identity, notBefore, stream);
+                ShownCertificate what = Shown(certificate, new PeerIdentity(node, Identity.Role));
+                _connections.Add(what, stream);
                 // Revoked between the handshake and this line: nobody else would cut it.
-                if (WhyNot(identity, notBefore) is { } reason)
+                if (WhyNot(what) is { } reason)
                     throw new AuthenticationException(reason);
             }
 
@@ -225,14 +237,22 @@ public sealed class FleetTls : IDisposable
         if (certificate is null)
             return "the other side showed no certificate";
         using X509Certificate2 copy = X509CertificateLoader.LoadCertificate(certificate.GetRawCertData());
-        if (FleetTrust.WhyNot(copy, _authority, _time.GetUtcNow()) is { } reason)
-            return $"the certificate of \"{copy.GetNameInfo(X509NameType.SimpleName, forIssuer: false)}\" {reason}";
+        Members members = _members;
+        if (members.Authorities.WhyNot(copy, _time.GetUtcNow()) is { } reason)
+        {
+            if (node is not null && PeerIdentity.From(copy)?.Node == node)
+                _strangers[node] = _time.GetUtcNow();
+            return $"the certificate of \"{copy.GetNameInfo(X509NameType.SimpleName, forIssuer: false)}\" {reason}{Retired(copy, members)}";
+        }
+
         if (PeerIdentity.From(copy) is not { } identity)
             return "the certificate names no node of the fleet";
         if (identity.Role != Identity.Role)
             return $"{identity} has the wrong role: only {PeerIdentity.Word(Identity.Role)}s may talk here";
-        if (WhyNot(identity, copy.NotBefore.ToUniversalTime()) is { } outside)
+        if (WhyNot(Shown(copy, identity)) is { } outside)
             return outside;
+        if (node is not null)
+            _strangers.TryRemove(node, out _);
         return node is not null && identity.Node != node ? $"expected {node}, but {identity.Node} answered" : null;
     }
 
@@ -240,7 +260,6 @@ public sealed class FleetTls : IDisposable
     {
         foreach (X509Certificate2 certificate in _all)
             certificate.Dispose();
-        _authority.Dispose();
     }
 
     private async Task WatchedAsync(ConnectionContext connection, ConnectionDelegate next)
@@ -251,11 +270,11 @@ public sealed class FleetTls : IDisposable
             return;
         }
 
-        DateTimeOffset notBefore = certificate.NotBefore.ToUniversalTime();
-        using (_connections.Add(identity, notBefore, reason => connection.Abort(new ConnectionAbortedException(reason))))
+        ShownCertificate shown = Shown(certificate, identity);
+        using (_connections.Add(shown, reason => connection.Abort(new ConnectionAbortedException(reason))))
         {
             // Revoked between the handshake and this line: nobody else would cut it.
-            if (WhyNot(identity, notBefore) is { } reason)
+            if (WhyNot(shown) is { } reason)
                 connection.Abort(new ConnectionAbortedException(reason));
             else
                 await next(connection).ConfigureAwait(false);
@@ -268,10 +287,44 @@ public sealed class FleetTls : IDisposable
         return new Own(pair.Certificate, SslStreamCertificateContext.Create(pair.Certificate, additionalCertificates: null, offline: true));
     }
 
-    private string? WhyNot(PeerIdentity identity, DateTimeOffset notBefore) => WhyNot(identity, notBefore, _members, Identity.Node);
-
-    private static string? WhyNot(PeerIdentity identity, DateTimeOffset notBefore, Members members, string self)
+    /// <returns>false with the mistakes: the files do not fit together, or not yet</returns>
+    private bool ReloadList(List<ConfigurationMistake> mistakes)
     {
+        if (TlsFiles.Read(_files.Authority, secret: false, mistakes) is not { } text)
+            return false;
+        (string, DateTime) found = (text, ListStamp(_options));
+        if (found == _seen)
+            return true;
+        Checked<FleetMembers> members = FleetMembers.Load(_options);
+        if (members.Value is null)
+        {
+            mistakes.AddRange(members.Mistakes);
+            return false;
+        }
+
+        if (members.Value.Roster is { } roster)
+            Accept(roster);
+        _seen = found;
+        return true;
+    }
+
+    private static DateTime ListStamp(EvacuatorOptions options) => File.GetLastWriteTimeUtc(FleetMembers.RosterPath(options));
+
+    private ShownCertificate Shown(X509Certificate2 certificate, PeerIdentity identity) =>
+        new(identity, certificate.NotBefore.ToUniversalTime(), IssuerOf(certificate, _members));
+
+    private string? WhyNot(ShownCertificate shown) => WhyNot(shown, _members, Identity.Node);
+
+    private static string? WhyNot(ShownCertificate shown, Members members, string self)
+    {
+        (PeerIdentity identity, DateTimeOffset notBefore, string authority) = shown;
+        if (!members.Authorities.Has(authority))
+        {
+            return members.Roster?.Roster.Retired.FirstOrDefault(retired => retired.Fingerprint == authority) is { } known
+                ? $"the authority that {identity.Node} has its certificate from was retired at {known.At:u}"
+                : $"{identity.Node} has its certificate from an authority that the fleet does not trust any more";
+        }
+
         if (members.Roster?.Roster.Find(identity.Node) is { } revoked && notBefore < revoked.Before)
             return $"the certificates that {identity.Node} had until {revoked.At:u} were revoked then";
         if (members.Nodes.Contains(identity.Node))
@@ -282,14 +335,24 @@ public sealed class FleetTls : IDisposable
     }
 
     /// <summary>What is wrong with our own certificate; null if it can be used.</summary>
-    private static string? WhyUnusable(X509Certificate2 own, X509Certificate2 authority, PeerIdentity identity, DateTimeOffset now)
+    private static string? WhyUnusable(X509Certificate2 own, Members members, PeerIdentity identity, DateTimeOffset now)
     {
-        if (FleetTrust.WhyNot(own, authority, now) is { } reason)
-            return $"{reason}: join the fleet again";
+        if (members.Authorities.WhyNot(own, now) is { } reason)
+            return $"{reason}{Retired(own, members)}: join the fleet again";
         return PeerIdentity.From(own) is var stated && stated != identity
             ? $"speaks for {stated?.ToString() ?? "nobody"}, this is {identity}: set [node] name or join the fleet again"
             : null;
     }
+
+    /// <summary>Said beside "not from this fleet's authority", where it once was.</summary>
+    private static string Retired(X509Certificate2 certificate, Members members) => RetiredIssuerOf(certificate, members) is { } retired ? $" (it is from the one that was retired at {retired.At:u})" : "";
+
+    /// <summary>The fingerprint, trusted still or not; empty if it is not known.</summary>
+    private static string IssuerOf(X509Certificate2 certificate, Members members) =>
+        members.Authorities.IssuerOf(certificate) is { Length: > 0 } trusted ? trusted : RetiredIssuerOf(certificate, members)?.Fingerprint ?? "";
+
+    private static RetiredAuthority? RetiredIssuerOf(X509Certificate2 certificate, Members members) =>
+        members.Roster?.Roster.Retired.LastOrDefault(retired => FleetAuthorities.FromPem(retired.Certificate, "the list").IssuerOf(certificate).Length > 0);
 
     /// <summary>Thrown, not returned, so that the reason reaches whoever made the connection or logs its failure.</summary>
     private bool Check(X509Certificate? certificate, string? node) =>
@@ -297,10 +360,12 @@ public sealed class FleetTls : IDisposable
 
     private sealed record Own(X509Certificate2 Certificate, SslStreamCertificateContext Context);
 
-    private sealed class Members(IReadOnlyList<Peer> nodes, SignedRoster? roster)
+    private sealed class Members(IReadOnlyList<Peer> nodes, SignedRoster? roster, FleetAuthorities authorities)
     {
         public FrozenSet<string> Nodes { get; } = nodes.Select(peer => peer.Name).ToFrozenSet(StringComparer.Ordinal);
 
         public SignedRoster? Roster { get; } = roster;
+
+        public FleetAuthorities Authorities { get; } = authorities;
     }
 }

@@ -74,7 +74,7 @@ public sealed record JoinBundle
 }
 
 /// <summary>A fleet could not be set up or joined. The message is for the operator: what, where, what to do.</summary>
-public sealed class FleetSetupException : Exception
+public class FleetSetupException : Exception
 {
     /// <summary>The caller is not root, or may not read or write a file: nothing was tried.</summary>
     public bool NotAllowed { get; init; }
@@ -84,7 +84,7 @@ public sealed class FleetSetupException : Exception
     {
     }
 
-    public FleetSetupException(string message, Exception inner)
+    public FleetSetupException(string message, Exception? inner)
         : base(message, inner)
     {
     }

@@ -10,9 +10,11 @@ namespace Evacuator.Common.Fleet;
 /// <summary>The fleet's list with the signature of its authority: fleet.json, and what nodes pass on to each other.</summary>
 /// <remarks>
 /// <code>
-/// { "magic": "evacuator-fleet", "version": 1, "statement": "{…FleetRoster as JSON…}", "signature": "base64" }
+/// { "magic": "evacuator-fleet", "version": 1, "statement": "{…FleetRoster as JSON…}", "signature": "base64", "also": ["base64"] }
 /// </code>
-/// The signature, ECDSA P-256 with SHA-256 in DER, is over "evacuator-fleet", a line feed and the statement in UTF-8, byte for byte as it stands there.
+/// A signature, ECDSA P-256 with SHA-256 in DER, is over "evacuator-fleet", a line feed and the statement in UTF-8, byte for byte as it stands there. While two authorities are
+/// trusted, both sign: a node needs the signature of the newest that it trusts. So one that has not heard of the new authority takes the list, and one that has does not let the
+/// old one, whose key may be in other hands, change it back.
 /// </remarks>
 public sealed class SignedRoster
 {
@@ -25,24 +27,55 @@ public sealed class SignedRoster
 
     private const int FormatVersion = 1;
 
-    private SignedRoster(FleetRoster roster, string text) => (Roster, Text) = (roster, text);
+    /// <summary>More are not looked at: each costs a verification.</summary>
+    private const int MaxSignatures = 4;
+
+    private SignedRoster(FleetRoster roster, FleetAuthorities authorities, string text) => (Roster, Authorities, Text) = (roster, authorities, text);
 
     public FleetRoster Roster { get; }
+
+    /// <summary>Whom a node trusts that takes this list.</summary>
+    public FleetAuthorities Authorities { get; }
 
     /// <summary>To be passed on as it is.</summary>
     public string Text { get; }
 
-    public static SignedRoster Sign(FleetRoster roster, FleetAuthority authority)
+    /// <param name="signers">oldest first: a release that knows one signature looks at the first</param>
+    public static SignedRoster Sign(FleetRoster roster, params IReadOnlyList<FleetAuthority> signers)
     {
         string statement = JsonSerializer.Serialize(roster, ApiJson.Options);
-        Envelope envelope = new(Magic, FormatVersion, statement, Convert.ToBase64String(authority.SignData(Signed(statement))));
-        return new SignedRoster(roster, JsonSerializer.Serialize(envelope, ApiJson.Options));
+        string[] signatures = [.. signers.Select(signer => Convert.ToBase64String(signer.SignData(Signed(statement))))];
+        Envelope envelope = new(Magic, FormatVersion, statement, signatures[0], signatures.Length > 1 ? signatures[1..] : null);
+        return new SignedRoster(roster, AuthoritiesOf(roster, "the list") ?? FleetAuthorities.Of(signers[^1].Certificate), JsonSerializer.Serialize(envelope, ApiJson.Options));
     }
 
-    /// <summary>The list in a text that may come from anybody.</summary>
+    /// <summary>The list in a text that may come from anybody: signed by the newest of these authorities.</summary>
     /// <param name="source">where it was found, for the message</param>
     /// <exception cref="FleetSetupException">it is not this authority's list, or not sound</exception>
-    public static SignedRoster Parse(string text, X509Certificate2 authority, string source)
+    public static SignedRoster Parse(string text, FleetAuthorities authorities, string source) => Parse(text, authorities, [authorities.Newest], source);
+
+    /// <summary>The list in a file that is root's own, beside ca.crt: signed by any of the authorities in there, since the two files are not replaced as one.</summary>
+    /// <exception cref="FleetSetupException">it is not this authority's list, or not sound</exception>
+    public static SignedRoster ParseOwn(string text, FleetAuthorities authorities, string source) => Parse(text, authorities, authorities.All, source);
+
+    /// <summary>The authorities that a text names, whoever wrote it: nothing is checked, and nothing to be believed.</summary>
+    /// <exception cref="FleetSetupException">it names none</exception>
+    public static FleetAuthorities ReadAuthorities(string text, string source)
+    {
+        try
+        {
+            return text.Length <= MaxSize && JsonSerializer.Deserialize<Envelope>(text, ApiJson.Options) is { Magic: Magic, Statement: { } statement }
+                && JsonSerializer.Deserialize<FleetRoster>(statement, ApiJson.Options) is { } roster && AuthoritiesOf(roster, source) is { } named
+                ? named
+                : throw new FleetSetupException($"{source}: is not a fleet's list that names its authorities");
+        }
+        catch (JsonException e)
+        {
+            throw new FleetSetupException($"{source}: is damaged: {e.Message}", e);
+        }
+    }
+
+    private static SignedRoster Parse(string text, FleetAuthorities trusted, IReadOnlyList<X509Certificate2> mustSign, string source)
     {
         if (text.Length > MaxSize)
             throw new FleetSetupException($"{source}: is larger than {MaxSize} bytes, not a fleet's list");
@@ -53,14 +86,14 @@ public sealed class SignedRoster
                 throw new FleetSetupException($"{source}: is not a fleet's list");
             if (envelope.Version != FormatVersion)
                 throw new FleetSetupException($"{source}: is a fleet's list of version {envelope.Version}, this release knows {FormatVersion}");
-            using ECDsa key = authority.GetECDsaPublicKey() ?? throw new FleetSetupException("the fleet's authority has no EC key");
-            if (!key.VerifyData(Signed(envelope.Statement), Convert.FromBase64String(envelope.Signature), HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence))
+            byte[][] signatures = [.. new[] { envelope.Signature }.Concat((envelope.Also ?? []).Take(MaxSignatures - 1)).Select(Convert.FromBase64String)];
+            if (!mustSign.Any(authority => HasSigned(authority, Signed(envelope.Statement), signatures)))
                 throw new FleetSetupException($"{source}: is not signed by this fleet's authority");
             FleetRoster roster = JsonSerializer.Deserialize<FleetRoster>(envelope.Statement, ApiJson.Options) ?? throw new FleetSetupException($"{source}: its list is empty");
             // Signed or not: names go into files and messages, so they are what names may be.
             if (roster.Nodes.Count > 0 && PeersFile.Interpret(IniFile.Parse(source, PeersFile.Format(roster.Nodes))) is { Mistakes: [var mistake, ..] })
                 throw new FleetSetupException($"{source}: its list of nodes is not sound: {mistake.Text}");
-            return new SignedRoster(roster, text);
+            return new SignedRoster(roster, AuthoritiesOf(roster, source) ?? trusted, text);
         }
         catch (Exception e) when (e is JsonException or FormatException or CryptographicException)
         {
@@ -68,7 +101,16 @@ public sealed class SignedRoster
         }
     }
 
+    private static FleetAuthorities? AuthoritiesOf(FleetRoster roster, string source) =>
+        roster.Authorities.Count > 0 ? FleetAuthorities.FromPem(string.Concat(roster.Authorities), source) : null;
+
+    private static bool HasSigned(X509Certificate2 authority, byte[] data, byte[][] signatures)
+    {
+        using ECDsa key = authority.GetECDsaPublicKey() ?? throw new FleetSetupException("the fleet's authority has no EC key");
+        return signatures.Any(signature => key.VerifyData(data, signature, HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence));
+    }
+
     private static byte[] Signed(string statement) => Encoding.UTF8.GetBytes($"{Magic}\n{statement}");
 
-    private sealed record Envelope(string Magic, int Version, string Statement, string Signature);
+    private sealed record Envelope(string Magic, int Version, string Statement, string Signature, IReadOnlyList<string>? Also = null);
 }

@@ -33,6 +33,7 @@ namespace Evacuator.Api;
 /// POST   /v1/notices/test                 → 202 Notice
 /// GET    /v1/fleet                        FleetReply: who is out, who waits, as the fleet's store has it
 /// DELETE /v1/fleet/slots/{node}           → 204: the place of a node that is gone is free again; 409 with the reason
+/// GET    /v1/fleet/nodes                  AskedNodes: asks all nodes now whom they trust and who issued their certificates
 /// POST   /v1/fleet                        RosterMessage → 200 RosterSpread: a signed list of nodes, taken and passed on; 409 if the authority did not sign it
 /// POST   /v1/fleet/leave                  → 204: the node is closed and may leave the fleet; 409 with every reason against it
 /// GET    /v1/config                       ConfigReply, secrets hidden

@@ -6,6 +6,7 @@ using Evacuator.Fleet;
 using Evacuator.Fleet.Etcd;
 using Evacuator.Fleet.Locks;
 using Evacuator.Fleet.Membership;
+using Evacuator.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -19,6 +20,7 @@ internal static class FleetEndpoints
     {
         routes.MapGet(ApiRoutes.Fleet, async (IFleetLock fleetLock, IFleetRegister register, PeerDirectory peers, EvacuatorOptions options, CancellationToken token) =>
             Results.Json(new FleetReply(await fleetLock.LookAsync(token).ConfigureAwait(false), FleetLimits.Of(options, peers.Names.Count + 1), await register.ReservationsAsync(token).ConfigureAwait(false)), ApiJson.Options));
+        routes.MapGet(ApiRoutes.Fleet + "/nodes", NodesAsync);
         routes.MapDelete(ApiRoutes.Fleet + "/slots/{node}", UnlockAsync);
         routes.MapPost(ApiRoutes.Fleet, AcceptAsync);
         routes.MapPost(ApiRoutes.Leave, LeaveAsync);
@@ -42,6 +44,14 @@ internal static class FleetEndpoints
         {
             return Results.Json(new ErrorReply(e.Message), ApiJson.Options, statusCode: StatusCodes.Status409Conflict);
         }
+    }
+
+    private static async Task<IResult> NodesAsync(PeerDirectory peers, NodeWatch watch, FleetTls tls, EvacuatorOptions options, CancellationToken token)
+    {
+        AgentView own = await watch.LookAsync(token).ConfigureAwait(false);
+        await peers.SurveyAsync(token).ConfigureAwait(false);
+        AskedNode self = new(options.Node.Name, null, NodeTrust.Of(tls.IssuedBy, tls.Authorities.Fingerprints, own.Host));
+        return Results.Json(new AskedNodes([self, .. peers.Standings.Select(standing => new AskedNode(standing.Name, standing, standing.Trust))]), ApiJson.Options);
     }
 
     private static async Task<IResult> LeaveAsync(Leaving leaving, CancellationToken token)

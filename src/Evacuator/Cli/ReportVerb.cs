@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Evacuator.Api;
 using Evacuator.Common.AgentApi;
@@ -122,12 +120,11 @@ internal static class ReportVerb
         WitnessCheck check;
         try
         {
-            using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(path);
-            check = certificate.Check(report.Id, report.Node, authority, roster);
+            check = certificate.Check(report.Id, report.Node, FleetAuthorities.FromFile(path), roster);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+        catch (FleetSetupException e)
         {
-            throw new CliException(CliExit.Failed, $"{path}: {e.Message}", e);
+            throw new CliException(CliExit.Failed, e.Message, e);
         }
 
         if (check.Statement is null)

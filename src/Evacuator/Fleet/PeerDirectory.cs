@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
+using Evacuator.Fleet.Membership;
 using Evacuator.Health;
 using Evacuator.Placement;
 
@@ -13,8 +14,10 @@ namespace Evacuator.Fleet;
 /// <param name="Since">of this kind of answer</param>
 /// <param name="Closed">it says that it takes no containers</param>
 /// <param name="FleetNumber">of the list of nodes that it has; null: it has none that is signed, or its release knows none</param>
+/// <param name="Trust">whom it trusts and who issued its certificates; null: it does not answer, or its release does not tell</param>
 internal sealed record PeerStanding(
-    string Name, string Address, bool Reachable, bool Usable, string Why, DateTimeOffset Since, DateTimeOffset AskedAt, long MemoryAvailable, string? Version, bool Closed = false, long? FleetNumber = null);
+    string Name, string Address, bool Reachable, bool Usable, string Why, DateTimeOffset Since, DateTimeOffset AskedAt, long MemoryAvailable, string? Version, bool Closed = false, long? FleetNumber = null,
+    NodeTrust? Trust = null);
 
 /// <summary>The other nodes of the fleet: one client each, and how each was found last.</summary>
 internal sealed class PeerDirectory : IDisposable
@@ -173,6 +176,7 @@ internal sealed class PeerDirectory : IDisposable
             Standing(before.Reachable == reachable && before.Usable == usable ? before.Since : now));
 
         PeerStanding Standing(DateTimeOffset since) => new(
-            peer.Name, peer.Address, reachable, usable, excluded?.Reason ?? "", since, now, capacity?.Host?.MemoryAvailable ?? 0, capacity?.Version, excluded?.Code == BlockerCode.AdmissionClosed, capacity?.FleetNumber);
+            peer.Name, peer.Address, reachable, usable, excluded?.Reason ?? "", since, now, capacity?.Host?.MemoryAvailable ?? 0, capacity?.Version, excluded?.Code == BlockerCode.AdmissionClosed, capacity?.FleetNumber,
+            NodeTrust.Of(capacity));
     }
 }

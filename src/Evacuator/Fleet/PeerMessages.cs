@@ -80,6 +80,12 @@ internal sealed record PeerCapacity
 
     /// <summary>Of the signed list of nodes that it has; null when it has none.</summary>
     public long? FleetNumber { get; init; }
+
+    /// <summary>Fingerprint of the authority that has issued its brain's certificate; null from a release that does not tell. Its agent's is in <see cref="Host"/>.</summary>
+    public string? CertificateBy { get; init; }
+
+    /// <summary>Fingerprints of the authorities that its brain trusts, newest first; null from a release that does not tell.</summary>
+    public IReadOnlyList<string>? Authorities { get; init; }
 }
 
 /// <param name="Text">a signed list, as it is (<see cref="Common.Fleet.SignedRoster"/>)</param>

@@ -97,6 +97,8 @@ internal static class PeerEndpoints
             Degraded = health.Degraded,
             NextWindow = windows.NextStart(),
             FleetNumber = tls.Roster?.Roster.Number,
+            CertificateBy = tls.IssuedBy,
+            Authorities = tls.Authorities.Fingerprints,
         });
     }
 

@@ -46,8 +46,9 @@ internal sealed record WitnessCertificate(string Statement, string Signature, st
     }
 
     /// <summary>Judges it: who signed it, and whether it says that this host was off in this evacuation.</summary>
-    /// <param name="roster">tells who was revoked; null: nobody is known to be</param>
-    public WitnessCheck Check(Guid evacuation, string host, X509Certificate2 authority, FleetRoster? roster)
+    /// <param name="authorities">that are trusted now; the list tells of earlier ones</param>
+    /// <param name="roster">tells who was revoked, and which authorities were retired; null: none is known to be</param>
+    public WitnessCheck Check(Guid evacuation, string host, FleetAuthorities authorities, FleetRoster? roster)
     {
         try
         {
@@ -59,8 +60,16 @@ internal sealed record WitnessCertificate(string Statement, string Signature, st
                 return Bad("the statement names fewer than two reads");
 
             // 1. Who: a certificate of this fleet that was good when it was signed, and the key that belongs to it.
-            if (AuthorityTls.WhyNotIssued(signer, authority, last.At) is { } reason)
-                return Bad($"the signer's certificate {reason}");
+            RetiredAuthority? retired = null;
+            if (authorities.WhyNot(signer, last.At) is { } reason)
+            {
+                retired = roster?.Retired.FirstOrDefault(earlier => FleetAuthorities.FromPem(earlier.Certificate, "the list").WhyNot(signer, last.At) is null);
+                if (retired is null)
+                    return Bad($"the signer's certificate {reason}");
+                if (retired.At <= last.At)
+                    return Bad($"the authority of the signer's certificate had been retired at {retired.At:u}, before it signed this");
+            }
+
             if (PeerIdentity.From(signer) is not { Role: FleetRole.Brain } identity)
                 return Bad("the signer's certificate is not of a node's brain");
             using ECDsa? key = signer.GetECDsaPublicKey();
@@ -85,7 +94,12 @@ internal sealed record WitnessCertificate(string Statement, string Signature, st
                 return Bad($"the certificates of {identity.Node} had been revoked at {revoked.At:u}, before it signed this");
             string text = string.Create(CultureInfo.InvariantCulture,
                 $"{said.Host} was Off in {said.Reads.Count} reads from {first.At:u} to {last.At:u} on the BMC {said.Bmc} ({(said.BmcFingerprint.Length > 0 ? said.BmcFingerprint : "its certificate was not noted")}){(said.Forced is { } forced ? $", after it was forced off at {forced:u}" : "")}; signed by {identity.Node}");
-            return new WitnessCheck(said, text, revoked is null ? "" : $"{identity.Node} was revoked at {revoked.At:u}, after it signed this");
+            string[] notes =
+            [
+                revoked is null ? "" : $"{identity.Node} was revoked at {revoked.At:u}, after it signed this",
+                retired is null ? "" : $"the authority of its certificate was retired at {retired.At:u}; whoever has that one's key can have made this since",
+            ];
+            return new WitnessCheck(said, text, string.Join("; ", notes.Where(note => note.Length > 0)));
         }
         catch (Exception e) when (e is JsonException or FormatException or CryptographicException or ArgumentException)
         {

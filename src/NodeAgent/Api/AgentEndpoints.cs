@@ -22,7 +22,14 @@ internal static partial class AgentEndpoints
         RouteGroupBuilder local = routes.MapGroup("");
         local.AddEndpointFilter(OnlyUnixSocketAsync);
         local.MapGet(AgentRoutes.Host, async (MoveRegistry moves, FleetTls tls, CancellationToken cancel) =>
-            Json(await moves.HostAsync(cancel) with { FleetNumber = tls.Roster?.Roster.Number, CertificateUntil = tls.ExpiresAt }));
+            Json(await moves.HostAsync(cancel) with
+            {
+                FleetNumber = tls.Roster?.Roster.Number,
+                CertificateUntil = tls.ExpiresAt,
+                CertificateBy = tls.IssuedBy,
+                Authorities = tls.Authorities.Fingerprints,
+                OldConnections = tls.OldConnections,
+            }));
         local.MapPut(AgentRoutes.Fleet, TakeRoster);
         local.MapGet(AgentRoutes.Containers, ContainersAsync);
         local.MapPut(AgentRoutes.Admission, (AdmissionRequest request, MoveRegistry moves) =>

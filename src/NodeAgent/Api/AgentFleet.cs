@@ -1,33 +1,28 @@
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
-using Evacuator.Common.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Evacuator.NodeAgent.Api;
 
 /// <summary>
-/// Who is in the fleet, for the agent: a list counts because the authority signed it, not because the brain brought it. Kept as fleet.json and peers.conf beside each
-/// other, for the next start of both services: the brain may not write there.
+/// Who is in the fleet and whom it trusts, for the agent: a list counts because the authority signed it, not because the brain brought it. Kept as fleet.json, peers.conf and
+/// ca.crt, for the next start of both services: the brain may not write there.
 /// </summary>
 internal sealed partial class AgentFleet(FleetTls tls, EvacuatorOptions options, ILogger<AgentFleet> log)
 {
-    private const UnixFileMode AllRead = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-
     private readonly Lock _writing = new();
 
     /// <exception cref="FleetSetupException">it is not this fleet's list, or not sound</exception>
     public void Accept(string text)
     {
-        SignedRoster roster = SignedRoster.Parse(text, tls.Authority, "the list from the brain");
+        SignedRoster roster = SignedRoster.Parse(text, tls.Authorities, "the list from the brain");
         lock (_writing)
         {
             if (!tls.Accept(roster))
                 return;
             try
             {
-                AtomicFile.Write(FleetMembers.RosterPath(options), roster.Text, AllRead);
-                if (roster.Roster.Nodes.Count > 0)
-                    AtomicFile.Write(options.Fleet.PeersFile, PeersFile.Format(roster.Roster.Nodes), AllRead);
+                FleetMembers.Write(options, roster);
                 LogAccepted(log, roster.Roster.Number, roster.Roster.Nodes.Count);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -35,6 +30,22 @@ internal sealed partial class AgentFleet(FleetTls tls, EvacuatorOptions options,
                 // It holds until the next start, and the brain, which has it in its journal, brings it again then.
                 LogNotKept(log, roster.Roster.Number, e.Message);
             }
+        }
+    }
+
+    /// <summary>At the start: killed between the files of a list, the agent finds the list and the authorities of the one before.</summary>
+    public void Complete()
+    {
+        if (tls.Roster is not { } roster)
+            return;
+        try
+        {
+            lock (_writing)
+                FleetMembers.WriteAuthorities(options, roster);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogNotKept(log, roster.Roster.Number, e.Message);
         }
     }
 

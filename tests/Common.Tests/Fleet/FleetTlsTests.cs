@@ -155,7 +155,7 @@ public sealed class FleetTlsTests : IDisposable
         using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(Path.Combine(Etc("fleet", "node1"), "tls", "ca.crt"));
 
         Assert.Null(server.WhyNot(certificate, "node1"));
-        Assert.Contains("compare the clocks", FleetTrust.WhyNot(certificate, authority, behind.GetUtcNow()), StringComparison.Ordinal);
+        Assert.Contains("compare the clocks", FleetAuthorities.Of(authority).WhyNot(certificate, behind.GetUtcNow()), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -362,6 +362,55 @@ public sealed class FleetTlsTests : IDisposable
     }
 
     [Fact]
+    public async Task Accept_AuthorityIsReplaced_WhatStandsGoesOnUntilItIsRetired()
+    {
+        Init("fleet");
+        FleetTls server = Tls("fleet", "node1", FleetRole.Agent), client = Tls("fleet", "node2", FleetRole.Agent), renews = Tls("fleet", "node3", FleetRole.Agent);
+        await using WebApplication app = Listen(server, app => app.MapGet("/wait", async (HttpContext context) =>
+        {
+            await context.Response.WriteAsync("begun");
+            await context.Response.Body.FlushAsync();
+            await Task.Delay(Timeout.Infinite, context.RequestAborted);
+        }));
+        await app.StartAsync();
+        string at = $"https://127.0.0.1:{PortOf(app)}/wait";
+        using HttpClient old = new(client.HttpHandlerFor("node1")), other = new(renews.HttpHandlerFor("node1"));
+        await using Stream begun = await old.GetStreamAsync(at);
+        await begun.ReadExactlyAsync(new byte[5]);
+        Task<int> reading = begun.ReadAsync(new byte[1]).AsTask();
+
+        // 1. Both are trusted: what stands stands, and counts as old.
+        Replace("fleet", directory => directory.AddAuthority());
+        foreach (FleetTls node in new[] { server, client, renews })
+            Assert.True(node.Accept(SignedRoster.Parse(Roster("fleet").Text, node.Authorities, "test")));
+        Assert.Equal((1, 1, 0), (server.OldConnections, client.OldConnections, renews.OldConnections));
+
+        // 2. One renews; its connection is new, on both sides as soon as the server has renewed as well.
+        Replace("fleet", directory => directory.IssueByNewest());
+        FleetSetup setup = new(_time);
+        setup.Init(Path.Combine(_folder.Path, "fleet"), Peers);
+        foreach (string node in new[] { "node1", "node3" })
+            setup.Join(Path.Combine(_folder.Path, "fleet", node + ".join"), Etc("fleet", node), group: null);
+        Assert.True(server.Reload().Replaced && renews.Reload().Replaced);
+        await using Stream stays = await other.GetStreamAsync(at);
+        await stays.ReadExactlyAsync(new byte[5]);
+        using CancellationTokenSource stop = new();
+        Task<int> staying = stays.ReadAsync(new byte[1], stop.Token).AsTask();
+        Assert.Equal((1, 0), (server.OldConnections, renews.OldConnections));
+        Assert.False(reading.IsCompleted);
+
+        // 3. Retired: the old one is cut at once, the new one is not.
+        Replace("fleet", directory => directory.RetireOld());
+        Assert.True(server.Accept(SignedRoster.Parse(Roster("fleet").Text, server.Authorities, "test")));
+        await Assert.ThrowsAnyAsync<IOException>(() => reading.WaitAsync(TimeSpan.FromSeconds(30)));
+        await Assert.ThrowsAsync<HttpRequestException>(() => old.GetStreamAsync(at));
+        Assert.False(staying.IsCompleted);
+        Assert.Equal(0, server.OldConnections);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => staying);
+    }
+
+    [Fact]
     public async Task Reload_NewCertificate_IsUsedFromTheNextHandshakeOnAndWhatStandsGoesOn()
     {
         Init("fleet");
@@ -460,6 +509,12 @@ public sealed class FleetTlsTests : IDisposable
         using AuthorityDirectory directory = AuthorityDirectory.Open(Path.Combine(_folder.Path, fleet), create: false, _time);
         directory.Change(change);
         return directory.Signed;
+    }
+
+    private void Replace(string fleet, Action<AuthorityDirectory> change)
+    {
+        using AuthorityDirectory directory = AuthorityDirectory.Open(Path.Combine(_folder.Path, fleet), create: false, _time);
+        change(directory);
     }
 
     private SignedRoster Roster(string fleet)

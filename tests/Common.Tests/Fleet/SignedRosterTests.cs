@@ -27,7 +27,7 @@ public sealed class SignedRosterTests : IDisposable
     {
         FleetRoster roster = Roster.WithRevoked("node3", _time.GetUtcNow());
 
-        SignedRoster read = SignedRoster.Parse(SignedRoster.Sign(roster, _authority).Text, _authority.Certificate, "test");
+        SignedRoster read = SignedRoster.Parse(SignedRoster.Sign(roster, _authority).Text, FleetAuthorities.Of(_authority.Certificate), "test");
 
         Assert.Equal(roster.Nodes, read.Roster.Nodes);
         Assert.Equal(roster.Revoked, read.Roster.Revoked);
@@ -45,7 +45,7 @@ public sealed class SignedRosterTests : IDisposable
         Assert.Contains(from, text, StringComparison.Ordinal);
         envelope[property] = text.Replace(from, to, StringComparison.Ordinal);
 
-        Assert.Contains(expected, Assert.Throws<FleetSetupException>(() => SignedRoster.Parse(envelope.ToJsonString(), _authority.Certificate, "test")).Message, StringComparison.Ordinal);
+        Assert.Contains(expected, Assert.Throws<FleetSetupException>(() => SignedRoster.Parse(envelope.ToJsonString(), FleetAuthorities.Of(_authority.Certificate), "test")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -54,7 +54,7 @@ public sealed class SignedRosterTests : IDisposable
         using FleetAuthority other = FleetAuthority.Create(_time);
 
         Assert.Contains("not signed by this fleet's authority",
-            Assert.Throws<FleetSetupException>(() => SignedRoster.Parse(SignedRoster.Sign(Roster, other).Text, _authority.Certificate, "test")).Message, StringComparison.Ordinal);
+            Assert.Throws<FleetSetupException>(() => SignedRoster.Parse(SignedRoster.Sign(Roster, other).Text, FleetAuthorities.Of(_authority.Certificate), "test")).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -63,7 +63,7 @@ public sealed class SignedRosterTests : IDisposable
     [InlineData("null")]
     [InlineData("[1,2]")]
     [InlineData("{\"magic\":\"evacuator-fleet\",\"version\":2,\"statement\":\"\",\"signature\":\"\"}")]
-    public void Parse_Garbage_IsRefused(string text) => Assert.Throws<FleetSetupException>(() => SignedRoster.Parse(text, _authority.Certificate, "test"));
+    public void Parse_Garbage_IsRefused(string text) => Assert.Throws<FleetSetupException>(() => SignedRoster.Parse(text, FleetAuthorities.Of(_authority.Certificate), "test"));
 
     [Fact]
     public void Signature_ByOpenSsl_IsGood()

@@ -52,6 +52,12 @@ internal sealed class FakeAgent : IAsyncDisposable
     /// <summary>Of the list of the fleet that it was given.</summary>
     public long? FleetNumber { get; private set; }
 
+    /// <summary>Fingerprint of the authority that its certificate is from.</summary>
+    public string? CertificateBy { get; set; }
+
+    /// <summary>As the last list named them.</summary>
+    public IReadOnlyList<string>? Authorities { get; private set; }
+
     public string? Roster { get; private set; }
 
     public IReadOnlyList<Requirement> Requirements { get; set; } = [];
@@ -135,6 +141,8 @@ internal sealed class FakeAgent : IAsyncDisposable
             InboundOpen = InboundOpen,
             Requirements = Requirements,
             FleetNumber = FleetNumber,
+            CertificateBy = CertificateBy,
+            Authorities = Authorities,
         }));
         _app.MapPut(AgentRoutes.Fleet, (FleetRequest request) =>
         {
@@ -143,6 +151,8 @@ internal sealed class FakeAgent : IAsyncDisposable
             using System.Text.Json.JsonDocument envelope = System.Text.Json.JsonDocument.Parse(request.Roster);
             using System.Text.Json.JsonDocument statement = System.Text.Json.JsonDocument.Parse(envelope.RootElement.GetProperty("statement").GetString()!);
             FleetNumber = statement.RootElement.GetProperty("number").GetInt64();
+            if (statement.RootElement.GetProperty("authorities").EnumerateArray().Select(pem => pem.GetString()!).ToList() is { Count: > 0 } named)
+                Authorities = Common.Fleet.FleetAuthorities.FromPem(string.Concat(named), "the list").Fingerprints;
             return Results.NoContent();
         });
         _app.MapGet(AgentRoutes.Containers, () => Json(Containers.Values.ToList()));

@@ -337,8 +337,7 @@ internal sealed class TestNode
     private void WriteTls(string bundlePath)
     {
         JoinBundle bundle = JoinBundle.Read(bundlePath);
-        using (X509Certificate2 authority = X509Certificate2.CreateFromPem(bundle.Authority))
-            _roster = SignedRoster.Parse(bundle.Roster!, authority, bundlePath);
+        _roster = SignedRoster.Parse(bundle.Roster!, FleetAuthorities.FromPem(bundle.Authority, bundlePath), bundlePath);
         string tls = Directory.CreateDirectory(Path.Combine(_folder, "tls")).FullName;
         File.WriteAllText(Path.Combine(tls, "ca.crt"), bundle.Authority);
         File.WriteAllText(Path.Combine(tls, "brain.crt"), bundle.Brain.CertificatePem);

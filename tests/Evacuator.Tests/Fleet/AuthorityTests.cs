@@ -61,7 +61,7 @@ public sealed class AuthorityTests : IAsyncLifetime
         Assert.Equal(new PeerIdentity("node2", FleetRole.Brain), second.Identity);
         // The first hears of it with the list that the fleet is told, and only then lets it in.
         Assert.Contains("not in the fleet", first.WhyNot(second.Certificate, null), StringComparison.Ordinal);
-        Assert.True(first.Accept(SignedRoster.Parse(Assert.Single(_told), first.Authority, "told")));
+        Assert.True(first.Accept(SignedRoster.Parse(Assert.Single(_told), first.Authorities, "told")));
         Assert.Null(first.WhyNot(second.Certificate, "node2"));
         Assert.Null(second.WhyNot(first.Certificate, "node1"));
         // The key was made there and nowhere else.
@@ -125,7 +125,7 @@ public sealed class AuthorityTests : IAsyncLifetime
         app.MapPost(AuthorityRoutes.Join, () => heard.Add("join"));
         await app.StartAsync();
 
-        FleetSetupException refused = await Assert.ThrowsAsync<FleetSetupException>(() => JoinAsync(Token(), "node2", at: new DnsEndPoint("127.0.0.1", port)));
+        FleetSetupException refused = await Assert.ThrowsAnyAsync<FleetSetupException>(() => JoinAsync(Token(), "node2", at: new DnsEndPoint("127.0.0.1", port)));
 
         Assert.Contains("not from this fleet's authority", refused.Message, StringComparison.Ordinal);
         Assert.Empty(heard);
@@ -157,7 +157,7 @@ public sealed class AuthorityTests : IAsyncLifetime
         await JoinAsync(Token("node2"), "node2", address: "10.0.0.22");
 
         using FleetTls first = Load("node1", FleetRole.Agent), again = Load("node2", FleetRole.Agent);
-        first.Accept(SignedRoster.Parse(Registrar.RosterText(), first.Authority, "test"));
+        first.Accept(SignedRoster.Parse(Registrar.RosterText(), first.Authorities, "test"));
         Assert.Contains("were revoked", first.WhyNot(earlier.Certificate, "node2"), StringComparison.Ordinal);
         Assert.Null(first.WhyNot(again.Certificate, "node2"));
         Assert.Equal("10.0.0.22", Registrar.Roster().Nodes.Single(node => node.Name == "node2").Address);
@@ -184,13 +184,13 @@ public sealed class AuthorityTests : IAsyncLifetime
         JoinRequest request = new(token.Id, token.Secret, "node2", "10.0.0.2", brain.RequestPem, agent.RequestPem);
         Acquaintance met = await AuthorityClient.MeetAsync(At, token.Fingerprint, default);
         using X509Certificate2 authority = met.Authority;
-        using AuthorityClient client = new(At, authority, null, _time);
+        using AuthorityClient client = new(At, FleetAuthorities.Of(authority), null, _time);
 
         JoinReply first = await client.JoinAsync(request, default);
         JoinReply second = await client.JoinAsync(request, default);
 
         Assert.Equal(first.Roster, second.Roster);
-        FleetSetup.Verify("test", "node2", File.ReadAllText(Path.Combine(Directory, "ca.crt")), new IssuedCertificate(second.Brain, brain.KeyPem), new IssuedCertificate(second.Agent, agent.KeyPem), _time);
+        FleetSetup.Verify("test", "node2", FleetAuthorities.FromFile(Path.Combine(Directory, "ca.crt")), new IssuedCertificate(second.Brain, brain.KeyPem), new IssuedCertificate(second.Agent, agent.KeyPem), _time);
         NodeRequest stolen = NodeRequest.Make(new PeerIdentity("node2", FleetRole.Brain));
         Assert.Contains("was used", (await Assert.ThrowsAsync<FleetSetupException>(() => client.JoinAsync(request with { Brain = stolen.RequestPem }, default))).Message, StringComparison.Ordinal);
     }
@@ -202,7 +202,7 @@ public sealed class AuthorityTests : IAsyncLifetime
     {
         JoinToken token = Token();
         using X509Certificate2 authority = (await AuthorityClient.MeetAsync(At, token.Fingerprint, default)).Authority;
-        using AuthorityClient client = new(At, authority, null, _time);
+        using AuthorityClient client = new(At, FleetAuthorities.Of(authority), null, _time);
         string pem = NodeRequest.Make(new PeerIdentity("x", FleetRole.Brain)).RequestPem;
 
         Assert.Contains(expected, (await Assert.ThrowsAsync<FleetSetupException>(() => client.JoinAsync(new JoinRequest(token.Id, token.Secret, name, address, pem, pem), default))).Message, StringComparison.Ordinal);
@@ -245,13 +245,147 @@ public sealed class AuthorityTests : IAsyncLifetime
         // A brain that was taken over must not become an agent: what it asks for is of its own role, whatever the request says.
         await JoinAsync(Token(), "node2");
         using FleetTls brain = Load("node2", FleetRole.Brain);
-        using AuthorityClient client = new(At, brain.Authority, brain.Certificate, _time);
+        using AuthorityClient client = new(At, brain.Authorities, brain.Certificate, _time);
         NodeRequest asAgent = NodeRequest.Make(new PeerIdentity("node1", FleetRole.Agent));
 
         using X509Certificate2 issued = X509Certificate2.CreateFromPem((await client.RenewAsync(asAgent.RequestPem, default)).Certificate);
 
         Assert.Equal(new PeerIdentity("node2", FleetRole.Brain), PeerIdentity.From(issued));
         Assert.Contains("the agent's certificate may", (await Assert.ThrowsAsync<FleetSetupException>(() => client.LeaveAsync(default))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Replace_NodeThatHasHeardOfNothing_HearsOfItRenewsAndOutlivesTheOld()
+    {
+        await JoinAsync(Token(), "node2");
+        using FleetTls running = Load("node2", FleetRole.Brain);
+        string old = running.Authorities.Fingerprints[0];
+        AuthorityState added = Registrar.AddAuthority();
+        string made = added.Newest;
+        Assert.Equal((old, false), (added.Old, added.NewestIssues));
+
+        // 1. The service still speaks with a certificate of the old one, so who knows that alone can ask.
+        using (AuthorityClient client = new(At, running.Authorities, running.Certificate, _time))
+        {
+            SignedRoster list = SignedRoster.Parse(await client.RosterAsync(default), running.Authorities, "test");
+            Assert.True(running.Accept(list));
+            FleetMembers.Write(Options("node2"), list);
+        }
+
+        Assert.Equal([made, old], running.Authorities.Fingerprints);
+        // Nobody has a reason to renew before the new one issues.
+        Assert.All(await RenewVerb.RenewAsync(Options("node2"), ifDue: true, group: null, _time, default), line => Assert.Contains("not due", line, StringComparison.Ordinal));
+
+        // 2. It issues, and what is of the old one is due.
+        FleetMembers.Write(Options("node2"), SignedRoster.Parse(Registrar.IssueByNewest().Signed.Text, running.Authorities, "test"));
+        Assert.All(await RenewVerb.RenewAsync(Options("node2"), ifDue: true, group: null, _time, default), line => Assert.Contains("by the new authority", line, StringComparison.Ordinal));
+        Assert.All(await RenewVerb.RenewAsync(Options("node2"), ifDue: true, group: null, _time, default), line => Assert.Contains("not due", line, StringComparison.Ordinal));
+        Assert.True(running.Reload().Replaced);
+        Assert.Equal(made, running.IssuedBy);
+
+        // 3. The old one is gone: its node goes on, and the service is of the new one at once.
+        Assert.True(running.Accept(SignedRoster.Parse(Registrar.RetireOld().Signed.Text, running.Authorities, "test")));
+        Assert.Null(running.WhyOut);
+        using (AuthorityClient client = new(At, running.Authorities, running.Certificate, _time))
+            Assert.Equal([made], SignedRoster.Parse(await client.RosterAsync(default), running.Authorities, "test").Authorities.Fingerprints);
+        Assert.Equal("node3", (await JoinAsync(Token(), "node3", address: "10.0.0.3")).Node);
+    }
+
+    [Fact]
+    public async Task Renew_NewAuthorityThatTheNodeHasNotHeardOf_IsNotPutIntoItsFiles()
+    {
+        await JoinAsync(Token(), "node2");
+        string certificate = File.ReadAllText(Path.Combine(Etc("node2"), "tls", "brain.crt"));
+        Registrar.AddAuthority();
+        Registrar.IssueByNewest();
+
+        FleetSetupException refused = await Assert.ThrowsAsync<FleetSetupException>(() => RenewVerb.RenewAsync(Options("node2"), ifDue: false, group: null, _time, default));
+
+        Assert.Contains("has not heard of the new one", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(certificate, File.ReadAllText(Path.Combine(Etc("node2"), "tls", "brain.crt")));
+    }
+
+    [Fact]
+    public async Task Retired_NodeThatSlept_IsToldToJoinAgain_AndGetsNothingElse()
+    {
+        await JoinAsync(Token(), "node2");
+        using FleetTls slept = Load("node2", FleetRole.Agent);
+        FleetAuthorities both = Registrar.AddAuthority().Signed.Authorities;
+        Registrar.RetireOld();
+
+        // 1. It knows the old one only: the authority itself is a stranger to it.
+        using (AuthorityClient client = new(At, slept.Authorities, slept.Certificate, _time))
+            await Assert.ThrowsAsync<AuthorityChangedException>(() => client.RosterAsync(default));
+
+        // 2. It knows both, and its certificate is void: whatever it asks for, it hears why.
+        using (AuthorityClient client = new(At, both, slept.Certificate, _time))
+        {
+            string request = NodeRequest.Make(slept.Identity).RequestPem;
+            foreach (Func<Task> call in new Func<Task>[] { () => client.RosterAsync(default), () => client.RenewAsync(request, default), () => client.LeaveAsync(default) })
+            {
+                AuthorityChangedException refused = await Assert.ThrowsAsync<AuthorityChangedException>(call);
+                Assert.Contains("it is from the one that was retired at", refused.Message, StringComparison.Ordinal);
+                Assert.Contains("evacuator fleet token --for node2", refused.Message, StringComparison.Ordinal);
+            }
+        }
+
+        Assert.Equal(2, Registrar.Roster().Nodes.Count);
+        Assert.Contains("--replace makes it a node of", (await Assert.ThrowsAsync<FleetSetupException>(() => JoinAsync(Token("node2"), "node2"))).Message, StringComparison.Ordinal);
+        await JoinAsync(Token("node2"), "node2", replace: true);
+        using FleetTls again = Load("node2", FleetRole.Agent);
+        Assert.Null(again.WhyOut);
+    }
+
+    [Fact]
+    public async Task Certificate_OfAnotherFleet_IsNobody()
+    {
+        using FleetAuthority other = FleetAuthority.Create(_time);
+        using X509Certificate2 stranger = other.IssueOwn(new PeerIdentity("node1", FleetRole.Agent), TimeSpan.FromDays(1));
+        using FleetTls first = Load("node1", FleetRole.Agent);
+        using AuthorityClient client = new(At, first.Authorities, stranger, _time);
+
+        Assert.Contains("not from this fleet's authority", (await Assert.ThrowsAsync<AuthorityChangedException>(() => client.RosterAsync(default))).Message, StringComparison.Ordinal);
+        Assert.Contains("not from this fleet's authority", (await Assert.ThrowsAsync<AuthorityChangedException>(() => client.LeaveAsync(default))).Message, StringComparison.Ordinal);
+        Assert.Equal(["node1"], Registrar.Roster().Nodes.Select(node => node.Name));
+    }
+
+    [Fact]
+    public async Task Join_WhileItIsReplaced_TrustsBothAndHasACertificateThatAllAccept()
+    {
+        JoinToken before = Token();
+        Registrar.AddAuthority();
+        await JoinAsync(before, "node2");
+        Registrar.IssueByNewest();
+        await JoinAsync(Token(), "node3", address: "10.0.0.3");
+
+        using FleetTls second = Load("node2", FleetRole.Brain), third = Load("node3", FleetRole.Brain);
+        Assert.Equal(second.Authorities.Fingerprints, third.Authorities.Fingerprints);
+        Assert.Equal((third.Authorities.Fingerprints[1], third.Authorities.Fingerprints[0]), (second.IssuedBy, third.IssuedBy));
+        second.Accept(third.Roster!);
+        Assert.Null(second.WhyNot(third.Certificate, "node3"));
+        Assert.Null(third.WhyNot(second.Certificate, "node2"));
+    }
+
+    [Fact]
+    public void Vouch_ListOfANewAuthority_OnlyWithItsFingerprintAndOfThisFleet()
+    {
+        FleetMembers known = FleetMembers.Load(Options("node1")).Value!;
+        string elsewhere = Path.Combine(_folder.Path, "elsewhere");
+        SignedRoster list = new Registrar(elsewhere, _time).AddWithoutKey(known.Roster!.Authorities.Newest, known.Roster.Roster, null).Signed;
+        using FleetAuthority other = FleetAuthority.Create(_time);
+        string foreign = SignedRoster.Sign(new FleetRoster { Number = long.MaxValue, Made = _time.GetUtcNow(), Nodes = [], Authorities = [other.CertificatePem] }, other).Text;
+
+        Assert.Contains("is not a list of authority", Assert.Throws<FleetSetupException>(() => AcceptVerb.Vouch(Options("node1"), list.Text, new string('A', 64), "test")).Message, StringComparison.Ordinal);
+        Assert.Contains("of another fleet", Assert.Throws<FleetSetupException>(() => AcceptVerb.Vouch(Options("node1"), foreign, FleetAuthorities.FingerprintOf(other.Certificate), "test")).Message, StringComparison.Ordinal);
+        // Who has signed it matters, not whom it names.
+        string borrowed = SignedRoster.Sign(list.Roster, other).Text;
+        Assert.Contains("not signed", Assert.Throws<FleetSetupException>(() => AcceptVerb.Vouch(Options("node1"), borrowed, list.Authorities.Fingerprints[0], "test")).Message, StringComparison.Ordinal);
+        Assert.Single(FleetAuthorities.FromFile(Path.Combine(Etc("node1"), "tls", "ca.crt")).All);
+
+        AcceptVerb.Vouch(Options("node1"), list.Text, string.Join(':', list.Authorities.Fingerprints[0].ToLowerInvariant().Chunk(2).Select(pair => new string(pair))), "test");
+        AcceptVerb.Vouch(Options("node1"), list.Text, list.Authorities.Fingerprints[0], "test");
+        using FleetTls first = Load("node1", FleetRole.Brain);
+        Assert.Equal(list.Authorities.Fingerprints, first.Authorities.Fingerprints);
     }
 
     [Fact]
@@ -265,7 +399,7 @@ public sealed class AuthorityTests : IAsyncLifetime
 
         Assert.Equal(["node1"], Registrar.Roster().Nodes.Select(node => node.Name));
         using FleetTls first = Load("node1", FleetRole.Agent);
-        first.Accept(SignedRoster.Parse(_told.First(), first.Authority, "told"));
+        first.Accept(SignedRoster.Parse(_told.First(), first.Authorities, "told"));
         using X509Certificate2 left = X509CertificateLoader.LoadCertificateFromFile(Path.Combine(Etc("node2"), "tls", "agent.crt"));
         Assert.Contains("were revoked", first.WhyNot(left, null), StringComparison.Ordinal);
         FleetSetup.Uninstall(Etc("node2"));
@@ -310,8 +444,8 @@ public sealed class AuthorityTests : IAsyncLifetime
 
     private JoinToken Token(string? forNode = null) => Registrar.MakeToken(forNode, TimeSpan.FromHours(1));
 
-    private Task<FleetJoinResult> JoinAsync(JoinToken token, string node, string? address = null, DnsEndPoint? at = null, TimeProvider? clock = null) =>
-        JoinVerb.JoinAsync(new JoinVerb.TokenJoin(token, at ?? At, node, address ?? $"10.0.0.{node[^1]}", Etc(node), null, Replace: false), clock ?? _time, default);
+    private Task<FleetJoinResult> JoinAsync(JoinToken token, string node, string? address = null, DnsEndPoint? at = null, TimeProvider? clock = null, bool replace = false) =>
+        JoinVerb.JoinAsync(new JoinVerb.TokenJoin(token, at ?? At, node, address ?? $"10.0.0.{node[^1]}", Etc(node), null, replace), clock ?? _time, default);
 
     private string Etc(string node) => Path.Combine(_folder.Path, "etc-" + node);
 

@@ -2,7 +2,9 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Evacuator.Common.Configuration;
+using Evacuator.Common.Fleet;
 using Evacuator.Fleet.Etcd;
+using Evacuator.Fleet.Membership;
 using Evacuator.Testing;
 using Evacuator.Tests.Fakes;
 using Microsoft.AspNetCore.Builder;
@@ -42,6 +44,32 @@ public sealed class EtcdTlsTests
         await AskAsync(client);
 
         Assert.Equal([first.SerialNumber, first.SerialNumber, first.SerialNumber, second.SerialNumber, second.SerialNumber], shown);
+    }
+
+    [EtcdFact]
+    public async Task Trial_OfANewAuthority_SaysWhatEtcdLacksForEachStep()
+    {
+        using TemporaryFolder folder = new();
+        using FleetAuthority old = FleetAuthority.Create(TimeProvider.System), made = FleetAuthority.Create(TimeProvider.System);
+        using X509Certificate2 own = made.IssueOwn(new PeerIdentity("node1", FleetRole.Brain), TimeSpan.FromHours(1));
+        FleetAuthorities both = FleetAuthorities.FromPem(made.CertificatePem + old.CertificatePem, "both"), newest = FleetAuthorities.Of(made.Certificate);
+        await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder.Path, "etcd"), old.Certificate);
+        FleetOptions options = new() { TlsDirectory = folder.Path, Store = FleetStore.Etcd, EtcdEndpoints = [etcd.Endpoint] };
+
+        // 1. It takes certificates of the old one only.
+        Assert.Contains("--trusted-ca-file", Assert.Single(await TryAsync(both)).Text, StringComparison.Ordinal);
+
+        // 2. It takes both, and its own is of the old one.
+        await File.WriteAllTextAsync(etcd.CaFile, both.Pem);
+        await etcd.KillAsync();
+        await etcd.StartAsync();
+        Assert.Empty(await TryAsync(both));
+        Assert.Equal(AuthorityHold.DoesNotTrust, Assert.Single(await TryAsync(newest)).Hold);
+
+        // 3. Its certificates have nothing to do with the fleet's.
+        Assert.Empty(await EtcdTrial.RunAsync(options with { EtcdCa = etcd.CaFile, EtcdCertificate = etcd.ClientCertificateFile, EtcdKey = etcd.ClientKeyFile }, newest, own, TimeProvider.System, default));
+
+        Task<IReadOnlyList<AuthorityObstacle>> TryAsync(FleetAuthorities trusted) => EtcdTrial.RunAsync(options, trusted, own, TimeProvider.System, default);
     }
 
     private static Task AskAsync(EtcdClient client) => client.RangeAsync(new EtcdRangeRequest { Key = "k"u8.ToArray() }, default);

@@ -4,6 +4,7 @@ using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
 using Evacuator.Evacuation;
 using Evacuator.Fleet;
+using Evacuator.Fleet.Authority;
 using Evacuator.Fleet.Membership;
 using Evacuator.Journal;
 using Evacuator.Tests.Fakes;
@@ -152,7 +153,88 @@ public sealed class MembershipTests
         Assert.Contains(after.Notices, notice => notice.Contains("can do nothing in the fleet any more", StringComparison.Ordinal));
     }
 
-    private static SignedRoster Revoke(TestFleet fleet, string node) => new Evacuator.Fleet.Authority.Registrar(fleet.Authority, TimeProvider.System).Revoke(node);
+    [Fact]
+    public async Task Authority_ReplacedRenewedRetired_WhoHasRenewedGoesOn_WhoHasNotIsOutAndToldSo()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 3);
+        TestNode[] nodes = [fleet["node1"], fleet["node2"], fleet["node3"]];
+        Registrar registrar = new(fleet.Authority, TimeProvider.System);
+        string old = fleet["node1"].Tls.Authorities.Fingerprints[0];
+        foreach (TestNode node in nodes)
+            node.Agent.CertificateBy = old;
+
+        // 1. Told on one node, all trust both.
+        AuthorityState state = registrar.AddAuthority();
+        Assert.Equal(2, (await TellAsync(fleet["node1"], state.Signed)).Told);
+        await UntilAsync(() => nodes.All(node => node.Tls.Authorities.Has(state.Newest) && node.Agent.Authorities?.Contains(state.Newest) == true));
+        Assert.Empty(AuthorityReplacement.WhyNot(retires: false, state.Newest, await NodesAsync(fleet["node1"])));
+
+        // 2. Two of them renew.
+        state = registrar.IssueByNewest();
+        await TellAsync(fleet["node1"], state.Signed);
+        foreach (TestNode node in nodes[..2])
+            Renew(fleet, node, state.Newest);
+        await UntilAsync(() => nodes.All(node => node.Service<PeerDirectory>().Standings.Count(standing => standing.Reachable) == 2));
+        AuthorityObstacle obstacle = Assert.Single(AuthorityReplacement.WhyNot(retires: true, state.Newest, await NodesAsync(fleet["node1"])));
+        Assert.Equal(("node3", AuthorityHold.OldCertificate), (obstacle.Node, obstacle.Hold));
+        using (BrainClient client = fleet["node1"].Client())
+        {
+            NodeStatus status = await client.GetAsync<NodeStatus>(ApiRoutes.Status, default);
+            Assert.Equal((state.Newest, old), (status.Fleet!.Trust!.BrainBy, status.Peers.Single(peer => peer.Name == "node3").Trust!.BrainBy));
+        }
+
+        // 3. By force: the third hears of it before it is cut off.
+        await TellAsync(fleet["node1"], registrar.RetireOld().Signed);
+        await UntilAsync(() => fleet["node3"].Tls.WhyOut is not null && fleet["node2"].Tls.Authorities.Fingerprints.Count == 1);
+        Assert.Null(fleet["node2"].Tls.WhyOut);
+        await UntilAsync(() => Reaches("node1", "node2") && Reaches("node2", "node1") && !Reaches("node1", "node3") && !Reaches("node3", "node1"));
+        using BrainClient outside = fleet["node3"].Client();
+        Assert.Contains((await outside.GetAsync<NodeStatus>(ApiRoutes.Status, default)).Notices, notice => notice.Contains("the authority that node3 has its certificate from was retired at", StringComparison.Ordinal));
+
+        bool Reaches(string from, string to) => fleet[from].Service<PeerDirectory>().Standings.Any(standing => standing.Name == to && standing.Reachable);
+    }
+
+    [Fact]
+    public async Task Authority_ReplacedWithoutANode_ItSaysWhomItDoesNotKnow_AndAListMendsIt()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        Registrar registrar = new(fleet.Authority, TimeProvider.System);
+        registrar.AddAuthority();
+        AuthorityState state = registrar.IssueByNewest();
+        await fleet["node1"].Service<FleetMembership>().AcceptAsync(state.Signed.Text, spread: false, default);
+        // As if the other had been away meanwhile.
+        Renew(fleet, fleet["node1"], state.Newest);
+        if (!fleet["node2"].Tls.Authorities.Has(state.Newest))
+        {
+            await UntilAsync(() => fleet["node2"].Tls.Authorities.Has(state.Newest) || fleet["node2"].Service<FleetMembership>().Notices().Any(notice => notice.Contains("node1 shows a certificate of an authority that this node does not know", StringComparison.Ordinal)));
+            await TellAsync(fleet["node2"], state.Signed);
+        }
+
+        await UntilAsync(() => fleet["node2"].Service<PeerDirectory>().Standings.Any(standing => standing is { Name: "node1", Reachable: true }));
+        Assert.DoesNotContain(fleet["node2"].Service<FleetMembership>().Notices(), notice => notice.Contains("does not know", StringComparison.Ordinal));
+    }
+
+    private static async Task<IReadOnlyList<AskedNode>> NodesAsync(TestNode node)
+    {
+        using BrainClient client = node.Client();
+        return (await client.GetAsync<AskedNodes>(ApiRoutes.Fleet + "/nodes", default)).Nodes;
+    }
+
+    /// <summary>Both services of a node have a certificate of the newest authority from now on.</summary>
+    private static void Renew(TestFleet fleet, TestNode node, string newest)
+    {
+        using (AuthorityDirectory directory = AuthorityDirectory.Open(fleet.Authority, create: false, TimeProvider.System))
+        {
+            NodeRequest request = NodeRequest.Make(node.Tls.Identity);
+            new FleetFiles(node.Options.Fleet.TlsDirectory, FleetRole.Brain).Replace(new IssuedCertificate(directory.Sign(node.Tls.Identity, request.RequestPem), request.KeyPem), group: null);
+        }
+
+        node.Tls.Reload();
+        Assert.Equal(newest, node.Tls.IssuedBy);
+        node.Agent.CertificateBy = newest;
+    }
+
+    private static SignedRoster Revoke(TestFleet fleet, string node) => new Registrar(fleet.Authority, TimeProvider.System).Revoke(node);
 
     private static async Task<RosterSpread> TellAsync(TestNode node, SignedRoster roster)
     {

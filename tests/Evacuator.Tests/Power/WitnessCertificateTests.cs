@@ -119,6 +119,23 @@ public sealed class WitnessCertificateTests : IDisposable
     }
 
     [Fact]
+    public void Check_AuthorityRetired_OnlyCountsIfItWasBefore()
+    {
+        WitnessCertificate certificate = WitnessCertificate.Sign(Statement, _witness);
+        using FleetAuthority newest = FleetAuthority.Create(_time);
+        FleetRoster roster = new() { Number = 1, Made = Now, Nodes = [] };
+        FleetRoster RetiredAt(DateTimeOffset at) => roster with { Retired = [new(_authority.CertificatePem, FleetAuthorities.FingerprintOf(_authority.Certificate), at)] };
+        WitnessCheck Check(FleetRoster known) => certificate.Check(Evacuation, "node1", FleetAuthorities.Of(newest.Certificate), known);
+
+        WitnessCheck since = Check(RetiredAt(Now.AddDays(1)));
+        Assert.NotNull(since.Statement);
+        Assert.Contains("was retired at 2026-03-02 12:00:00Z", since.Note, StringComparison.Ordinal);
+
+        Assert.Contains("had been retired", Check(RetiredAt(Now)).Text, StringComparison.Ordinal);
+        Assert.Contains("not from this fleet's authority", Check(roster).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Evacuation_PoweredOff_TheWitnessAndLaterTheHostHaveIt_AndTheVerbChecksIt()
     {
         await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
@@ -154,5 +171,5 @@ public sealed class WitnessCertificateTests : IDisposable
 
     private X509Certificate2 Own(string node, FleetRole role) => _authority.IssueOwn(new PeerIdentity(node, role), TimeSpan.FromDays(365));
 
-    private WitnessCheck Check(WitnessCertificate certificate, FleetRoster? roster = null) => certificate.Check(Evacuation, "node1", _authority.Certificate, roster);
+    private WitnessCheck Check(WitnessCertificate certificate, FleetRoster? roster = null) => certificate.Check(Evacuation, "node1", FleetAuthorities.Of(_authority.Certificate), roster);
 }

@@ -14,7 +14,7 @@ internal static class FleetVerbs
 {
     public static Command Create() => new("fleet", "Makes the fleet, lets nodes in and out, renews certificates, shows the nodes.")
     {
-        InitVerb.Create(), TokenVerb.Create(), JoinVerb.Create(), LeaveVerb.Create(), RevokeVerb.Create(), RenewVerb.Create(), AcceptVerb.Create(), CreateStatus(), FleetUnlockVerb.Create(),
+        InitVerb.Create(), TokenVerb.Create(), JoinVerb.Create(), LeaveVerb.Create(), RevokeVerb.Create(), RenewVerb.Create(), AcceptVerb.Create(), AuthorityVerbs.Create(), CreateStatus(), FleetUnlockVerb.Create(),
     };
 
     /// <summary>Where the authority is, if not where its service has it.</summary>
@@ -73,12 +73,14 @@ internal static class FleetVerbs
             {
                 if (status.Fleet is { } fleet)
                     Show(fleet, context.Out);
-                TextTable table = new("NODE", "ADDRESS", "STATE", "VERSION", "FREE MEMORY", "");
-                table.Add(status.Node, "(this host)", status.Closed is null ? "open" : "closed", status.Version, status.Host is { } host ? Bytes.Text(host.MemoryAvailable) : "-", "");
+                IReadOnlyList<string> authorities = status.Fleet?.Trust?.BrainTrusts ?? [];
+                TextTable table = new("NODE", "ADDRESS", "STATE", "VERSION", "FREE MEMORY", "CERTIFICATES", "");
+                table.Add(status.Node, "(this host)", status.Closed is null ? "open" : "closed", status.Version, status.Host is { } host ? Bytes.Text(host.MemoryAvailable) : "-",
+                    Describe(status.Fleet?.Trust, authorities), "");
                 foreach (PeerStanding peer in status.Peers)
                 {
                     table.Add(peer.Name, peer.Address, (peer.Reachable, peer.Usable) switch { (false, _) => "UNREACHABLE", (_, false) => "not usable", _ => "ready" },
-                        peer.Version ?? "-", peer.Reachable ? Bytes.Text(peer.MemoryAvailable) : "-", peer.Why);
+                        peer.Version ?? "-", peer.Reachable ? Bytes.Text(peer.MemoryAvailable) : "-", peer.Reachable ? Describe(peer.Trust, authorities) : "-", peer.Why);
                 }
 
                 table.WriteTo(context.Out);
@@ -96,7 +98,27 @@ internal static class FleetVerbs
         output.WriteLine(fleet.Number is { } number ? $"list {number} of {fleet.Made:u}, signed by {fleet.Fingerprint}" : $"list: the peers file, not signed; authority {fleet.Fingerprint}");
         output.WriteLine($"authority: {(fleet.Authority.Length > 0 ? fleet.Authority : "offline")}{(fleet.AuthorityProblem.Length > 0 ? $" (does not answer: {fleet.AuthorityProblem})" : "")}");
         output.WriteLine($"certificates until: evacuator {fleet.CertificateUntil:u}, evacuator-agent {(fleet.AgentCertificateUntil is { } until ? $"{until:u}" : "cannot tell")}");
+        if (fleet is { Trust.BrainTrusts: { Count: > 1 } trusted, AuthoritiesUntil: { } ends })
+        {
+            output.WriteLine($"the authority is being replaced, certificates of both are good:");
+            output.WriteLine($"  new {trusted[0]}, until {ends[0]:u}, {(fleet.NewestIssues is { } since ? $"issues certificates since {since:u}" : "issues certificates when all nodes trust it")}");
+            output.WriteLine($"  old {trusted[^1]}, until {ends[^1]:u}, until \"evacuator fleet authority retire\"");
+        }
+
         output.WriteLine();
+    }
+
+    /// <summary>Of which of the authorities that this node trusts a node's certificates are, and whether it trusts the newest.</summary>
+    internal static string Describe(NodeTrust? trust, IReadOnlyList<string> authorities)
+    {
+        if (trust is null || authorities.Count == 0)
+            return "cannot tell";
+        string newest = authorities[0];
+        string brain = Word(trust.BrainBy), agent = trust.AgentBy is { } by ? Word(by) : "cannot tell";
+        string certificates = brain == agent ? brain : $"evacuator {brain}, agent {agent}";
+        return trust.AgentTrusts is not null && !trust.Trusts(newest) ? $"{certificates}, DOES NOT TRUST the new" : certificates;
+
+        string Word(string issuer) => issuer == newest ? (authorities.Count > 1 ? "new" : "good") : authorities.Contains(issuer) ? "old" : "of an unknown authority";
     }
 }
 

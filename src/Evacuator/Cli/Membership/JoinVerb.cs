@@ -58,7 +58,7 @@ internal static class JoinVerb
 
         // 2.
         if (!join.Replace)
-            FleetSetup.RefuseOtherFleet(Path.Combine(join.Etc, "tls"), authority, join.Node);
+            FleetSetup.RefuseOtherFleet(Path.Combine(join.Etc, "tls"), FleetAuthorities.Of(authority), join.Node);
         TimeSpan ahead = time.GetUtcNow() - met.Time;
         if (ahead.Duration() > MaxSkew)
             throw new FleetSetupException($"this host's clock is {Duration.Format(TimeSpan.FromSeconds(Math.Round(ahead.Duration().TotalSeconds)))} {(ahead > TimeSpan.Zero ? "ahead of" : "behind")} the authority's: correct it first, the token is not used up");
@@ -75,7 +75,7 @@ internal static class JoinVerb
         NodeRequest agent = NodeRequest.Make(new PeerIdentity(join.Node, FleetRole.Agent));
 
         // 4.
-        using AuthorityClient client = new(join.At, authority, own: null, time);
+        using AuthorityClient client = new(join.At, FleetAuthorities.Of(authority), own: null, time);
         JoinRequest request = new(join.Token.Id, join.Token.Secret, join.Node, address, brain.RequestPem, agent.RequestPem);
         JoinReply reply;
         try
@@ -90,14 +90,13 @@ internal static class JoinVerb
 
         string source = AuthorityClient.Text(join.At);
         IssuedCertificate brainPair = new(reply.Brain, brain.KeyPem), agentPair = new(reply.Agent, agent.KeyPem);
-        string authorityPem = authority.ExportCertificatePem() + "\n";
-        FleetSetup.Verify(source, join.Node, authorityPem, brainPair, agentPair, time);
-        SignedRoster roster = SignedRoster.Parse(reply.Roster, authority, source);
+        SignedRoster roster = SignedRoster.Parse(reply.Roster, FleetAuthorities.Of(authority), source);
+        FleetSetup.Verify(source, join.Node, roster.Authorities, brainPair, agentPair, time);
         if (roster.Roster.Nodes.All(peer => peer.Name != join.Node))
             throw new FleetSetupException($"{source}: its list of nodes does not name {join.Node}");
 
         // 5.
-        return FleetSetup.Install(new NodeFiles(join.Node, authorityPem, brainPair, agentPair, roster.Roster.Nodes, roster), join.Etc, join.Group);
+        return FleetSetup.Install(new NodeFiles(join.Node, roster.Authorities, brainPair, agentPair, roster.Roster.Nodes, roster), join.Etc, join.Group);
     }
 
     /// <exception cref="FleetSetupException">the host's name cannot be a node's</exception>

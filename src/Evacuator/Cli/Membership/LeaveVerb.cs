@@ -65,8 +65,7 @@ internal static class LeaveVerb
         if (files.ReadPair(mistakes) is not { } pair)
             throw new FleetSetupException(string.Join('\n', mistakes));
         using X509Certificate2 own = pair.Certificate;
-        using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(files.Authority);
-        using AuthorityClient client = new(AuthorityClient.ParseAddress(at), authority, own, time);
+        using AuthorityClient client = new(AuthorityClient.ParseAddress(at), FleetAuthorities.FromFile(files.Authority), own, time);
         await client.LeaveAsync(token).ConfigureAwait(false);
     }
 

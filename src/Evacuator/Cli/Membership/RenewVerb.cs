@@ -11,7 +11,7 @@ internal static class RenewVerb
 {
     public static Command Create()
     {
-        Option<bool> ifDue = new("--if-due") { Description = "Only certificates of which a third of their time is left or less." };
+        Option<bool> ifDue = new("--if-due") { Description = "Only certificates of which a third of their time is left or less, or that are of an authority that is being replaced." };
         return Verb.Create("renew", "As root: gets new certificates for this node from the authority; the services take them without a restart.", (context, token) => FleetVerbs.ReportMistakesAsync(async () =>
         {
             ConfigurationResult configuration = ConfigurationLoader.Load(context.ConfigurationFile);
@@ -33,6 +33,7 @@ internal static class RenewVerb
         if (members.Value is not { } known)
             throw new FleetSetupException(string.Join('\n', members.Mistakes));
         string at = known.Roster?.Roster.Authority ?? "";
+        FleetAuthorities trusted = known.Roster?.Authorities ?? FleetAuthorities.FromFile(FleetMembers.AuthorityPath(options));
         List<string> done = [];
         foreach (FleetRole role in new[] { FleetRole.Brain, FleetRole.Agent })
         {
@@ -41,11 +42,11 @@ internal static class RenewVerb
             if (files.ReadPair(mistakes) is not { } pair)
                 throw new FleetSetupException(string.Join('\n', mistakes));
             using X509Certificate2 present = pair.Certificate;
-            using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(files.Authority);
             PeerIdentity identity = new(options.Node.Name, role);
             DateTimeOffset from = new(present.NotBefore.ToUniversalTime()), until = new(present.NotAfter.ToUniversalTime());
             DateTimeOffset now = time.GetUtcNow();
-            if (ifDue && until - now > (until - from) / 3)
+            bool isReplaced = known.Roster?.Roster.NewestIssues is not null && trusted.IssuerOf(present) != trusted.Fingerprints[0];
+            if (ifDue && !isReplaced && until - now > (until - from) / 3)
             {
                 done.Add($"{identity}: good until {until:u}, not due");
                 continue;
@@ -66,15 +67,30 @@ internal static class RenewVerb
             if (now > until)
                 throw new FleetSetupException($"the certificate of {identity} expired at {until:u}: an expired one is not renewed, join again with a token made with --for {identity.Node}");
             NodeRequest request = NodeRequest.Make(identity);
-            using AuthorityClient client = new(AuthorityClient.ParseAddress(at), authority, present, time);
+            using AuthorityClient client = new(AuthorityClient.ParseAddress(at), trusted, present, time);
             RenewReply reply = await client.RenewAsync(request.RequestPem, token).ConfigureAwait(false);
             using X509Certificate2 renewed = X509Certificate2.CreateFromPem(reply.Certificate, request.KeyPem);
-            if (PeerIdentity.From(renewed) != identity || AuthorityTls.WhyNotIssued(renewed, authority, now) is not null)
+            // One of an authority that this node's services do not know would keep them from starting.
+            if (PeerIdentity.From(renewed) == identity && trusted.IssuerOf(renewed, now) is null && IsNewer(reply.Roster, known.Roster, trusted))
+                throw new FleetSetupException($"the fleet's authority is being replaced, and this node has not heard of the new one: its services take it within a minute while they run (systemctl status evacuator evacuator-agent); then again");
+            if (PeerIdentity.From(renewed) != identity || trusted.IssuerOf(renewed, now) is not { } issuer)
                 throw new FleetSetupException($"{at} answered with a certificate that is not for {identity}");
             files.Replace(new IssuedCertificate(reply.Certificate, request.KeyPem), group);
-            done.Add($"{identity}: renewed until {renewed.NotAfter.ToUniversalTime():u}");
+            done.Add($"{identity}: renewed until {renewed.NotAfter.ToUniversalTime():u}{(trusted.All.Count > 1 ? $", by the {(issuer == trusted.Newest ? "new" : "old")} authority {FleetAuthorities.FingerprintOf(issuer)[..16]}" : "")}");
         }
 
         return done;
+    }
+
+    private static bool IsNewer(string text, SignedRoster? present, FleetAuthorities trusted)
+    {
+        try
+        {
+            return SignedRoster.Parse(text, trusted, "its list").Roster.Number > (present?.Roster.Number ?? -1);
+        }
+        catch (FleetSetupException)
+        {
+            return false;
+        }
     }
 }

@@ -23,8 +23,8 @@ internal sealed class AuthorityClient : IDisposable
     private readonly string _at;
 
     /// <param name="own">null before this host has a certificate of the fleet</param>
-    public AuthorityClient(DnsEndPoint at, X509Certificate2 authority, X509Certificate2? own, TimeProvider time)
-        : this(at, AuthorityTls.ForClient(at.Host, authority, own, time))
+    public AuthorityClient(DnsEndPoint at, FleetAuthorities authorities, X509Certificate2? own, TimeProvider time)
+        : this(at, AuthorityTls.ForClient(at.Host, authorities, own, time))
     {
     }
 
@@ -141,9 +141,9 @@ internal sealed class AuthorityClient : IDisposable
             Exception cause = e;
             while (cause.InnerException is not null)
                 cause = cause.InnerException;
-            string hint = cause is AuthenticationException
-                ? ""
-                : ": is evacuator-authority.service running there (\"systemctl enable --now evacuator-authority\"), and does the network let this host reach the port?";
+            if (cause is AuthenticationException)
+                throw new AuthorityChangedException($"the fleet's authority at {_at} cannot be used: {cause.Message}", e);
+            string hint = ": is evacuator-authority.service running there (\"systemctl enable --now evacuator-authority\"), and does the network let this host reach the port?";
             throw new FleetSetupException($"the fleet's authority at {_at} cannot be used: {cause.Message}{hint}", e);
         }
         catch (OperationCanceledException e) when (!token.IsCancellationRequested)
@@ -166,10 +166,17 @@ internal sealed class AuthorityClient : IDisposable
                 // Not our JSON: the status has to do.
             }
 
-            throw new FleetSetupException($"the fleet's authority at {_at} refused: {text}");
+            throw response.StatusCode == HttpStatusCode.Unauthorized
+                ? new AuthorityChangedException($"the fleet's authority at {_at} refused: {text}")
+                : new FleetSetupException($"the fleet's authority at {_at} refused: {text}");
         }
     }
 }
+
+/// <summary>
+/// The authority and this node do not believe each other's certificates. As a rule: it was replaced while this node was away, or this node's certificates ended.
+/// </summary>
+internal sealed class AuthorityChangedException(string message, Exception? inner = null) : FleetSetupException(message, inner);
 
 /// <summary>An authority that has shown the certificate that was expected.</summary>
 /// <param name="Authority">to be disposed by the caller</param>

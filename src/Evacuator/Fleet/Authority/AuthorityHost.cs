@@ -28,8 +28,6 @@ internal sealed record AuthoritySetup(string Directory, EvacuatorOptions Options
 /// </summary>
 internal static partial class AuthorityHost
 {
-    private static readonly TimeSpan OwnLifetime = TimeSpan.FromDays(30);
-
     public static WebApplication Build(AuthoritySetup setup, TimeProvider? clock = null)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
@@ -58,22 +56,20 @@ internal static partial class AuthorityHost
         });
         WebApplication app = builder.Build();
         app.UseMistakeExplanation();
-        app.MapGet(AuthorityRoutes.Introduction, (OwnCertificate known) => Json(new Introduction(known.AuthorityPem, time.GetUtcNow())));
+        app.MapGet(AuthorityRoutes.Introduction, (OwnCertificate known) => Json(new Introduction(known.Current().AnchorPem, time.GetUtcNow())));
         app.MapPost(AuthorityRoutes.Join, JoinAsync);
         app.MapPost(AuthorityRoutes.Renew, Renew);
         app.MapPost(AuthorityRoutes.Leave, LeaveAsync);
-        app.MapGet(AuthorityRoutes.Roster, (HttpContext context, Registrar registrar) =>
-            Caller(context) is null ? Refuse(StatusCodes.Status401Unauthorized, NoCertificate) : Results.Text(registrar.RosterText(), "application/json"));
+        app.MapGet(AuthorityRoutes.Roster, (HttpContext context, Registrar registrar, OwnCertificate known) =>
+            known.Judge(context) is { Refusal: { } refusal } ? Refuse(StatusCodes.Status401Unauthorized, refusal) : Results.Text(registrar.RosterText(), "application/json"));
         return app;
 
         void Secure(ListenOptions listen)
         {
             listen.Protocols = HttpProtocols.Http1;
-            listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(AuthorityTls.ForServer(own.Current(), own.Authority, time)) });
+            listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(AuthorityTls.ForServer(own.Current().Tls, own.Current().Trusted, time)) });
         }
     }
-
-    private const string NoCertificate = "this needs a certificate of the fleet";
 
     private static async Task<IResult> JoinAsync(HttpContext context, JoinRequest request, Registrar registrar, JoinGuard guard, AuthoritySetup setup, ILogger<Registrar> log)
     {
@@ -96,10 +92,10 @@ internal static partial class AuthorityHost
         }
     }
 
-    private static IResult Renew(HttpContext context, RenewRequest request, Registrar registrar, ILogger<Registrar> log)
+    private static IResult Renew(HttpContext context, RenewRequest request, Registrar registrar, OwnCertificate own, ILogger<Registrar> log)
     {
-        if (Caller(context) is not var (identity, notBefore))
-            return Refuse(StatusCodes.Status401Unauthorized, NoCertificate);
+        if (own.Judge(context) is not { Identity: { } identity, NotBefore: var notBefore })
+            return RefuseCaller(context, own, "renew", log);
         try
         {
             RenewReply reply = registrar.Renew(identity, notBefore, request.Request);
@@ -113,10 +109,10 @@ internal static partial class AuthorityHost
         }
     }
 
-    private static async Task<IResult> LeaveAsync(HttpContext context, Registrar registrar, AuthoritySetup setup, ILogger<Registrar> log)
+    private static async Task<IResult> LeaveAsync(HttpContext context, Registrar registrar, OwnCertificate own, AuthoritySetup setup, ILogger<Registrar> log)
     {
-        if (Caller(context) is not var (identity, notBefore))
-            return Refuse(StatusCodes.Status401Unauthorized, NoCertificate);
+        if (own.Judge(context) is not { Identity: { } identity, NotBefore: var notBefore })
+            return RefuseCaller(context, own, "leave", log);
         // A brain that was taken over is not to take its node out: leaving is for root there.
         if (identity.Role != FleetRole.Agent)
             return Refuse(StatusCodes.Status403Forbidden, $"{identity} may not do this, the agent's certificate may");
@@ -134,10 +130,12 @@ internal static partial class AuthorityHost
         }
     }
 
-    private static (PeerIdentity Identity, DateTimeOffset NotBefore)? Caller(HttpContext context) =>
-        context.Connection.ClientCertificate is { } certificate && PeerIdentity.From(certificate) is { Role: not FleetRole.Authority } identity
-            ? (identity, certificate.NotBefore.ToUniversalTime())
-            : null;
+    private static IResult RefuseCaller(HttpContext context, OwnCertificate own, string what, ILogger<Registrar> log)
+    {
+        string refusal = own.Judge(context).Refusal!;
+        LogRefused(log, what, context.Connection.RemoteIpAddress, refusal);
+        return Refuse(StatusCodes.Status401Unauthorized, refusal);
+    }
 
     private static IResult Json<T>(T value) => Results.Json(value, ApiJson.Options);
 
@@ -154,41 +152,4 @@ internal static partial class AuthorityHost
 
     [LoggerMessage(EventId = 413, Level = LogLevel.Warning, Message = "{Node} has left the fleet, its certificates are void")]
     private static partial void LogLeft(ILogger logger, string node);
-
-    /// <summary>The service's own certificate: made at the start and before it ends, kept in memory alone.</summary>
-    internal sealed class OwnCertificate
-    {
-        private readonly Lock _lock = new();
-        private readonly string _directory;
-        private readonly string _node;
-        private readonly TimeProvider _time;
-        private SslStreamCertificateContext? _context;
-        private DateTimeOffset _until;
-
-        public OwnCertificate(string directory, string node, TimeProvider time)
-        {
-            (_directory, _node, _time) = (directory, node, time);
-            using AuthorityDirectory opened = AuthorityDirectory.Open(directory, create: false, time);
-            Authority = X509CertificateLoader.LoadCertificate(opened.Authority.Certificate.RawData);
-            AuthorityPem = opened.Authority.CertificatePem;
-        }
-
-        /// <summary>Without its key.</summary>
-        public X509Certificate2 Authority { get; }
-
-        public string AuthorityPem { get; }
-
-        public SslStreamCertificateContext Current()
-        {
-            lock (_lock)
-            {
-                if (_context is not null && _time.GetUtcNow() < _until)
-                    return _context;
-                using AuthorityDirectory opened = AuthorityDirectory.Open(_directory, create: false, _time);
-                X509Certificate2 own = opened.Authority.IssueOwn(new PeerIdentity(_node, FleetRole.Authority), OwnLifetime);
-                _until = new DateTimeOffset(own.NotAfter.ToUniversalTime()) - TimeSpan.FromDays(5);
-                return _context = SslStreamCertificateContext.Create(own, additionalCertificates: null, offline: true);
-            }
-        }
-    }
 }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
@@ -108,6 +109,38 @@ internal sealed class Registrar(string directory, TimeProvider time)
         return authority.Signed;
     }
 
+    /// <summary>A second authority that all nodes are to trust besides the first; where there is one, nothing.</summary>
+    public AuthorityState AddAuthority() => Replace(authority => authority.AddAuthority());
+
+    /// <summary>The same where the key of the first is lost; see <see cref="AuthorityDirectory.OpenWithoutKey"/>.</summary>
+    public AuthorityState AddWithoutKey(X509Certificate2 lost, FleetRoster last, string? serveAt)
+    {
+        using AuthorityDirectory authority = AuthorityDirectory.OpenWithoutKey(directory, lost, last, serveAt, time);
+        return AuthorityState.Of(authority);
+    }
+
+    /// <summary>Certificates are of the newest authority from now on.</summary>
+    public AuthorityState IssueByNewest() => Replace(authority => authority.IssueByNewest());
+
+    /// <summary>Ends the trust in the old authority and deletes its key.</summary>
+    public AuthorityState RetireOld() => Replace(authority => authority.RetireOld());
+
+    public AuthorityState State() => Replace(_ => { });
+
+    /// <summary>A certificate of the newest authority for this host alone, to try who accepts it; the caller disposes it.</summary>
+    public X509Certificate2 TryOut(PeerIdentity identity)
+    {
+        using AuthorityDirectory authority = Open();
+        return authority.Newest.IssueOwn(identity, TimeSpan.FromHours(2));
+    }
+
+    private AuthorityState Replace(Action<AuthorityDirectory> change)
+    {
+        using AuthorityDirectory authority = Open();
+        change(authority);
+        return AuthorityState.Of(authority);
+    }
+
     private FleetRoster Without(FleetRoster roster, string node) =>
         roster.WithRevoked(node, time.GetUtcNow()) with { Nodes = [.. roster.Nodes.Where(peer => peer.Name != node)] };
 
@@ -141,6 +174,22 @@ internal sealed class Registrar(string directory, TimeProvider time)
         if (roster.Nodes.All(node => node.Name != caller.Node))
             throw new RegistrarException($"{caller.Node} is not in the fleet: join with a new token");
     }
+}
+
+/// <summary>How far a replacement of the authority is.</summary>
+/// <param name="Signed">the list that holds</param>
+/// <param name="OldKeyLost">nobody but a person can make a node believe in the new one</param>
+internal sealed record AuthorityState(SignedRoster Signed, bool OldKeyLost)
+{
+    public static AuthorityState Of(AuthorityDirectory directory) => new(directory.Signed, directory.Trusted.All.Count > 1 && directory.Anchor == directory.Newest);
+
+    public string Newest => Signed.Authorities.Fingerprints[0];
+
+    /// <summary>The one that is to be retired; null if there is one authority only.</summary>
+    public string? Old => Signed.Authorities.Fingerprints.Count > 1 ? Signed.Authorities.Fingerprints[^1] : null;
+
+    /// <summary>Whether certificates are of the newest.</summary>
+    public bool NewestIssues => Old is null || Signed.Roster.NewestIssues is not null;
 }
 
 /// <summary>The authority says no; the message is for the operator at the other end.</summary>

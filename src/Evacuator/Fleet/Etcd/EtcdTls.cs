@@ -33,6 +33,10 @@ internal sealed class EtcdTls : IDisposable
         return material is null ? new Checked<EtcdTls>(mistakes) : new Checked<EtcdTls>(new EtcdTls(authority, certificate, key, material));
     }
 
+    /// <summary>With these and no files; they remain the caller's.</summary>
+    public static EtcdTls Of(X509Certificate2Collection authorities, X509Certificate2 own) =>
+        new("", "", "", new Material([.. authorities.Select(authority => X509CertificateLoader.LoadCertificate(authority.RawData))], X509CertificateLoader.LoadPkcs12(own.Export(X509ContentType.Pkcs12), null), DateTime.MinValue));
+
     /// <summary>No proxy, no redirects, no cookies.</summary>
     public SocketsHttpHandler Handler() => new()
     {
@@ -87,7 +91,7 @@ internal sealed class EtcdTls : IDisposable
     {
         lock (_lock)
         {
-            if (_material.Stamp == Stamp(_authorityPath, _certificatePath, _keyPath) || Read(_authorityPath, _certificatePath, _keyPath, []) is not { } renewed)
+            if (_authorityPath.Length == 0 || _material.Stamp == Stamp(_authorityPath, _certificatePath, _keyPath) || Read(_authorityPath, _certificatePath, _keyPath, []) is not { } renewed)
                 return _material; // What cannot be read while it is being replaced is read at the next connection.
             // The one before may be in a handshake still; it is collected.
             return _material = renewed;

@@ -32,12 +32,28 @@ internal sealed partial class FleetMembership(
     /// <summary>How long the authority may be silent before a person is told; nothing depends on it meanwhile.</summary>
     private static readonly TimeSpan Silence = TimeSpan.FromHours(1);
 
-    private readonly SemaphoreSlim _accepting = new(1, 1);
-    private volatile AuthorityState _authority = new(null, "", null);
+    /// <summary>What it issues ends with it: a certificate of a year is cut short from here on.</summary>
+    private static readonly TimeSpan AuthorityWarning = TimeSpan.FromDays(365);
 
-    public FleetStanding Standing => new(
-        tls.Roster?.Roster.Number, tls.Roster?.Roster.Made, tls.Roster?.Roster.Authority ?? "", tls.Authority.GetCertHashString(System.Security.Cryptography.HashAlgorithmName.SHA256),
-        tls.ExpiresAt, watch.AgentView.Host?.CertificateUntil, tls.WhyOut ?? "", _authority.Problem);
+    /// <summary>How long two authorities may be trusted before a person is reminded: nodes renew within a day.</summary>
+    private static readonly TimeSpan ReplacementPatience = TimeSpan.FromDays(7);
+
+    private readonly SemaphoreSlim _accepting = new(1, 1);
+    private volatile AuthorityAnswer _authority = new(null, "", false);
+    // Of the list by which the peers were set last.
+    private long _taken = tls.Roster?.Roster.Number ?? -1;
+
+    public FleetStanding Standing
+    {
+        get
+        {
+            FleetAuthorities trusted = tls.Authorities;
+            FleetRoster? roster = tls.Roster?.Roster;
+            return new(
+                roster?.Number, roster?.Made, roster?.Authority ?? "", trusted.Fingerprints[0], tls.ExpiresAt, watch.AgentView.Host?.CertificateUntil, tls.WhyOut ?? "", _authority.Problem,
+                NodeTrust.Of(tls.IssuedBy, trusted.Fingerprints, watch.AgentView.Host), roster?.NewestIssues, [.. trusted.All.Select(authority => new DateTimeOffset(authority.NotAfter.ToUniversalTime()))]);
+        }
+    }
 
     /// <summary>What a person has to know.</summary>
     public IEnumerable<string> Notices()
@@ -51,9 +67,13 @@ internal sealed partial class FleetMembership(
                 yield return $"the certificate of {whose} expires at {until:u}, and then no peer talks to it: {HowToRenew()}";
         }
 
-        DateTimeOffset authorityUntil = new(tls.Authority.NotAfter.ToUniversalTime());
-        if (authorityUntil - now < TimeSpan.FromDays(365))
-            yield return $"the fleet's authority itself expires at {authorityUntil:u}: before that all nodes have to join a new fleet (--replace)";
+        DateTimeOffset authorityUntil = new(tls.Authorities.Newest.NotAfter.ToUniversalTime());
+        if (authorityUntil - now < AuthorityWarning)
+            yield return $"the fleet's authority itself expires at {authorityUntil:u}, and all certificates with it: replace it before, \"evacuator fleet authority new\" {WhereAuthority()}";
+        if (tls.Roster?.Roster.NewestIssues is { } replaced && tls.Authorities.All.Count > 1 && now - replaced > ReplacementPatience)
+            yield return $"the fleet's authority was replaced at {replaced:u}, and the old one is still trusted: \"evacuator fleet status\" shows who needs it, \"evacuator fleet authority retire\" {WhereAuthority()} ends it";
+        if (WhyStranger() is { } stranger)
+            yield return stranger;
         if (_authority is { Since: { } since, Problem: { Length: > 0 } problem } && now - since > Silence)
             yield return $"no certificate is renewed and no node revoked from here at present: {problem} (since {since:u})";
     }
@@ -64,20 +84,15 @@ internal sealed partial class FleetMembership(
     /// <exception cref="FleetSetupException">it is not this fleet's list, or not sound</exception>
     public async Task<RosterSpread> AcceptAsync(string text, bool spread, CancellationToken token)
     {
-        SignedRoster roster = SignedRoster.Parse(text, tls.Authority, "the list");
+        SignedRoster roster = SignedRoster.Parse(text, tls.Authorities, "the list");
+        // Whoever would be cut off by it, this node perhaps, has to hear of it before.
+        RosterSpread? told = spread && !tls.Authorities.Fingerprints.All(roster.Authorities.Has) ? await SpreadAsync(roster, token).ConfigureAwait(false) : null;
         // One at a time: a list's peers are set after the list itself, and two must not do it in another order.
         await _accepting.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            bool isNew = tls.Accept(roster);
-            if (isNew)
-            {
-                peers.Update([.. roster.Roster.Nodes.Where(peer => peer.Name != options.Node.Name)]);
-                Keep(roster.Text);
-                LogAccepted(log, roster.Roster.Number, roster.Roster.Nodes.Count);
-                if (tls.WhyOut is { } outside)
-                    LogOut(log, outside);
-            }
+            tls.Accept(roster);
+            TakeUp_NeedsTurn();
         }
         finally
         {
@@ -85,7 +100,36 @@ internal sealed partial class FleetMembership(
         }
 
         await TellAgentAsync(token).ConfigureAwait(false);
-        return spread ? await SpreadAsync(token).ConfigureAwait(false) : new RosterSpread(tls.Roster!.Roster.Number, 0, []);
+        if (told is not null)
+            return told;
+        return spread ? await SpreadAsync(tls.Roster!, token).ConfigureAwait(false) : new RosterSpread(tls.Roster!.Roster.Number, 0, []);
+    }
+
+    /// <summary>Peers and journal follow the list, whoever brought it.</summary>
+    private void TakeUp_NeedsTurn()
+    {
+        if (tls.Roster is not { } roster || roster.Roster.Number == _taken)
+            return;
+        peers.Update([.. roster.Roster.Nodes.Where(peer => peer.Name != options.Node.Name)]);
+        _taken = roster.Roster.Number;
+        Keep(roster.Text);
+        LogAccepted(log, roster.Roster.Number, roster.Roster.Nodes.Count);
+        if (tls.WhyOut is { } outside)
+            LogOut(log, outside);
+    }
+
+    /// <summary>A list that root put into the files is in use already, but nobody has told this part.</summary>
+    private async Task TakeUpFilesAsync(CancellationToken token)
+    {
+        await _accepting.WaitAsync(token).ConfigureAwait(false);
+        try
+        {
+            TakeUp_NeedsTurn();
+        }
+        finally
+        {
+            _accepting.Release();
+        }
     }
 
     /// <summary>At the start: what the journal has may be newer than the files.</summary>
@@ -94,7 +138,7 @@ internal sealed partial class FleetMembership(
         try
         {
             if (journal.Fact(Fact) is { } text)
-                tls.Accept(SignedRoster.Parse(text, tls.Authority, "the journal"));
+                tls.Accept(SignedRoster.Parse(text, tls.Authorities, "the journal"));
         }
         catch (FleetSetupException)
         {
@@ -108,6 +152,7 @@ internal sealed partial class FleetMembership(
         DateTimeOffset askAuthority = time.GetUtcNow();
         while (true)
         {
+            await TakeUpFilesAsync(stoppingToken).ConfigureAwait(false);
             await TellAgentAsync(stoppingToken).ConfigureAwait(false);
             await AskPeersAsync(stoppingToken).ConfigureAwait(false);
             if (time.GetUtcNow() >= askAuthority && tls.Roster is { Roster: { Authority.Length: > 0 } roster })
@@ -156,25 +201,26 @@ internal sealed partial class FleetMembership(
     {
         DateTimeOffset now = time.GetUtcNow();
         string problem = "";
+        bool changed = false;
         try
         {
             DnsEndPoint at = AuthorityClient.ParseAddress(roster.Authority);
-            using AuthorityClient authority = new(at, tls.Authority, tls.Certificate, time);
+            using AuthorityClient authority = new(at, tls.Authorities, tls.Certificate, time);
             string text = await authority.RosterAsync(token).ConfigureAwait(false);
-            if (SignedRoster.Parse(text, tls.Authority, roster.Authority).Roster.Number > roster.Number)
+            if (SignedRoster.Parse(text, tls.Authorities, roster.Authority).Roster.Number > roster.Number)
                 await AcceptAsync(text, spread: true, token).ConfigureAwait(false);
         }
         catch (FleetSetupException e)
         {
             problem = e.Message;
+            changed = e is AuthorityChangedException;
         }
 
-        _authority = new AuthorityState(problem.Length > 0 == _authority.Problem.Length > 0 ? _authority.Since ?? now : now, problem, now);
+        _authority = new AuthorityAnswer(problem.Length > 0 == _authority.Problem.Length > 0 ? _authority.Since ?? now : now, problem, changed);
     }
 
-    private async Task<RosterSpread> SpreadAsync(CancellationToken token)
+    private async Task<RosterSpread> SpreadAsync(SignedRoster roster, CancellationToken token)
     {
-        SignedRoster roster = tls.Roster!;
         string?[] missing = await Task.WhenAll(peers.Names.Select(async name =>
         {
             try
@@ -209,7 +255,28 @@ internal sealed partial class FleetMembership(
         ? string.Create(CultureInfo.InvariantCulture, $"\"systemctl status evacuator-renew.timer\" and \"evacuator fleet renew\" tell why {roster.Roster.Authority} has not renewed it")
         : "issue a new one with \"evacuator fleet init\" and join again";
 
-    private sealed record AuthorityState(DateTimeOffset? Since, string Problem, DateTimeOffset? Asked);
+    private string WhereAuthority() => tls.Roster is { Roster.Authority: { Length: > 0 } at } ? $"on {at.Split(':')[0]}" : "where its directory is";
+
+    /// <summary>What to do on a node that was away while the authority was replaced; null as long as it and the others believe each other's certificates.</summary>
+    private string? WhyStranger()
+    {
+        if (_authority is { HasChanged: true } answer)
+        {
+            return $"{answer.Problem}. If the authority was replaced while this node was away, it has to join again: \"evacuator fleet token --for {options.Node.Name}\" {WhereAuthority()}, then here the command that it prints, with --replace";
+        }
+
+        if (tls.Strangers is not { Count: > 0 } strangers)
+            return null;
+        string how = tls.Roster is { Roster.Authority.Length: > 0 }
+            ? "it hears of a new one from the authority's host within minutes"
+            : "the authority is offline, so bring its list: copy fleet.json from its directory, \"evacuator fleet accept fleet.json\"";
+        return $"{string.Join(", ", strangers)} {(strangers.Count == 1 ? "shows a certificate" : "show certificates")} of an authority that this node does not know. If it was replaced while this node was away: {how}; or, if the old one has been retired, join again (\"evacuator fleet join --replace\")";
+    }
+
+    /// <param name="Since">of this kind of answer; null before the first</param>
+    /// <param name="Problem">empty: it answered</param>
+    /// <param name="HasChanged">it and this node do not believe each other's certificates</param>
+    private sealed record AuthorityAnswer(DateTimeOffset? Since, string Problem, bool HasChanged);
 
     [LoggerMessage(EventId = 400, Level = LogLevel.Information, Message = "list {Number} of the fleet holds: {Nodes} nodes")]
     private static partial void LogAccepted(ILogger logger, long number, int nodes);
@@ -234,10 +301,14 @@ internal sealed record RosterSpread(long Number, int Told, IReadOnlyList<string>
 /// <summary>How this node stands in the fleet.</summary>
 /// <param name="Number">of the signed list; null: the list was never signed</param>
 /// <param name="Authority">where its service listens; empty: it is offline</param>
-/// <param name="Fingerprint">SHA-256 of the authority's certificate</param>
+/// <param name="Fingerprint">SHA-256 of the certificate of the newest authority</param>
 /// <param name="CertificateUntil">of the brain</param>
 /// <param name="AgentCertificateUntil">null while the agent does not tell</param>
 /// <param name="Out">why this node can do nothing in the fleet any more; empty as long as it can</param>
 /// <param name="AuthorityProblem">why the authority could not be asked last; empty when it could, or there is none to ask</param>
+/// <param name="Trust">whom this node trusts, newest first, and who issued its certificates</param>
+/// <param name="NewestIssues">since when the newest of two authorities issues certificates; null: the older does, or there is one</param>
+/// <param name="AuthoritiesUntil">when each of the trusted ends</param>
 internal sealed record FleetStanding(
-    long? Number, DateTimeOffset? Made, string Authority, string Fingerprint, DateTimeOffset CertificateUntil, DateTimeOffset? AgentCertificateUntil, string Out, string AuthorityProblem);
+    long? Number, DateTimeOffset? Made, string Authority, string Fingerprint, DateTimeOffset CertificateUntil, DateTimeOffset? AgentCertificateUntil, string Out, string AuthorityProblem,
+    NodeTrust? Trust = null, DateTimeOffset? NewestIssues = null, IReadOnlyList<DateTimeOffset>? AuthoritiesUntil = null);
