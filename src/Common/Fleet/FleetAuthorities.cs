@@ -64,7 +64,7 @@ public sealed class FleetAuthorities
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FleetSetupException(e.Message, e);
+            throw new FleetSetupException(e.Message, e) { NotAllowed = e is UnauthorizedAccessException };
         }
     }
 

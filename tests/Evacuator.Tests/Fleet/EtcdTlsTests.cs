@@ -51,7 +51,7 @@ public sealed class EtcdTlsTests
     {
         using TemporaryFolder folder = new();
         using FleetAuthority old = FleetAuthority.Create(TimeProvider.System), made = FleetAuthority.Create(TimeProvider.System);
-        using X509Certificate2 own = made.IssueOwn(new PeerIdentity("node1", FleetRole.Brain), TimeSpan.FromHours(1));
+        using X509Certificate2 own = made.IssueOwn(new PeerIdentity("node1", FleetRole.Brain), TimeSpan.FromDays(1));
         FleetAuthorities both = FleetAuthorities.FromPem(made.CertificatePem + old.CertificatePem, "both"), newest = FleetAuthorities.Of(made.Certificate);
         await using EtcdServer etcd = await EtcdServer.StartAsync(Path.Combine(folder.Path, "etcd"), old.Certificate);
         FleetOptions options = new() { TlsDirectory = folder.Path, Store = FleetStore.Etcd, EtcdEndpoints = [etcd.Endpoint] };
