@@ -47,7 +47,7 @@ internal static class ConvergencePolicy
             RoundStatistics before = history.Rounds[^2].Round;
             if (measured.Model.Predict(FreezeShape.From(before, 0, measured.BytesPerSecond)) > budget.Freeze)
                 return GiveUp(GiveUpReason.FixedCostOverBudget,
-                    $"{last.Processes} processes, {last.Threads} threads, {last.Mappings} mappings, {Mib(last.UntrackedBytes)} MiB of untracked and {Mib(last.SharedBytes)} MiB of shared memory take {floor.TotalMilliseconds:0} ms by themselves");
+                    $"{last.Processes} processes, {last.Threads} threads, {last.Mappings} mappings, {Mib(last.UntrackedBytes)} MiB that cannot travel ahead (tmpfs, changed copies of files) and {Mib(last.SharedBytes)} MiB of shared memory take {floor.TotalMilliseconds:0} ms by themselves");
         }
 
         // 3. Converging by itself.
