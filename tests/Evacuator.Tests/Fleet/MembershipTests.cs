@@ -184,7 +184,8 @@ public sealed class MembershipTests
         }
 
         // 3. By force: the third hears of it before it is cut off.
-        await TellAsync(fleet["node1"], registrar.RetireOld().Signed);
+        RosterSpread last = await TellAsync(fleet["node1"], registrar.RetireOld().Signed);
+        Assert.DoesNotContain(last.NotTold, missing => missing.StartsWith("node2", StringComparison.Ordinal));
         await UntilAsync(() => fleet["node3"].Tls.WhyOut is not null && fleet["node2"].Tls.Authorities.Fingerprints.Count == 1);
         Assert.Null(fleet["node2"].Tls.WhyOut);
         await UntilAsync(() => Reaches("node1", "node2") && Reaches("node2", "node1") && !Reaches("node1", "node3") && !Reaches("node3", "node1"));

@@ -223,15 +223,23 @@ internal sealed partial class FleetMembership(
     {
         string?[] missing = await Task.WhenAll(peers.Names.Select(async name =>
         {
-            try
+            // Twice: whoever takes a list that retires an authority cuts the connection that began with it, and with it perhaps the answer.
+            for (bool again = false; ; again = true)
             {
-                if (peers.Find(name) is { } peer)
-                    await peer.TellRosterAsync(roster.Text, token).ConfigureAwait(false);
-                return null;
-            }
-            catch (PeerException e)
-            {
-                return $"{name}: {e.Message}";
+                try
+                {
+                    if (peers.Find(name) is { } peer)
+                        await peer.TellRosterAsync(roster.Text, token).ConfigureAwait(false);
+                    return (string?)null;
+                }
+                catch (PeerException e) when (again || e.Status is not null)
+                {
+                    return $"{name}: {e.Message}";
+                }
+                catch (PeerException)
+                {
+                    // Once more.
+                }
             }
         })).ConfigureAwait(false);
         IReadOnlyList<string> notTold = [.. missing.OfType<string>().Order(StringComparer.Ordinal)];
