@@ -85,10 +85,17 @@ node_graceful() {
     kill -s RTMIN+4 "$leader"
 }
 
-# Cuts the power: everything in the node dies at once.
+# Cuts the power: everything in the node dies at once. Returns when it is off: who presses "on" while it is still dying presses in vain.
 node_force_off() {
     node_check "$1"
-    [ ! -d "$CGROUP/$1" ] || echo 1 >"$CGROUP/$1/cgroup.kill"
+    [ -d "$CGROUP/$1" ] || return 0
+    echo 1 >"$CGROUP/$1/cgroup.kill"
+    local tries=0
+    while node_is_on "$1"; do
+        tries=$((tries + 1))
+        [ $tries -lt 400 ] || die "$1 does not die; see $RUN/$1.supervisor.log"
+        sleep 0.05
+    done
 }
 
 # node_wait_ready NODE: until its systemd says that booting is over.

@@ -75,8 +75,14 @@ internal sealed class Node(LabCommand lab, string name, string address)
     /// <summary>Takes all such cuts back.</summary>
     public Task HealAsync() => ShAsync("ip neigh flush dev br0 nud permanent");
 
-    /// <summary>Presses the BMC's power switch: off at once, or on.</summary>
-    public Task SwitchAsync(string power) => Checked(lab.RunAsync("bmc", name, "power", power));
+    /// <summary>Presses the BMC's power switch: off at once, or on. Off is waited for: a BMC refuses "on" before.</summary>
+    public async Task SwitchAsync(string power)
+    {
+        await Checked(lab.RunAsync("bmc", name, "power", power));
+        long start = Stopwatch.GetTimestamp();
+        while (power == "off" && await PowerAsync() != "Off")
+            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"{name} does not go off");
+    }
 
     /// <summary>Waits, after it was switched on, until both services answer.</summary>
     public async Task UpAsync()

@@ -53,6 +53,14 @@ internal sealed class Scene(ProductRack rack)
         return guest;
     }
 
+    /// <returns>the same container with a new connection, for one that could not go on</returns>
+    public async Task<Guest> ReconnectAsync(Guest guest)
+    {
+        await guest.Client.DisposeAsync();
+        _ = _guests.Remove(guest);
+        return Adopt(guest.Name, guest.Address);
+    }
+
     /// <summary>
     /// Fails unless the container runs on that node and no other node has anything of it, its connection being whole. What a node has still to
     /// clear away gets the time for it.
