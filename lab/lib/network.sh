@@ -42,6 +42,8 @@ network_up() {
 
 # network_plug PORT NAMESPACE MAC: a cable from the segment's port to eth0 of a namespace.
 network_plug() {
+    # The kernel clears a namespace away later: the cable of a node that has only just gone off may still be there.
+    ip -n "$NET" link delete "$1" 2>/dev/null || true
     ip -n "$NET" link add "$1" type veth peer name eth0 address "$3" netns "$2"
     ip -n "$NET" link set "$1" master lan up
 }
