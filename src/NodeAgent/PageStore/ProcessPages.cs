@@ -35,8 +35,11 @@ internal sealed unsafe class ProcessPages : IDisposable
     private readonly List<nint> _slabs = [];
     private int _users = 1;
 
-    /// <summary>Bytes that came into regions for the first time, and bytes of regions that were made whole.</summary>
-    private long _came;
+    /// <summary>
+    /// Bytes that are owed, and bytes of regions that were ever made whole. What is dropped again, or arrives damaged, counts no more: a process that maps memory here and there for
+    /// a while leaves the rest of a large page behind at each place.
+    /// </summary>
+    private long _owed;
     private long _whole;
     private int _slow;
 
@@ -85,9 +88,8 @@ internal sealed unsafe class ProcessPages : IDisposable
         EnsureChunks(region + 1);
         int page = (int)((address & (RegionTable.RegionBytes - 1)) / Interop.PageSize);
         ulong fits = Math.Min(length, (ulong)(RegionTable.PagesPerRegion - page) * Interop.PageSize);
-        if (!Table.At(region).Has(page))
-            _came += (long)fits;
-        isWhole = region == known && fits >= LeastWhole && _slow < MaxSlow && _whole + (long)RegionTable.RegionBytes <= _came + _came / 8 + Slack;
+        long owed = _owed + (long)fits;
+        isWhole = region == known && fits >= LeastWhole && _slow < MaxSlow && _whole + (long)RegionTable.RegionBytes <= owed + owed / 8 + Slack;
         if (isWhole)
             _whole += (long)RegionTable.RegionBytes;
         return ((nint)Locate(region, page), region, page, (int)fits);
@@ -113,7 +115,11 @@ internal sealed unsafe class ProcessPages : IDisposable
     }
 
     /// <summary>The bytes at a place have been written and checked.</summary>
-    public void Keep(int region, int page, int length) => Table.At(region).Arrive(page, length / (int)Interop.PageSize);
+    public void Keep(int region, int page, int length)
+    {
+        Count(region, page, length / (int)Interop.PageSize);
+        Table.At(region).Arrive(page, length / (int)Interop.PageSize);
+    }
 
     /// <summary>Pages that stay at the source for now; what is here of them is void.</summary>
     public void Leave(ulong address, ulong length)
@@ -121,6 +127,7 @@ internal sealed unsafe class ProcessPages : IDisposable
         for (ulong at = address; at < address + length;)
         {
             (_, int region, int page, int step) = Place(at, address + length - at);
+            Count(region, page, step / (int)Interop.PageSize);
             Table.At(region).Leave(page, step / (int)Interop.PageSize);
             at += (ulong)step;
         }
@@ -215,9 +222,13 @@ internal sealed unsafe class ProcessPages : IDisposable
         (int first, int owed) = Table.At(region).NextOwed(page);
         if (owed == 0 || first >= page + count)
             return;
+        _owed -= Table.At(region).CountOwed(page, count) * (long)Interop.PageSize;
         Table.At(region).Forget(page, count);
         Release((long)Table.At(region).Chunk * (long)RegionTable.RegionBytes + page * (long)Interop.PageSize, (long)length);
     }
+
+    /// <summary>These pages are about to be owed.</summary>
+    private void Count(int region, int page, int count) => _owed += (count - Table.At(region).CountOwed(page, count)) * (long)Interop.PageSize;
 
     private void EnsureChunks(int chunks)
     {

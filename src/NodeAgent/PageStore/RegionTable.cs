@@ -233,6 +233,19 @@ internal sealed unsafe class RegionTable : IDisposable
             return pages;
         }
 
+        /// <summary>How many of these pages are owed, here or away.</summary>
+        public readonly int CountOwed(int first, int count)
+        {
+            int pages = 0;
+            for (int page = first; page < first + count;)
+            {
+                (int word, ulong mask, int run) = Part(page, first + count);
+                pages += BitOperations.PopCount((Bits[word] | Away[word]) & mask);
+                page += run;
+            }
+            return pages;
+        }
+
         /// <summary>Here or not; whether they are away stays as it is.</summary>
         public void Set(int first, int count, bool held)
         {

@@ -17,8 +17,7 @@ public sealed unsafe class ProcessPagesTests : IDisposable
         List<bool> whole = [];
         for (ulong at = Start; at < Start + 20 * Region; at += Mebibyte)
         {
-            _pages.Place(at, Mebibyte, out bool isWhole);
-            whole.Add(isWhole);
+            whole.Add(Arrive(at, Mebibyte));
         }
 
         // The first half of each, whatever the second half is.
@@ -32,12 +31,41 @@ public sealed unsafe class ProcessPagesTests : IDisposable
         int whole = 0;
         for (ulong region = 0; region < 200; region++)
         {
-            _pages.Place(Start + region * Region, Piece, out bool isWhole);
-            whole += isWhole ? 1 : 0;
+            whole += Arrive(Start + region * Region, Piece) ? 1 : 0;
         }
 
         ulong held = 200 * Piece;
         Assert.InRange((ulong)whole * Region, 1UL, held + held / 8 + 4 * Mebibyte);
+    }
+
+    [Fact]
+    public void Place_MemoryThatIsMappedHereAndThereForAWhile_LeavesLittleBehind()
+    {
+        const ulong Piece = 512 * 1024;
+        int whole = 0;
+        for (ulong region = 0; region < 200; region++)
+        {
+            whole += Arrive(Start + region * Region, Piece) ? 1 : 0;
+            _pages.Drop(Start + region * Region, Piece);
+        }
+
+        Assert.InRange((ulong)whole * Region, 1UL, Piece + Piece / 8 + 4 * Mebibyte);
+    }
+
+    [Fact]
+    public void Place_WhatArrivesDamagedAgainAndAgain_CountsOnce()
+    {
+        const ulong Piece = 512 * 1024;
+        int whole = 0;
+        for (ulong region = 0; region < 200; region++)
+        {
+            // Never kept: its checksum was wrong.
+            _pages.Place(Start + region * Region, Piece, out bool isWhole);
+            _pages.Drop(Start + region * Region, Piece);
+            whole += isWhole ? 1 : 0;
+        }
+
+        Assert.InRange((ulong)whole * Region, 1UL, Piece + Piece / 8 + 4 * Mebibyte);
     }
 
     [Fact]
@@ -83,6 +111,14 @@ public sealed unsafe class ProcessPagesTests : IDisposable
         pages.Dispose();
 
         pages.Release(chunk);
+    }
+
+    /// <returns>whether all of its region was to be made</returns>
+    private bool Arrive(ulong address, ulong length)
+    {
+        (_, int region, int page, int bytes) = _pages.Place(address, length, out bool isWhole);
+        _pages.Keep(region, page, bytes);
+        return isWhole;
     }
 
     /// <summary>What stands behind the store's file.</summary>
