@@ -78,6 +78,9 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     /// <summary>What is left of its memory when it is frozen stays here, and why; null: everything travels before it is resumed.</summary>
     public string? WhyLeft { get; private set; }
 
+    /// <summary>Its rounds ended because it shared the wire, and not because it may be frozen: that is decided once it has the wire to itself.</summary>
+    public bool IsUndecided { get; private set; }
+
     /// <summary>Why it was slowed down; empty if it was not.</summary>
     public string WhySlowed { get; private set; } = "";
 
@@ -112,6 +115,7 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
     {
         bool alone = goAhead is not null;
         SetAlone(alone);
+        IsUndecided = false;
         ConvergenceBudget budget = ConvergenceBudget.Default with { Freeze = freezeBudget, LowestThrottle = _leastSpeed };
         if (alone)
             budget = budget with { Deadline = LongestAlone };
@@ -139,7 +143,10 @@ internal sealed partial class MemoryAhead : IAsyncDisposable
             }
             // Beside others it gets a part of the wire: whether that is the reason is seen when it has all of it.
             if (decision.Kind == DecisionKind.GiveUp && !alone && _wire.IsShared)
+            {
+                IsUndecided = true;
                 return;
+            }
             if (decision.Kind == DecisionKind.GiveUp && CanLeave(decision, round, freezeBudget))
             {
                 WhyLeft = decision.Text;

@@ -160,8 +160,14 @@ internal sealed partial class SourceMove : IDisposable
             bool alone = await GoAheadAsync(turn, undoable.Token);
             if (memory is null)
                 await PredictPlainAsync(undoable.Token);
-            if (memory is { WhyLeft: null } && (turn.Waited || memory.HasAged || alone))
+            if (memory is { WhyLeft: null } && (turn.Waited || memory.HasAged || memory.IsUndecided || alone))
                 await FollowAsync(memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), undoable.Token, alone ? () => turn.GoAhead(_tools.Urgent) : null), () => Tell(memory, trees));
+            if (memory is { WhyLeft: null, IsUndecided: true })
+            {
+                // Others came meanwhile: it has the turn, so they hold.
+                alone = true;
+                await FollowAsync(memory.PreCopyAsync(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs), undoable.Token, () => turn.GoAhead(_tools.Urgent)), () => Tell(memory, trees));
+            }
             if (alone && memory is { WhyLeft: not null })
                 await WarmUpAsync(memory, undoable.Token);
             PrepareHold(container);
