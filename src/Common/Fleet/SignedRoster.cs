@@ -64,7 +64,7 @@ public sealed class SignedRoster
     {
         try
         {
-            return text.Length <= MaxSize && JsonSerializer.Deserialize<Envelope>(text, ApiJson.Options) is { Magic: Magic, Statement: { } statement }
+            return text?.Length <= MaxSize && JsonSerializer.Deserialize<Envelope>(text, ApiJson.Options) is { Magic: Magic, Statement: { } statement }
                 && JsonSerializer.Deserialize<FleetRoster>(statement, ApiJson.Options) is { } roster && AuthoritiesOf(roster, source) is { } named
                 ? named
                 : throw new FleetSetupException($"{source}: is not a fleet's list that names its authorities");
@@ -77,6 +77,8 @@ public sealed class SignedRoster
 
     private static SignedRoster Parse(string text, FleetAuthorities trusted, IReadOnlyList<X509Certificate2> mustSign, string source)
     {
+        if (text is null)
+            throw new FleetSetupException($"{source}: is empty");
         if (text.Length > MaxSize)
             throw new FleetSetupException($"{source}: is larger than {MaxSize} bytes, not a fleet's list");
         try
@@ -95,14 +97,15 @@ public sealed class SignedRoster
                 throw new FleetSetupException($"{source}: its list of nodes is not sound: {mistake.Text}");
             return new SignedRoster(roster, AuthoritiesOf(roster, source) ?? trusted, text);
         }
-        catch (Exception e) when (e is JsonException or FormatException or CryptographicException)
+        // Not only what is no JSON: a null among the signatures comes before anybody has looked at one.
+        catch (Exception e) when (e is JsonException or FormatException or CryptographicException or ArgumentException)
         {
             throw new FleetSetupException($"{source}: is damaged: {e.Message}", e);
         }
     }
 
     private static FleetAuthorities? AuthoritiesOf(FleetRoster roster, string source) =>
-        roster.Authorities.Count > 0 ? FleetAuthorities.FromPem(string.Concat(roster.Authorities), source) : null;
+        roster.Authorities is { Count: > 0 } named ? FleetAuthorities.FromPem(string.Concat(named), source) : null;
 
     private static bool HasSigned(X509Certificate2 authority, byte[] data, byte[][] signatures)
     {

@@ -162,7 +162,7 @@ internal sealed class PeerClient : IDisposable
                 throw await RefusedAsync(response, bounded.Token).ConfigureAwait(false);
             if (response.StatusCode == HttpStatusCode.NoContent)
                 return default!;
-            return await response.Content.ReadFromJsonAsync<T>(ApiJson.Options, bounded.Token).ConfigureAwait(false)
+            return await response.Content.ReadFromJsonAsync<T>(ApiJson.OfOthers, bounded.Token).ConfigureAwait(false)
                 ?? throw new PeerException($"{Peer.Name} sent an empty answer", BlockerCode.PeerUnreachable, response.StatusCode);
         }
         catch (HttpRequestException e)

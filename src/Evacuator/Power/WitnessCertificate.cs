@@ -56,7 +56,7 @@ internal sealed record WitnessCertificate(string Statement, string Signature, st
             using X509Certificate2 signer = X509Certificate2.CreateFromPem(Certificate);
             if (said.Version != WitnessStatement.CurrentVersion)
                 return Bad($"the statement is of version {said.Version}, this release knows {WitnessStatement.CurrentVersion}");
-            if (said.Reads is not [var first, .., var last])
+            if (said.Reads is not [{ } first, .., { } last] || said.Reads.Any(read => read is null))
                 return Bad("the statement names fewer than two reads");
 
             // 1. Who: a certificate of this fleet that was good when it was signed, and the key that belongs to it.

@@ -48,6 +48,21 @@ public sealed class SignedRosterTests : IDisposable
         Assert.Contains(expected, Assert.Throws<FleetSetupException>(() => SignedRoster.Parse(envelope.ToJsonString(), FleetAuthorities.Of(_authority.Certificate), "test")).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("{\"magic\":\"evacuator-fleet\",\"version\":1,\"statement\":\"x\",\"signature\":\"AA==\",\"also\":[null]}")]
+    [InlineData("{\"magic\":\"evacuator-fleet\",\"version\":1,\"statement\":null,\"signature\":null}")]
+    [InlineData("null")]
+    [InlineData("")]
+    [InlineData(null)]
+    public void Parse_WhatAPeerSaysInstead_IsRefusedAndNoOtherError(string? text) =>
+        Assert.Throws<FleetSetupException>(() => SignedRoster.Parse(text!, FleetAuthorities.Of(_authority.Certificate), "test"));
+
+    [Theory]
+    [InlineData("{\"number\":1,\"made\":\"2026-03-01T12:00:00Z\",\"nodes\":[],\"authorities\":null}")]
+    [InlineData("{\"number\":1,\"made\":\"2026-03-01T12:00:00Z\",\"nodes\":[],\"authorities\":[null]}")]
+    public void ReadAuthorities_NoneInIt_IsRefused(string statement) => Assert.Throws<FleetSetupException>(() => SignedRoster.ReadAuthorities(
+        new JsonObject { ["magic"] = "evacuator-fleet", ["version"] = 1, ["statement"] = statement, ["signature"] = "AA==" }.ToJsonString(), "test"));
+
     [Fact]
     public void Parse_OfAnotherFleet_IsRefused()
     {

@@ -50,6 +50,26 @@ public sealed class MembershipTests
     }
 
     [Fact]
+    public async Task Revoke_TheNodeItselfClaimsANewerList_DoesNotKeepItFromWhoMissedIt()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 3);
+        using FleetAuthority own = FleetAuthority.Create(TimeProvider.System);
+        fleet["node3"].Tls.Accept(SignedRoster.Sign(fleet["node3"].Tls.Roster!.Roster with { Number = long.MaxValue, Authorities = [fleet["node3"].Tls.Authorities.Pem] }, own));
+        await UntilAsync(() => fleet["node2"].Service<PeerDirectory>().Standings.Any(standing => standing is { Name: "node3", FleetNumber: long.MaxValue }));
+
+        SignedRoster roster = Revoke(fleet, "node3");
+        await fleet["node1"].Service<FleetMembership>().AcceptAsync(roster.Text, spread: false, default);
+
+        await UntilAsync(() => fleet["node2"].Tls.Roster!.Roster.Number == roster.Roster.Number);
+    }
+
+    [Theory]
+    [InlineData("{\"text\":null}")]
+    [InlineData("{}")]
+    public void Answer_OfAPeerWithNothingWhereSomethingBelongs_IsNoAnswer(string answer) =>
+        Assert.Throws<System.Text.Json.JsonException>(() => System.Text.Json.JsonSerializer.Deserialize<RosterMessage>(answer, ApiJson.OfOthers));
+
+    [Fact]
     public async Task Revoke_InTheMiddleOfAnEvacuation_TheRestGoesElsewhere()
     {
         await using TestFleet fleet = await TestFleet.StartAsync(nodes: 3);

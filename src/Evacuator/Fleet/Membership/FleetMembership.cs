@@ -182,18 +182,25 @@ internal sealed partial class FleetMembership(
         }
     }
 
+    /// <summary>
+    /// Whoever says that it has a newer list, one after the other until one has: who was revoked, and is still believed here because this node missed it, must not keep it from
+    /// this node by a number that nothing stands behind.
+    /// </summary>
     private async Task AskPeersAsync(CancellationToken token)
     {
         long number = tls.Roster?.Roster.Number ?? -1;
-        if (peers.Standings.Where(standing => standing.FleetNumber > number).MaxBy(standing => standing.FleetNumber) is not { } ahead || peers.Find(ahead.Name) is not { } peer)
-            return;
-        try
+        foreach (PeerStanding ahead in peers.Standings.Where(standing => standing.FleetNumber > number).OrderByDescending(standing => standing.FleetNumber))
         {
-            await AcceptAsync(await peer.GetRosterAsync(token).ConfigureAwait(false), spread: false, token).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is PeerException or FleetSetupException)
-        {
-            LogNotTaken(log, ahead.Name, e.Message);
+            if (ahead.FleetNumber <= (tls.Roster?.Roster.Number ?? -1) || peers.Find(ahead.Name) is not { } peer)
+                continue;
+            try
+            {
+                await AcceptAsync(await peer.GetRosterAsync(token).ConfigureAwait(false), spread: false, token).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is PeerException or FleetSetupException)
+            {
+                LogNotTaken(log, ahead.Name, e.Message);
+            }
         }
     }
 
