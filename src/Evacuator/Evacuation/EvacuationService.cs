@@ -148,6 +148,9 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
                 return $"{container} has ended: it is not on {ledger.State.Node} any more, so there is nothing to try again. \"evacuator start\" goes on with what is left here";
             if (now.State == "stopped")
                 return $"{container} has ended: runc has it as stopped, and only what runs moves. Start it anew, or remove it with \"runc delete {container}\"; then \"evacuator start\" goes on with what is left here";
+            // Half written, perhaps: without its annotations nobody knows what its owner permits.
+            if (now.Blockers.FirstOrDefault(blocker => blocker.Code == BlockerCode.Unreadable) is { } unreadable)
+                return $"{container} cannot be read: {unreadable.Text}";
             ContainerPolicy policy = ContainerPolicy.Of(now);
             if (policy.Stay)
                 return $"{container} is to stay: its annotation evacuator.policy=stay forbids to move it";

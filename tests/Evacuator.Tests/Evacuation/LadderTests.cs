@@ -96,6 +96,7 @@ public sealed class LadderTests
     [InlineData("gone", "has ended: it is not on node1 any more")]
     [InlineData("stopped", "has ended: runc has it as stopped")]
     [InlineData("stay", "evacuator.policy=stay forbids to move it")]
+    [InlineData("garbage", "c1 cannot be read: config.json ends in the middle")]
     public async Task Retry_OfWhatCannotMoveAnyMore_IsRefusedAndSaysWhy(string how, string says)
     {
         await using TestFleet fleet = await TestFleet.StartAsync();
@@ -108,6 +109,9 @@ public sealed class LadderTests
             node.Agent.Containers["c1"] = FakeRack.Container("c1") with { State = "stopped" };
         if (how == "stay")
             node.Agent.Containers["c1"] = FakeRack.Container("c1", annotations: ("evacuator.policy", "stay"));
+
+        if (how == "garbage")
+            node.Agent.Containers["c1"] = FakeRack.Container("c1") with { Blockers = [new Blocker(BlockerCode.Unreadable, "config.json ends in the middle")] };
 
         using BrainClient client = node.Client();
         CliException refused = await Assert.ThrowsAsync<CliException>(() => client.SendAsync<EvacuationReport>(HttpMethod.Post, ApiRoutes.Retry, new RetryRequest("c1"), default));

@@ -293,6 +293,28 @@ public sealed class HomecomingFlowTests
         Assert.Single(node.Journal!.Homecomings());
     }
 
+    /// <summary>Whoever waits for it is told, and not left to wait for what nobody begins any more.</summary>
+    [Fact]
+    public async Task Cancel_WithReturnAndStartedAgainAtOnce_ComesBackOrSaysWhyNot()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(timings: same => same with { Retry = TimeSpan.FromSeconds(1) });
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["c1"] = FakeRack.Container("c1", annotations: ("evacuator.priority", "90"));
+        node.Agent.Containers["c2"] = FakeRack.Container("c2");
+        node.Agent.Hold = move => move.Request.Container == "c2" && move.Phase == SourcePhase.Copying;
+        Guid id = (await node.EvacuateAsync()).Id;
+        await node.WaitAsync(id, report => report.Containers.Any(move => move is { Name: "c1", State: MovePhase.Moved }) && report.Containers.Any(move => move is { Name: "c2", Step: SourcePhase.Copying }));
+        using (BrainClient client = node.Client())
+            await client.PostAsync($"{ApiRoutes.Cancel}?return=true", default);
+        await node.WaitForEndAsync(id);
+
+        node.Agent.Hold = _ => false;
+        await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+
+        EvacuationReport report = await node.WaitAsync(id, report => report.ReturnProblem.Length > 0 || node.Journal!.Homecoming(id) is not null);
+        Assert.True(report.ReturnProblem.Contains("c1 does not come back by itself", StringComparison.Ordinal) || node.Journal!.Homecoming(id) is not null, report.ReturnProblem);
+    }
+
     [Fact]
     public async Task Soak_AfterAReboot_ReopensWhenClearAndNotBefore()
     {
