@@ -181,6 +181,8 @@ internal sealed partial class SourceMove : IDisposable
             turn.Freeze(_tools.Urgent);
             using CancellationTokenSource deadline = new(_tools.Experience.BeforeRelease(TimeSpan.FromMilliseconds(Record.Request.FreezeBudgetMs)), _tools.Time);
             using CancellationTokenSource frozen = CancellationTokenSource.CreateLinkedTokenSource(undoable.Token, deadline.Token);
+            // After the line above: who registers last is called first, and this has to be before the requests are called off.
+            using CancellationTokenRegistration late = deadline.Token.Register(TakeBack), undone = undoable.Token.Register(TakeBack);
             try
             {
                 await FreezeAsync(container, freeze, frozen.Token);
@@ -426,6 +428,8 @@ internal sealed partial class SourceMove : IDisposable
         }
         try
         {
+            // That it is to forget the move may well reach it late.
+            _peer.TakeBack(isVoid: false);
             using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
             patience.CancelAfter(TimeSpan.FromSeconds(10));
             if (!Rehearses)
@@ -449,6 +453,8 @@ internal sealed partial class SourceMove : IDisposable
         else
             LogStayed(_log, Name, Record.Detail);
     }
+
+    private void TakeBack() => _peer.TakeBack(isVoid: true);
 
     private void DeleteWork()
     {

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using System.Net.Sockets;
 using System.Text.Json;
 using Evacuator.Common.AgentApi;
 using Evacuator.Common.Fleet;
@@ -15,6 +16,7 @@ internal sealed class PeerClient : IDisposable
     private readonly HttpClient _http;
     private readonly Guid _moveId;
     private readonly TimeSpan _connectTimeout;
+    private readonly List<Socket> _sockets = [];
 
     /// <param name="address">host or host:port</param>
     /// <param name="handler">makes the connections: proves us and accepts only the agent of the node we mean; owned from now on</param>
@@ -24,7 +26,7 @@ internal sealed class PeerClient : IDisposable
         _moveId = moveId;
         handler.PooledConnectionIdleTimeout = TimeSpan.FromMinutes(10);
         _connectTimeout = handler.ConnectTimeout;
-        handler.ConnectCallback ??= (context, cancel) => PeerConnection.OpenAsync(context.DnsEndPoint, PeerConnection.Patience, cancel, wire);
+        handler.ConnectCallback ??= (context, cancel) => PeerConnection.OpenAsync(context.DnsEndPoint, PeerConnection.Patience, cancel, wire, Note);
         WholeWrites.UseIn(handler);
         string authority = address.Contains(':') && !address.StartsWith('[') && address.Count(c => c == ':') > 1 ? $"[{address}]:{defaultPort}"
             : address.Contains(':') ? address : $"{address}:{defaultPort}";
@@ -122,7 +124,26 @@ internal sealed class PeerClient : IDisposable
     /// <summary>Asks where it stands; also keeps the destination's lease and our TLS connection alive.</summary>
     public Task<PeerReply> AskAsync(CancellationToken cancel) => SendAsync<PeerReply>(HttpMethod.Get, "", null, cancel);
 
+    /// <summary>
+    /// What is said now and not heard is void: a connection that is closed with something unsent takes it back. Left to itself the kernel goes on sending for half a minute, and a destination
+    /// that was out of reach would announce a container as its own that has run here again since, or at a third host.
+    /// </summary>
+    /// <param name="isVoid">false: from now on it is sent to the end again</param>
+    public void TakeBack(bool isVoid)
+    {
+        lock (_sockets)
+        {
+            _sockets.RemoveAll(socket => !PeerConnection.TakeBack(socket, isVoid));
+        }
+    }
+
     public void Dispose() => _http.Dispose();
+
+    private void Note(Socket socket)
+    {
+        lock (_sockets)
+            _sockets.Add(socket);
+    }
 
     private HttpRequestMessage Request(HttpMethod method, string path, HttpContent? content) =>
         new(method, PeerProtocol.Move(_moveId) + path) { Content = content, Version = HttpVersion.Version11 };

@@ -27,7 +27,7 @@ internal static class PeerConnection
 
     private const int KeepAliveSeconds = 10;
 
-    public static async ValueTask<Stream> OpenAsync(DnsEndPoint peer, TimeSpan patience, CancellationToken cancel, Wire? wire = null)
+    public static async ValueTask<Stream> OpenAsync(DnsEndPoint peer, TimeSpan patience, CancellationToken cancel, Wire? wire = null, Action<Socket>? opened = null)
     {
         Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
@@ -39,12 +39,28 @@ internal static class PeerConnection
             Set(socket, TCP_USER_TIMEOUT, (int)patience.TotalMilliseconds);
             Set(socket, TCP_NOTSENT_LOWAT, Unsent);
             wire?.Add(socket);
+            opened?.Invoke(socket);
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch
         {
             socket.Dispose();
             throw;
+        }
+    }
+
+    /// <param name="isVoid">what has not been sent when it is closed is dropped; false: it is sent for as long as the peer may take</param>
+    /// <returns>false if it is closed already</returns>
+    public static bool TakeBack(Socket socket, bool isVoid)
+    {
+        try
+        {
+            socket.LingerState = new LingerOption(isVoid, 0);
+            return true;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return false;
         }
     }
 

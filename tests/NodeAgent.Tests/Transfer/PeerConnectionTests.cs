@@ -42,6 +42,39 @@ public sealed class PeerConnectionTests : IDisposable
         Assert.Equal(1, got[0]);
     }
 
+    /// <summary>A destination that was out of reach in the freeze must not hear afterwards that the container is to be held there: it runs here again.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task TakeBack_ConnectionIsClosed_WhatThePeerHasNotIsNotSentAnyMore(bool isVoid)
+    {
+        Socket? socket = null;
+        Stream stream = await PeerConnection.OpenAsync(Peer, PeerConnection.Patience, default, opened: made => socket = made);
+        using Socket peer = await _listener.AcceptSocketAsync();
+        socket!.Blocking = false;
+        byte[] piece = new byte[16 * 1024];
+        long said = 0, heard = 0;
+        SocketError error;
+        do
+            said += socket.Send(piece, SocketFlags.None, out error);
+        while (error == SocketError.Success);
+
+        PeerConnection.TakeBack(socket, isVoid: true);
+        PeerConnection.TakeBack(socket, isVoid);
+        await stream.DisposeAsync();
+
+        try
+        {
+            for (int got; (got = await peer.ReceiveAsync(piece)) > 0;)
+                heard += got;
+        }
+        catch (SocketException)
+        {
+            // It was reset.
+        }
+        Assert.Equal(isVoid, heard < said);
+    }
+
     /// <summary>What the kernel holds of a connection that may send nothing stands before a frozen container's pages, whoever gives way.</summary>
     [Fact]
     public async Task Write_PeerTakesNothing_LittleWaitsInTheKernel()
