@@ -169,11 +169,7 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
             }
 
             MoveState after = ledger.Apply(move.Name, new MoveInput.Progress(report));
-            ledger.WaitMove(move.Name, report is { Ended: false, Detail.Length: > 0 }
-                ? report.Phase == SourcePhase.Reverting
-                    ? new Waiting($"its move to be undone ({report.Detail})", report.Updated, null, "it runs on here")
-                    : new Waiting(report.Detail, report.Updated, null, "see the agent's journal for details")
-                : null);
+            ledger.WaitMove(move.Name, report is { Ended: false, Detail.Length: > 0 } ? WaitingFor(after, report) : null);
             if (after.Phase != MovePhase.Moving)
             {
                 if (after.Phase != MovePhase.Moved)
@@ -194,6 +190,15 @@ internal sealed partial class ContainerRun(RunServices services, IMoveLedger led
             report = await AgentAsync(move, t => services.Agent.GetMoveAsync(move.MoveId, t), stop).ConfigureAwait(false);
         }
     }
+
+    /// <summary>What the agent says of a step that goes on, with the way out where only a person has one.</summary>
+    internal static Waiting WaitingFor(MoveState move, MoveReport report) => report.Phase switch
+    {
+        SourcePhase.Reverting => new Waiting($"its move to be undone ({report.Detail})", report.Updated, null, "it runs on here"),
+        SourcePhase.Released or SourcePhase.Serving => new Waiting($"{report.Destination} to answer ({report.Detail})", move.Released ?? report.Updated, null,
+            $"its answer settles it; if {report.Destination} is gone for good: evacuator settle {report.Container} --gone {report.Destination} --bmc URL (or --unverified)"),
+        _ => new Waiting($"its step to go on ({report.Detail})", report.Updated, null, "it moves on; \"journalctl -u evacuator-agent\" tells more"),
+    };
 
     /// <summary>It was not there any more when the agent looked at it: nothing stays, and nothing can be tried again.</summary>
     private async Task<bool> HasEndedAsync(MoveState move, MoveReport report, CancellationToken stop)

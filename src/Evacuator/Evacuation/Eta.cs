@@ -30,6 +30,9 @@ internal static class Eta
     /// <summary>Clearly: its error is less than this part of the other's.</summary>
     private const double Clearly = 0.7;
 
+    /// <summary>A container that was released so long ago does not wait for its restore: its destination is silent, and nobody knows for how long.</summary>
+    private static readonly TimeSpan LongRelease = TimeSpan.FromSeconds(10);
+
     private readonly record struct Seen(double Bytes, double Begin, double End, bool IsFinished)
     {
         public double Seconds => End - Begin;
@@ -50,6 +53,8 @@ internal static class Eta
             .. open.Where(move => move is { Phase: MovePhase.Moving, Last.BytesSent: > 0 } && now > move.Started).Select(move => new Seen(move.Last!.BytesSent, Ago(move.Started), 0, false)),
         ];
         if (open.Count == 0 || finished.Count == 0 && running.All(move => move.Seconds < Least.TotalSeconds))
+            return null;
+        if (open.Any(move => move.Phase == MovePhase.Moving && now - move.Released > LongRelease))
             return null;
         if (open.Max(Size) > Reach * finished.Concat(running).Max(move => move.Bytes))
             return null;

@@ -139,6 +139,27 @@ public sealed class EtaTests
         Assert.NotNull(Eta.OfMoves([files with { Last = big.Last! with { BytesSent = 40 << 20 } }], 3, Start.AddSeconds(6)));
     }
 
+    /// <summary>Frozen until a silent peer answers, or a person says that it never will: how long that takes, no pace tells.</summary>
+    [Fact]
+    public void OfMoves_OneWaitsForASilentDestination_IsNotTold()
+    {
+        MoveState moved = At(Move(0, 64 << 20, MovePhase.Planned), (0, 2), 3), released = At(Move(1, 64 << 20, MovePhase.Planned), (0, 4), 3);
+        Assert.NotNull(Eta.OfMoves([moved, released with { Released = Start.AddSeconds(2) }], 3, Start.AddSeconds(3)));
+        Assert.Null(Eta.OfMoves([moved, released with { Released = Start.AddSeconds(2) }], 3, Start.AddSeconds(30)));
+    }
+
+    [Fact]
+    public void WaitingFor_ASilentDestination_NamesTheWayOut()
+    {
+        MoveState move = At(Move(1, 64 << 20, MovePhase.Planned), (0, 4), 3) with { Released = Start.AddSeconds(2) };
+        MoveReport report = move.Last! with { Destination = "node2", Phase = SourcePhase.Released, Detail = "released to node2 and frozen here until it answers" };
+
+        Waiting waiting = ContainerRun.WaitingFor(move, report);
+
+        Assert.Equal(("node2 to answer (released to node2 and frozen here until it answers)", Start.AddSeconds(2)), (waiting.For, waiting.Since));
+        Assert.Contains("if node2 is gone for good: evacuator settle c1 --gone node2 --bmc URL", waiting.Next, StringComparison.Ordinal);
+    }
+
     private static MoveState At(MoveState move, (double Begin, double End) time, double now)
     {
         if (time.Begin > now)
