@@ -51,6 +51,15 @@ public sealed class AuthorityObstacleTests
         Assert.Equal(retire, Kind(AuthorityReplacement.WhyNot(retires: true, New, [self, node])));
     }
 
+    /// <summary>A person who has just renewed must not look for a fault.</summary>
+    [Fact]
+    public void WhyNot_NotRenewed_SaysThatTheServicesTakeItSoon()
+    {
+        AskedNode node = Up(new NodeTrust(Old, Old, [New, Old], [New, Old], 0));
+        Assert.Contains("Renewed less than 10 s ago?", Assert.Single(AuthorityReplacement.WhyNot(retires: true, New, [node])).Text, StringComparison.Ordinal);
+        Assert.Contains("within 10 s", RenewVerb.TakenSoon, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(New, New, true, "new")]
     [InlineData(Old, Old, true, "old")]

@@ -108,7 +108,8 @@ public sealed class FleetLockTests
         await fleet["node2"].StopAsync();
         await fleet["node3"].StopAsync();
         StartReply reply = await fleet["node1"].EvacuateAsync();
-        await fleet["node1"].WaitAsync(reply.Id, report => report.Waiting?.For.Contains("1 of 3 nodes have answered, 2 are needed", StringComparison.Ordinal) == true);
+        EvacuationReport waits = await fleet["node1"].WaitAsync(reply.Id, report => report.Waiting?.For.Contains("1 of 3 nodes have answered, 2 are needed; silent: node2, node3", StringComparison.Ordinal) == true);
+        Assert.Contains("evacuator start --force", waits.Waiting!.Next, StringComparison.Ordinal);
         await fleet["node2"].StartAsync();
 
         Assert.Equal(EvacuationPhase.Done, (await fleet["node1"].WaitForEndAsync(reply.Id)).State);

@@ -9,6 +9,11 @@ namespace Evacuator.Cli.Membership;
 /// <summary>"evacuator fleet renew": new keys and certificates for this node's two services, from the authority; evacuator-renew.timer runs it every day.</summary>
 internal static class RenewVerb
 {
+    private const string Renewed = ": renewed until ";
+
+    /// <summary>"evacuator fleet status" shows the old one so long, and the old authority cannot be retired.</summary>
+    internal static string TakenSoon { get; } = $"the services take what is new within {FleetRefresh.Interval.TotalSeconds:0} s, without a restart; \"evacuator fleet status\" shows when they have";
+
     public static Command Create()
     {
         Option<bool> ifDue = new("--if-due") { Description = "Only certificates of which a third of their time is left or less, or that are of an authority that is being replaced." };
@@ -21,6 +26,8 @@ internal static class RenewVerb
             IReadOnlyList<string> done = await RenewAsync(options, context.Get(ifDue), group, TimeProvider.System, token).ConfigureAwait(false);
             foreach (string line in done)
                 context.Out.WriteLine(line);
+            if (done.Any(line => line.Contains(Renewed, StringComparison.Ordinal)))
+                context.Out.WriteLine(TakenSoon);
             return CliExit.Ok;
         }), ifDue);
     }
@@ -76,7 +83,7 @@ internal static class RenewVerb
             if (PeerIdentity.From(renewed) != identity || trusted.IssuerOf(renewed, now) is not { } issuer)
                 throw new FleetSetupException($"{at} answered with a certificate that is not for {identity}");
             files.Replace(new IssuedCertificate(reply.Certificate, request.KeyPem), group);
-            done.Add($"{identity}: renewed until {renewed.NotAfter.ToUniversalTime():u}{(trusted.All.Count > 1 ? $", by the {(issuer == trusted.Newest ? "new" : "old")} authority {FleetAuthorities.FingerprintOf(issuer)[..16]}" : "")}");
+            done.Add($"{identity}{Renewed}{renewed.NotAfter.ToUniversalTime():u}{(trusted.All.Count > 1 ? $", by the {(issuer == trusted.Newest ? "new" : "old")} authority {FleetAuthorities.FingerprintOf(issuer)[..16]}" : "")}");
         }
 
         return done;

@@ -38,12 +38,12 @@ internal sealed class StaticFleetLock(
         {
             while (true)
             {
-                IReadOnlyList<LockReply> replies = await TellAsync(Request(mine, held: false), token).ConfigureAwait(false);
+                (IReadOnlyList<LockReply> replies, string[] silent) = await TellAsync(Request(mine, held: false), token).ConfigureAwait(false);
                 List<LockClaim> others = [.. replies.SelectMany(reply => reply.Others).GroupBy(claim => claim.Node).Select(group => group.OrderByDescending(claim => claim.Held).First())];
                 int votes = replies.Count(reply => reply.Ready);
                 int needed = (peers.Names.Count + 1) / 2 + 1;
                 string? why = votes < needed
-                    ? $"{votes} of {peers.Names.Count + 1} nodes have answered, {needed} are needed"
+                    ? $"{votes} of {peers.Names.Count + 1} nodes have answered, {needed} are needed{WhoDidNot(silent, replies.Count - votes)}"
                     : Limits.WhyNot(mine.AsAsk, await PictureAsync(others, token).ConfigureAwait(false), claims: true);
                 if (why is null || evacuation.Trigger.Force)
                 {
@@ -52,7 +52,9 @@ internal sealed class StaticFleetLock(
                     return why is null ? null : $"the fleet's lock was passed over (--force): {why}";
                 }
 
-                say(new Waiting($"the fleet's lock: {why}", waitingSince, null, "this node is emptied"));
+                say(new Waiting($"the fleet's lock: {why}", waitingSince, null, votes >= needed
+                    ? "this node is emptied"
+                    : "this node is emptied when enough answer and it has a place: bring them back; a person can cancel this and use \"evacuator start --force\""));
                 if (others.Any(claim => !claim.Held && claim.AsAsk.GoesBefore(mine.AsAsk)))
                     await ReleaseAsync(evacuation.Id, token).ConfigureAwait(false);
                 await Task.Delay(timings.LockPoll, time, token).ConfigureAwait(false);
@@ -165,21 +167,25 @@ internal sealed class StaticFleetLock(
 
     private static LockRequest Request(LockClaim claim, bool held) => new(claim.EvacuationId, held, claim.Urgency, claim.Since, claim.Zone);
 
-    /// <summary>The answers of all that answered, one's own first.</summary>
-    private async Task<IReadOnlyList<LockReply>> TellAsync(LockRequest request, CancellationToken token)
+    /// <param name="early">answered, and were started too short a time ago to know who is out</param>
+    private static string WhoDidNot(string[] silent, int early) =>
+        (silent.Length > 0 ? $"; silent: {FleetReckoning.Few([.. silent.Take(4)], silent.Length)}" : "") + (early > 0 ? $"; {early} of those that answer were started just now and do not count so far" : "");
+
+    /// <summary>The answers of all that answered, one's own first; and who did not.</summary>
+    private async Task<(IReadOnlyList<LockReply> Replies, string[] Silent)> TellAsync(LockRequest request, CancellationToken token)
     {
         LockReply self = own.Note(options.Node.Name, request);
-        LockReply?[] others = await Task.WhenAll(peers.Names.Select(async name =>
+        (string Name, LockReply? Reply)[] others = await Task.WhenAll(peers.Names.Select(async name =>
         {
             try
             {
-                return await peers.Find(name)!.ClaimLockAsync(request, token).ConfigureAwait(false);
+                return (name, await peers.Find(name)!.ClaimLockAsync(request, token).ConfigureAwait(false));
             }
             catch (PeerException)
             {
-                return null;
+                return (name, (LockReply?)null);
             }
         })).ConfigureAwait(false);
-        return [self, .. others.OfType<LockReply>()];
+        return ([self, .. others.Select(other => other.Reply).OfType<LockReply>()], [.. others.Where(other => other.Reply is null).Select(other => other.Name).Order(StringComparer.Ordinal)]);
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Evacuator.Common.AgentApi;
+using Evacuator.Common.Fleet;
 
 namespace Evacuator.Fleet.Membership;
 
@@ -60,7 +61,7 @@ internal static class AuthorityReplacement
 
     private static AuthorityObstacle? WhyNotRetire(string node, string newest, NodeTrust trust) => trust switch
     {
-        _ when !trust.Has(newest) => new(node, AuthorityHold.OldCertificate, $"its {(trust.BrainBy == newest ? "evacuator-agent" : "evacuator")} has a certificate of the old authority: \"evacuator fleet renew\" there, as root; it does so by itself within a day"),
+        _ when !trust.Has(newest) => new(node, AuthorityHold.OldCertificate, $"its {(trust.BrainBy == newest ? "evacuator-agent" : "evacuator")} has a certificate of the old authority: \"evacuator fleet renew\" there, as root; it does so by itself within a day. Renewed less than {FleetRefresh.Interval.TotalSeconds:0} s ago? Its services are about to take it: try again"),
         { OldConnections: > 0 } => new(node, AuthorityHold.MoveUnderWay, "a move is under way that began with an old certificate: wait for its end"),
         _ => null,
     };
