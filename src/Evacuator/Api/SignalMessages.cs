@@ -91,7 +91,10 @@ internal sealed record SignalReport
     /// <summary>An evacuation or a person has dealt with it; it does not empty this node again.</summary>
     public required bool Settled { get; init; }
 
-    public static SignalReport Of(SignalJudgement judged, bool settled)
+    /// <summary>This node is being emptied because of it.</summary>
+    public bool Empties { get; init; }
+
+    public static SignalReport Of(SignalJudgement judged, bool settled, bool empties)
     {
         Signal signal = judged.Known.Signal;
         return new SignalReport
@@ -117,6 +120,7 @@ internal sealed record SignalReport
             Verdict = judged.Verdict,
             Why = judged.Why,
             Settled = settled,
+            Empties = empties,
         };
     }
 }

@@ -46,7 +46,7 @@ internal static class SignalsVerb
                 output.WriteLine($"  where: {where}");
             output.WriteLine($"  says: {signal.Text}{(signal.MessageId is { } id ? $" [{id}]" : "")}");
             output.WriteLine($"  since: {Show.Time(signal.FirstSeen)}, last {Show.Time(signal.LastSeen)}, by {Count(signal.Reads, "read")} and {Count(signal.Events, "event")}");
-            output.WriteLine($"  why: {signal.Why} ({signal.RuleSource}){(signal.Settled ? "; dealt with: it does not empty this node again" : "")}");
+            output.WriteLine($"  why: {signal.Why} ({signal.RuleSource}){(signal.Empties ? "; this node is being emptied because of it" : signal.Settled ? "; dealt with: it does not empty this node again" : "")}");
             output.WriteLine($"  evidence: {signal.Evidence}");
         }
 

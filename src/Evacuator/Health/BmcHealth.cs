@@ -26,9 +26,10 @@ internal sealed partial class BmcHealth(OwnBmc own, TimeProvider time, ILogger<B
     /// <summary>Why this node is no place for others' containers, in words: what would empty it, also while it is not confirmed. Null if nothing would.</summary>
     public string? Degraded { get; private set; }
 
+    /// <param name="empties">whether this node is being emptied because of it</param>
     /// <param name="does">what this node does about it, in words</param>
     /// <param name="asksPerson">whether a person has to decide, and why; null if not</param>
-    public void Remember(SignalNews news, HealthJudgement judgement, SignalMemory memory, string does, string? asksPerson)
+    public void Remember(SignalNews news, HealthJudgement judgement, SignalMemory memory, Func<SignalJudgement, bool> empties, string does, string? asksPerson)
     {
         RememberBmc(news, judgement);
         SignalsReport before = _signals;
@@ -45,7 +46,7 @@ internal sealed partial class BmcHealth(OwnBmc own, TimeProvider time, ILogger<B
                 : null,
             Does = does,
             AsksPerson = asksPerson,
-            Signals = [.. judgement.Signals.Select(judged => SignalReport.Of(judged, memory.Signals.GetValueOrDefault(judged.Known.Signal.Key)?.Settled ?? false))],
+            Signals = [.. judgement.Signals.Select(judged => SignalReport.Of(judged, memory.Signals.GetValueOrDefault(judged.Known.Signal.Key)?.Settled ?? false, empties(judged)))],
             Gone = judgement.Gone,
             Warnings = news.Warnings,
         };

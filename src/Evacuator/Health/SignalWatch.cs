@@ -86,7 +86,7 @@ internal sealed partial class SignalWatch(
             rules);
         // 4. to 6.
         (string does, string? asks) = await ActAsync(judgement, token).ConfigureAwait(false);
-        health.Remember(news, judgement, _memory, does, options.Evacuation.OnCriticalSignal == SignalAction.Ignore ? null : asks);
+        health.Remember(news, judgement, _memory, Empties, does, options.Evacuation.OnCriticalSignal == SignalAction.Ignore ? null : asks);
     }
 
     /// <summary>What was known long ago is not known now: the source may hang in a controller that answers a byte a minute.</summary>
@@ -115,7 +115,9 @@ internal sealed partial class SignalWatch(
         {
             case GateOutcome.AskPerson:
                 return AskPerson(cause!, answer, answer.Why);
-            case GateOutcome.Nothing when cause is null && grave.Length > 0:
+            case GateOutcome.Nothing when evacuating && grave.Any(Empties):
+                return ("it is being emptied because of this", null);
+            case GateOutcome.Nothing when cause is null && grave.Length > 0 && !evacuating && !empty:
                 return ("nothing more: its signals were dealt with by an evacuation, or were there when it was opened", null);
             case GateOutcome.Nothing:
                 return (answer.Why, null);
@@ -175,6 +177,10 @@ internal sealed partial class SignalWatch(
         string.Join(", ", ((string?[])[signal.Name, signal.Location.Model, signal.Location.PartNumber is { } number ? $"part {number}" : null,
             signal.Location.SerialNumber is { } serial ? $"serial {serial}" : null]).OfType<string>()),
         signal.Location.Place, signal.Location.PartNumber, signal.Location.SerialNumber);
+
+    /// <summary>Whether the evacuation that is under way was begun because of it.</summary>
+    private bool Empties(SignalJudgement judged) =>
+        _memory.Signals.ContainsKey(judged.Known.Signal.Key) && evacuations.Active?.State.Trigger.Key == _memory.TriggerOf(judged.Known.Signal.Key);
 
     private bool IsSettled(SignalJudgement judged)
     {

@@ -50,6 +50,26 @@ public sealed class SignalWatchTests
     }
 
     [Fact]
+    public async Task ConfirmedSignal_WhileTheNodeIsEmptiedForIt_IsSaidToBeTheReason()
+    {
+        await using TestFleet fleet = await StartAsync(SignalAction.Evacuate);
+        TestNode node = fleet["node1"];
+        node.Agent.Hold = _ => true;
+        await SayAsync(node, true, Dimm);
+        await SayAsync(node, true, Dimm);
+
+        using BrainClient client = node.Client();
+        SignalsReport report = await client.GetAsync<SignalsReport>(ApiRoutes.Signals, default);
+        StringWriter shown = new();
+        SignalsVerb.Write(report, shown);
+        node.Agent.Hold = _ => false;
+
+        Assert.Equal("it is being emptied because of this", report.Does);
+        Assert.Contains("; this node is being emptied because of it", shown.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("dealt with", shown.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task ConfirmedSignal_WithPowerOff_GoesAllTheWay()
     {
         await using TestFleet fleet = await StartAsync(SignalAction.EvacuateAndPowerOff);
