@@ -93,7 +93,7 @@ internal sealed class StatusBuilder(
         {
             (0, _) => $"{options.Node.Name} has no container: nothing would move",
             (_, true) => $"all {going} containers would move",
-            _ when plan.Missing is not null && !options.Evacuation.Partial => $"{going} of {plan.Containers.Count} containers would fit: the evacuation would be refused whole (--partial moves what fits)",
+            _ when plan.Missing is not null && !options.Evacuation.Partial => $"{going} of {plan.Containers.Count} containers would have a place: the evacuation would be refused whole (--partial moves those)",
             _ => $"{going} of {plan.Containers.Count} containers would move, the others keep running here and {options.Node.Name} would not become empty",
         };
         IReadOnlyList<string> obstacles = await agent.GetObstaclesAsync(token).ConfigureAwait(false);
@@ -108,7 +108,7 @@ internal sealed class StatusBuilder(
         ContainerPolicy policy = ContainerPolicy.Of(container);
         List<Blocker> blockers = [.. container.Blockers];
         if (policy.Stay)
-            blockers.Add(new Blocker(BlockerCode.PolicyStay, "evacuator.policy=stay"));
+            blockers.Add(new Blocker(BlockerCode.PolicyStay, policy.WhyStay));
         return new ContainerStatus(container.Name, container.State, container.MemoryBytes, container.Processes, container.Addresses, blockers);
     }
 }

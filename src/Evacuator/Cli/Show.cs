@@ -213,9 +213,11 @@ internal static class Show
 
         if (reply.Plan.Missing is { } missing)
         {
-            output.WriteLine($"  MISSING for {string.Join(", ", missing.Containers)}: {Bytes.Text(missing.MemoryBytes)} of memory, {Bytes.Text(missing.DiskBytes)} of disk");
+            output.WriteLine(missing.Amounts is { Length: > 0 } amounts
+                ? $"  MISSING for {string.Join(", ", missing.Containers)}: {amounts}"
+                : $"  NO PLACE for {string.Join(", ", missing.Containers)}, for the reason beside it");
             foreach (string source in missing.Sources)
-                output.WriteLine($"    could come from: {source}");
+                output.WriteLine($"    would help: {source}");
         }
 
         foreach (ExcludedPeer peer in reply.Plan.ExcludedPeers)

@@ -181,7 +181,7 @@ internal sealed partial class EvacuationRun
         IEnumerable<string> staying = plan.Containers.Where(container => container.Destination is null)
             .Select(container => $"{container.Container.Name}: {string.Join(", ", container.Blockers.Select(blocker => blocker.Text))}");
         string text = string.Join("; ", staying);
-        return plan.Missing is { Sources.Count: > 0 } missing ? $"{text}. Where room could come from: {string.Join("; ", missing.Sources)}" : text;
+        return plan.Missing is { Sources.Count: > 0 } missing ? $"{text}. What would help: {string.Join("; ", missing.Sources)}" : text;
     }
 
     // 3

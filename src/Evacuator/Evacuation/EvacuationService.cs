@@ -115,17 +115,27 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
 
     /// <summary>
     /// Tries a container again that could not leave: in the evacuation that runs, or in the last one, which then goes on. As it is now, with the annotations that it has now: whoever
-    /// has mended one expects that it counts. Null when begun; else why not.
+    /// has mended one expects that it counts. Null when begun; else why not: nothing was changed then, the host is as open or closed as before.
     /// </summary>
     /// <exception cref="AgentException">the containers cannot be listed</exception>
     public async Task<string?> RetryAsync(string container, string by, CancellationToken token)
     {
         IReadOnlyList<ContainerReport> containers = await _services.Agent.GetContainersAsync(token).ConfigureAwait(false);
-        return Retry(container, containers.FirstOrDefault(now => now.Name == container), by);
+        ContainerReport? now = containers.FirstOrDefault(now => now.Name == container);
+        return Retry(container, now, now is null ? "" : await WhyNowhereAsync(now, token).ConfigureAwait(false), by);
+    }
+
+    /// <summary>What keeps it here, as the plan of an evacuation would say it; empty if it has a place to go to.</summary>
+    private async Task<string> WhyNowhereAsync(ContainerReport container, CancellationToken token)
+    {
+        IReadOnlyList<PeerView> peers = await _services.Peers.SurveyAsync(token).ConfigureAwait(false);
+        Plan plan = Planner.Make([container], peers, await _services.PlacementAsync(token).ConfigureAwait(false));
+        return plan.Containers is [{ Destination: null } stays] ? string.Join("; ", stays.Blockers.Select(blocker => blocker.Text)) : "";
     }
 
     /// <param name="now">as the agent has it; null: it is not here</param>
-    private string? Retry(string container, ContainerReport? now, string by)
+    /// <param name="nowhere">why it has no place to go to; empty: it has one</param>
+    private string? Retry(string container, ContainerReport? now, string nowhere, string by)
     {
         lock (_starting)
         {
@@ -136,6 +146,9 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
                     return "the last evacuation of this node has not failed, and none is under way: \"evacuator start\" begins one";
                 if (last.BootId != _services.BootId.Value)
                     return "the host was restarted since that evacuation: \"evacuator start\" begins a new one";
+                // Refused whole, or broken before that: its other containers were never begun, and would not be by the retry of one.
+                if (last.Passes == 0)
+                    return $"nothing was begun in evacuation {last.Id:D}, so there is nothing to go on with: mend what it says (\"evacuator report {last.Id:D}\"), then \"evacuator start\" again";
                 ledger = new EvacuationLedger(_journal, _services.Time, last, _journal.Moves(last.Id));
             }
 
@@ -153,7 +166,9 @@ internal sealed partial class EvacuationService : BackgroundService, IProgressCh
                 return $"{container} cannot be read: {unreadable.Text}";
             ContainerPolicy policy = ContainerPolicy.Of(now);
             if (policy.Stay)
-                return $"{container} is to stay: its annotation evacuator.policy=stay forbids to move it";
+                return $"{container} is to stay: {policy.WhyStay}";
+            if (nowhere.Length > 0)
+                return $"{container} cannot move as it is now: {nowhere}";
             // How it goes is decided anew: what speaks against it may have gone.
             MoveState again = step.Next with { Container = now, Mode = Planner.ModeOf(now, policy).Mode };
             string was = $"it {(before.Phase == MovePhase.Stayed ? "had" : "was")} {Words.Of(before.Phase)}: {before.Detail}{Changes(before.Container, now)}";

@@ -35,7 +35,7 @@ internal static class ReportBuilder
             Deadline = state.Trigger.Deadline,
             Waiting = ended ? null : snapshot.Waiting,
             Problem = state.Problem,
-            Next = NextStep(state, standing, now),
+            Next = NextStep(state, snapshot.Moves, standing, now),
             Containers = [.. snapshot.Moves.Select(move => Describe(move, state.Node, snapshot.MoveWaiting.GetValueOrDefault(move.Name)))],
             ExcludedPeers = state.ExcludedPeers,
             Emptiness = new EmptinessProof(state.Proof.Count >= 2 && state.Proof.All(look => look.Empty), state.Proof),
@@ -82,18 +82,30 @@ internal static class ReportBuilder
     }
 
     /// <summary>What a person does now that it has failed, or has to know now that it was cancelled; empty otherwise.</summary>
-    private static string NextStep(EvacuationState state, NodeStanding? standing, DateTimeOffset now) => state switch
+    private static string NextStep(EvacuationState state, IReadOnlyList<MoveState> moves, NodeStanding? standing, DateTimeOffset now) => state switch
     {
         { Phase: EvacuationPhase.Cancelled, Trigger.Kind: TriggerKind.Signal, Ended: { } ended } when standing is { CoolDown: var coolDown } && ended <= now && now < ended + coolDown =>
             $"this node does not empty itself again before {ended + coolDown:u} ([signals] cool-down), and not at all for what it was being emptied for; \"evacuator start\" does it at once",
         { Phase: not EvacuationPhase.Failed } => "",
         { Passes: > 0, Power: null } when standing is { ClosedByIt: false } => $"{(standing.Open ? "this node takes containers again" : "this node was closed anew since")}, and what was left runs on: correct the reason and start again",
         { Passes: 0 } when state.Problem.Contains("--partial", StringComparison.Ordinal) =>
-            "nothing was touched and the host is open: make room (\"evacuator plan\" shows whether it fits), or start again with --partial",
+            $"nothing was touched and the host is open: {Mend(moves)} (\"evacuator plan\" shows whether all would go then) and start again, or start again with --partial",
         { Proof: [_, _], Witness: not null, Power: null } => "look at the witness's report and at the machine; \"evacuator reopen\" when it is to take containers again",
         { Proof: [_, _] } => "the host is empty, on and closed: correct the reason and start again, or shut it down yourself; \"evacuator reopen\" when it is to take containers again",
         _ => "the host is on and closed, and what is left on it runs on: correct the reason and start again, or \"evacuator reopen\" to go on as before",
     };
+
+    /// <summary>What has to be done before a plan that was refused whole.</summary>
+    private static string Mend(IReadOnlyList<MoveState> moves)
+    {
+        List<MoveState> blocked = [.. moves.Where(move => move.Phase == MovePhase.Blocked)];
+        bool lacksRoom = blocked.Any(NeedsRoom);
+        string[] others = [.. blocked.Where(move => !NeedsRoom(move)).Select(move => move.Name)];
+        string mend = $"mend what keeps {string.Join(", ", others)} here";
+        return (lacksRoom, others.Length) switch { (true, 0) => "make room", (true, _) => $"make room, {mend}", (_, 0) => "mend the reason", _ => mend };
+
+        static bool NeedsRoom(MoveState move) => move.Blockers.Any(blocker => blocker.Code is BlockerCode.NotEnoughMemory or BlockerCode.NotEnoughDisk or BlockerCode.NoPeer);
+    }
 
     private static string NextOf(WitnessState witness) => witness switch
     {

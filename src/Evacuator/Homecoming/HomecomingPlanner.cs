@@ -79,7 +79,7 @@ internal static class HomecomingPlanner
             ContainerPolicy wish = ContainerPolicy.Of(away.Container);
             List<Blocker> blockers = [.. away.Container.Blockers];
             if (wish.Stay)
-                blockers.Add(new Blocker(BlockerCode.PolicyStay, "its annotation evacuator.policy=stay forbids to move it"));
+                blockers.Add(new Blocker(BlockerCode.PolicyStay, wish.WhyStay));
             if (!_rooms.TryGetValue(situation.Home, out NodeRoom? home))
             {
                 string why = situation.Nodes.FirstOrDefault(node => node.Name == situation.Home)?.Excluded?.Reason ?? "this node's agent does not answer";

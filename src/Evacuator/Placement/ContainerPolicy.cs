@@ -12,6 +12,9 @@ internal sealed record ContainerPolicy
     /// <summary>evacuator.policy=stay: never touched.</summary>
     public bool Stay { get; private init; }
 
+    /// <summary>Why <see cref="Stay"/>, in words, the mistake if that was one; empty otherwise.</summary>
+    public string WhyStay { get; private init; } = "";
+
     /// <summary>evacuator.policy=cold or stop: it may be stopped here and started there. Without it nothing is ever stopped.</summary>
     public bool MayStop { get; private init; }
 
@@ -62,10 +65,12 @@ internal sealed record ContainerPolicy
         if (Get(Annotations.LeastSpeed) is { } speed && !(int.TryParse(speed.TrimEnd('%'), NumberStyles.None, CultureInfo.InvariantCulture, out int percent) && percent is >= 5 and <= 100))
             mistakes.Add($"{Annotations.LeastSpeed}={speed} is not a number from 5 to 100: it is not slowed down");
         string? policy = Get(Annotations.Policy);
+        string whyStay = policy == "stay" ? $"its annotation {Annotations.Policy}=stay forbids to move it" : "";
         if (policy is not (null or "live" or "cold" or "stop" or "stay"))
         {
             // Not understood must not mean "move it": the owner wanted something special.
-            mistakes.Add($"{Annotations.Policy}={policy} is none of live, cold, stop, stay: it is left alone");
+            whyStay = $"{Annotations.Policy}={policy} is none of live, cold, stop, stay: it is left alone";
+            mistakes.Add(whyStay);
             policy = "stay";
         }
 
@@ -89,9 +94,13 @@ internal sealed record ContainerPolicy
             over = SpreadOver.Zone;
         }
 
+        if (Get(Annotations.SpreadOver) is { } without && Get(Annotations.Spread) is null)
+            mistakes.Add($"{Annotations.SpreadOver}={without} changes nothing without {Annotations.Spread}, the name of the group whose members are kept apart");
+
         return new ContainerPolicy
         {
             Stay = policy == "stay",
+            WhyStay = whyStay,
             MayStop = policy is "cold" or "stop",
             OnlyStop = policy == "stop",
             Priority = Number(Annotations.Priority, 100, DefaultPriority),

@@ -53,5 +53,10 @@ internal sealed record PeerAfterwards(string Name, long FreeBefore, long FreeAft
 /// <param name="MemoryBytes">of the containers that no peer has memory for</param>
 /// <param name="DiskBytes">of the containers that no peer has disk for</param>
 /// <param name="Containers">their names</param>
-/// <param name="Sources">where room could come from, the most promising first, in words</param>
-internal sealed record Shortfall(long MemoryBytes, long DiskBytes, IReadOnlyList<string> Containers, IReadOnlyList<string> Sources);
+/// <param name="Sources">what would help: a rule to mend, or where room could come from, the most promising first, in words</param>
+internal sealed record Shortfall(long MemoryBytes, long DiskBytes, IReadOnlyList<string> Containers, IReadOnlyList<string> Sources)
+{
+    /// <summary>What there is too little of, in words; empty where room would not help.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public string Amounts => string.Join(", ", ((string[])[MemoryBytes > 0 ? $"{Bytes.Text(MemoryBytes)} of memory" : "", DiskBytes > 0 ? $"{Bytes.Text(DiskBytes)} of disk" : ""]).Where(part => part.Length > 0));
+}

@@ -239,11 +239,7 @@ internal static class Planner
             bool stopped = ModeOf(Container, Wish).Mode == MoveMode.StopAndStart;
             List<Blocker> blockers = [.. Container.Blockers.Where(blocker => !(stopped && Blockers.IsOnlyAgainstLive(blocker.Code)))];
             if (Wish.Stay)
-            {
-                string text = Wish.Mistakes.FirstOrDefault(mistake => mistake.StartsWith(Annotations.Policy, StringComparison.Ordinal))
-                    ?? "its annotation evacuator.policy=stay forbids to move it";
-                blockers.Add(new Blocker(BlockerCode.PolicyStay, text));
-            }
+                blockers.Add(new Blocker(BlockerCode.PolicyStay, Wish.WhyStay));
 
             if (Container.State != "running" && blockers.All(blocker => blocker.Code != BlockerCode.NotRunning))
                 blockers.Add(new Blocker(BlockerCode.NotRunning, $"it is {Container.State}: start it, or remove it with \"runc delete {Container.Name}\""));

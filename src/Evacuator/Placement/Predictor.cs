@@ -28,7 +28,8 @@ internal static class Predictor
             return seconds is null ? null : new Prediction(null, seconds, null, RateBasis(moves));
 
         if (past.Where(experience => experience.Container == container.Name && experience.FreezeMs is not null && IsAlike(experience, container))
-            .MaxBy(experience => experience.At) is { } own)
+            // A rehearsal has not seen the restore at the peer: it says less than a move, however old that is.
+            .OrderBy(experience => experience.Rehearsed).ThenByDescending(experience => experience.At).FirstOrDefault() is { } own)
         {
             string basis = $"{(own.Rehearsed ? "its rehearsal (without the restore at the peer)" : "its last move")} of {own.At.UtcDateTime.ToString("yyyy-MM-dd HH:mm'Z'", CultureInfo.InvariantCulture)}";
             return new Prediction(own.Rounds > 0 ? own.Rounds : null, own is { Rehearsed: false, Seconds: > 0 } ? Math.Round(own.Seconds, 1) : seconds, own.FreezeMs, basis);

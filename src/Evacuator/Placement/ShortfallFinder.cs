@@ -19,7 +19,24 @@ internal static class ShortfallFinder
         return new Shortfall(
             noMemory.Sum(unit => unit.Memory), noDisk.Sum(unit => unit.Disk),
             [.. over.SelectMany(unit => unit.Members).Select(member => member.Container.Name).Order(StringComparer.Ordinal)],
-            [.. Sources(noMemory, rooms, known, policy).Take(MostSources)]);
+            [.. Rules(over, rooms, spread).Concat(Sources(noMemory, rooms, known, policy)).Take(MostSources)]);
+    }
+
+    /// <summary>Units that no amount of room helps: a rule of their owner forbids each peer.</summary>
+    private static IEnumerable<string> Rules(IReadOnlyList<PlacementUnit> over, IReadOnlyList<Room> rooms, SpreadMap spread)
+    {
+        if (rooms.Count == 0)
+            yield break;
+        foreach (PlacementUnit unit in over)
+        {
+            List<BlockerCode?> codes = [.. rooms.Select(room => room.WhyNot(unit, spread)).Distinct()];
+            if (codes.Any(code => code is not (BlockerCode.ZoneRule or BlockerCode.SpreadRule)))
+                continue;
+            string[] keys = [.. codes.Select(code => code == BlockerCode.ZoneRule ? Annotations.Zone : Annotations.Spread)];
+            string[] zones = [.. unit.Members.SelectMany(member => member.Wish.Zones).Distinct().Order(StringComparer.Ordinal)];
+            yield return $"no peer may take {unit.Name}, however much room it has: mend its annotation {string.Join(" or ", keys)}, or add a node "
+                + (codes.Contains(BlockerCode.ZoneRule) ? $"of zone {string.Join(" or ", zones)}" : "where none of its group is");
+        }
     }
 
     private static IEnumerable<string> Sources(List<PlacementUnit> noMemory, IReadOnlyList<Room> rooms, IReadOnlyList<PeerView> known, PlacementPolicy policy)

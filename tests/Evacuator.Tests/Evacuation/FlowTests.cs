@@ -239,7 +239,7 @@ public sealed class FlowTests
 
         Assert.Equal(EvacuationPhase.Failed, report.State);
         Assert.Contains("huge", report.Problem, StringComparison.Ordinal);
-        Assert.Contains("Where room could come from", report.Problem, StringComparison.Ordinal);
+        Assert.Contains("What would help", report.Problem, StringComparison.Ordinal);
         Assert.Equal(MovePhase.Blocked, report.Containers.Single(move => move.Name == "huge").State);
         Assert.Equal(2, report.Containers.Count(move => move.State == MovePhase.Cancelled));
         Assert.Equal(0, fleet["node1"].Agent.MovesStarted);

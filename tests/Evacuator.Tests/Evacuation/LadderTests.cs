@@ -121,6 +121,58 @@ public sealed class LadderTests
         Assert.Equal((EvacuationPhase.Failed, MovePhase.Stayed), ((await node.ReportAsync(failed.Id)).State, (await node.ReportAsync(failed.Id)).Containers[0].State));
     }
 
+    /// <summary>Nothing was begun, so nothing can go on: neither is the host closed for it, nor is a reason replaced by a worse one.</summary>
+    [Fact]
+    public async Task Retry_AfterThePlanWasRefusedWhole_IsRefusedAndLeavesEverythingAsItWas()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(options: options => options with { Evacuation = options.Evacuation with { Partial = false } });
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["web"] = FakeRack.Container("web");
+        node.Agent.Containers["red"] = FakeRack.Container("red", annotations: ("evacuator.zone", "z9"));
+        EvacuationReport failed = await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+        Assert.Contains("mend what keeps red here", failed.Next, StringComparison.Ordinal);
+        Assert.DoesNotContain("make room", failed.Next, StringComparison.Ordinal);
+        using BrainClient client = node.Client();
+
+        // As it was refused, and after its annotation was mended: the others would stay behind in either case.
+        foreach (ContainerReport red in (ContainerReport[])[node.Agent.Containers["red"], FakeRack.Container("red")])
+        {
+            node.Agent.Containers["red"] = red;
+            CliException refused = await Assert.ThrowsAsync<CliException>(() => client.SendAsync<EvacuationReport>(HttpMethod.Post, ApiRoutes.Retry, new RetryRequest("red"), default));
+            Assert.Equal(CliExit.Refused, refused.ExitCode);
+            Assert.Contains("nothing was begun", refused.Message, StringComparison.Ordinal);
+            Assert.Contains("\"evacuator start\" again", refused.Message, StringComparison.Ordinal);
+        }
+
+        EvacuationReport after = await node.ReportAsync(failed.Id);
+        Assert.Equal((failed.State, failed.Problem, failed.Ended), (after.State, after.Problem, after.Ended));
+        Assert.True(node.Agent.InboundOpen);
+        Assert.Equal(EvacuationPhase.Done, (await node.WaitForEndAsync((await node.EvacuateAsync()).Id)).State);
+    }
+
+    /// <summary>The host was opened since: it is not closed for a retry that nobody can take.</summary>
+    [Theory]
+    [InlineData("evacuator.zone", "z9", "evacuator.zone")]
+    [InlineData("evacuator.policy", "lve", "evacuator.policy=lve is none of live, cold, stop, stay")]
+    public async Task Retry_OfWhatNoPeerMayTake_IsRefusedWithTheReasonAndTheHostStaysOpen(string key, string value, string says)
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["c1"] = FakeRack.Container("c1");
+        node.Agent.Fails = _ => (null, "no");
+        await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+        node.Agent.Containers["c1"] = FakeRack.Container("c1", annotations: (key, value));
+        using BrainClient client = node.Client();
+        await client.PostAsync(ApiRoutes.Reopen, default);
+
+        CliException refused = await Assert.ThrowsAsync<CliException>(() => client.SendAsync<EvacuationReport>(HttpMethod.Post, ApiRoutes.Retry, new RetryRequest("c1"), default));
+
+        Assert.Contains(says, refused.Message, StringComparison.Ordinal);
+        Assert.True(node.Agent.InboundOpen);
+        NodeStatus status = await client.GetAsync<NodeStatus>(ApiRoutes.Status, default);
+        Assert.Equal(key == "evacuator.policy" ? ["evacuator.policy=lve is none of live, cold, stop, stay: it is left alone"] : [], status.Containers[0].Blockers.Select(blocker => blocker.Text));
+    }
+
     [Fact]
     public async Task Container_EndsBeforeItsMove_IsGoneAndNothingIsLeft()
     {

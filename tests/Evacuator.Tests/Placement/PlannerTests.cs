@@ -437,6 +437,33 @@ public sealed class PlannerTests(ITestOutputHelper output)
 
     private static List<ContainerReport> Containers(int count, long memory) => [.. Enumerable.Range(1, count).Select(i => FakeRack.Container($"c{i}", memory))];
 
+    /// <summary>No room helps where a rule forbids each peer: no amounts, and the rule is named.</summary>
+    [Fact]
+    public void Make_RuleForbidsEachPeer_TheShortfallNamesTheRuleAndNoAmounts()
+    {
+        Shortfall missing = Planner.Make([FakeRack.Container("red", GiB, annotations: ("evacuator.zone", "z9"))], [Peer("a", 50) with { Zone = "z1" }], Policy).Missing!;
+        Assert.Equal("", missing.Amounts);
+        Assert.Equal(["no peer may take red, however much room it has: mend its annotation evacuator.zone, or add a node of zone z9"], missing.Sources);
+
+        Shortfall room = Planner.Make([FakeRack.Container("huge", 500 * GiB)], [Peer("a", 50)], Policy).Missing!;
+        Assert.Contains("of memory", room.Amounts, StringComparison.Ordinal);
+        Assert.DoesNotContain("disk", room.Amounts, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Policy_SpreadOverWithoutSpread_IsNamed() =>
+        Assert.StartsWith("evacuator.spread-over=zone changes nothing without evacuator.spread", Assert.Single(ContainerPolicy.Of(FakeRack.Container("c", annotations: ("evacuator.spread-over", "zone"))).Mistakes), StringComparison.Ordinal);
+
+    [Fact]
+    public void Predict_RehearsalAfterAMove_TheMoveCounts()
+    {
+        ContainerReport c = FakeRack.Container("c", GiB);
+        DateTimeOffset then = new(2026, 1, 2, 3, 4, 5, TimeSpan.Zero);
+        Experience move = new("c", GiB, GiB, 8, 3, 120, then, Rehearsed: false), rehearsal = new("c", GiB, 0, 0, 0, 30, then.AddDays(1), Rehearsed: true);
+        Assert.Equal((120.0, 3), (Predictor.Predict(c, MoveMode.Live, [rehearsal, move])!.FreezeMs, Predictor.Predict(c, MoveMode.Live, [rehearsal, move])!.Rounds));
+        Assert.Equal(30, Predictor.Predict(c, MoveMode.Live, [rehearsal])!.FreezeMs);
+    }
+
     private static PeerView Peer(string name, long freeGiB, long total = 64) => new()
     {
         Name = name,
