@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.Http;
+using System.Net.Security;
 
 namespace Evacuator.NodeAgent.Transfer;
 
@@ -13,40 +14,31 @@ namespace Evacuator.NodeAgent.Transfer;
 /// </code>
 /// Only the end of the write above can say that nothing more follows: records that waited for others by their size alone could wait for ever.
 /// </remarks>
-internal sealed class WholeWrites(Stream tls, WholeWrites.RecordStream beneath) : Stream
+internal sealed class WholeWrites : SslStream
 {
-    private static readonly HttpRequestOptionsKey<RecordStream> s_beneath = new("Evacuator.RecordStream");
+    private readonly RecordStream _beneath;
 
-    public override bool CanRead => true;
+    private WholeWrites(RecordStream beneath)
+        : base(beneath, leaveInnerStreamOpen: false) => _beneath = beneath;
 
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
-    /// <summary>Both halves around the TLS of a handler's connections, which the handler itself makes.</summary>
+    /// <summary>Makes the TLS of a handler's connections, by the handler's own rules; the handler leaves a stream alone that is TLS already.</summary>
     public static void UseIn(SocketsHttpHandler handler)
     {
-        if (handler.ConnectCallback is not { } connect)
-            throw new ArgumentException("a handler that makes its own sockets", nameof(handler));
-        Func<SocketsHttpPlaintextStreamFilterContext, CancellationToken, ValueTask<Stream>>? filter = handler.PlaintextStreamFilter;
+        if (handler.ConnectCallback is not { } connect || handler.SslOptions.TargetHost is null)
+            throw new ArgumentException("a handler whose sockets are made for it, and that knows whom it means", nameof(handler));
         handler.ConnectCallback = async (context, cancel) =>
         {
-            RecordStream made = new(await connect(context, cancel));
-            context.InitialRequestMessage.Options.Set(s_beneath, made);
-            return made;
-        };
-        handler.PlaintextStreamFilter = async (context, cancel) =>
-        {
-            Stream plain = filter is null ? context.PlaintextStream : await filter(context, cancel);
-            return context.InitialRequestMessage.Options.TryGetValue(s_beneath, out RecordStream? made) ? new WholeWrites(plain, made) : plain;
+            WholeWrites tls = new(new RecordStream(await connect(context, cancel)));
+            try
+            {
+                await tls.AuthenticateAsClientAsync(handler.SslOptions, cancel);
+                return tls;
+            }
+            catch
+            {
+                await tls.DisposeAsync();
+                throw;
+            }
         };
     }
 
@@ -54,46 +46,20 @@ internal sealed class WholeWrites(Stream tls, WholeWrites.RecordStream beneath) 
     {
         if (buffer.Length <= RecordStream.Record)
         {
-            await tls.WriteAsync(buffer, cancellationToken);
+            await base.WriteAsync(buffer, cancellationToken);
             return;
         }
-        beneath.Hold();
+        _beneath.Hold();
         try
         {
-            await tls.WriteAsync(buffer, cancellationToken);
-            await beneath.SendHeldAsync(cancellationToken);
+            await base.WriteAsync(buffer, cancellationToken);
+            await _beneath.SendHeldAsync(cancellationToken);
         }
         finally
         {
             // After an error nothing is sent any more: the connection is over, as after any write of TLS that failed.
-            beneath.Pass();
+            _beneath.Pass();
         }
-    }
-
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override void Write(byte[] buffer, int offset, int count) => tls.Write(buffer, offset, count);
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => tls.FlushAsync(cancellationToken);
-
-    public override void Flush() => tls.Flush();
-
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => tls.ReadAsync(buffer, cancellationToken);
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => tls.ReadAsync(buffer, offset, count, cancellationToken);
-
-    public override int Read(byte[] buffer, int offset, int count) => tls.Read(buffer, offset, count);
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override ValueTask DisposeAsync() => tls.DisposeAsync();
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-            tls.Dispose();
     }
 
     /// <summary>What TLS writes to: holds records back between <see cref="Hold"/> and <see cref="Pass"/>. One write at a time, as TLS does it. Owns the stream beneath.</summary>

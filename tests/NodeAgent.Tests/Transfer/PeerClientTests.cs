@@ -11,6 +11,7 @@ public sealed class PeerClientTests : IDisposable
     public PeerClientTests() => _peer = new PeerClient("192.0.2.1", 7361, new SocketsHttpHandler
     {
         ConnectTimeout = TimeSpan.FromMilliseconds(200),
+        SslOptions = new() { TargetHost = "peer" },
         ConnectCallback = async (_, cancel) =>
         {
             Interlocked.Increment(ref _connects);
