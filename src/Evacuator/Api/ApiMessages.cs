@@ -23,6 +23,7 @@ namespace Evacuator.Api;
 /// POST   /v1/reopen                       → 200 ReopenReply; 409 while an evacuation is under way
 /// GET    /v1/homecomings/plan?only=A&skip=B   HomecomingPlan: who would come home now; nothing is done
 /// POST   /v1/homecomings                  ReturnRequest → 202 HomecomingState; the same operation id again → 200 with the same one; 409 also for a name that no container of this node has
+/// GET    /v1/homecomings?limit=N          HomecomingState[], newest first
 /// GET    /v1/homecomings/{id|last}        HomecomingState
 /// POST   /v1/homecomings/current/cancel   → 202 HomecomingState; 409 when there is none
 /// GET    /v1/windows                      MaintenanceWindow[]

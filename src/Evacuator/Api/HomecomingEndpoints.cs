@@ -11,10 +11,13 @@ namespace Evacuator.Api;
 /// <summary>Bringing containers home; see <see cref="ApiRoutes"/>.</summary>
 internal static class HomecomingEndpoints
 {
+    private const int MostListed = 100;
+
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet(ApiRoutes.Homecomings + "/plan", PlanAsync);
         routes.MapPost(ApiRoutes.Homecomings, StartAsync);
+        routes.MapGet(ApiRoutes.Homecomings, (int? limit, HomecomingService homecomings) => Results.Json(homecomings.Newest(Math.Clamp(limit ?? 20, 1, MostListed)), ApiJson.Options));
         routes.MapGet(ApiRoutes.Homecomings + "/last", (HomecomingService homecomings) => Found(homecomings.Last(), "no container has been brought home here so far"));
         routes.MapGet(ApiRoutes.Homecomings + "/{id:guid}", (Guid id, HomecomingService homecomings) => Found(homecomings.Find(id), $"this node knows no homecoming {id:D}"));
         routes.MapPost(ApiRoutes.Homecomings + "/current/cancel", (HttpContext context, HomecomingService homecomings) => homecomings.Cancel(CallerName(context)) is { } why

@@ -7,7 +7,7 @@ namespace Evacuator.Cli;
 /// <summary>The command line: one class a verb.</summary>
 internal static class EvacuatorCommand
 {
-    public static RootCommand Create() => new("Empties this host before someone opens it: moves its containers to the peers, proves it empty, powers it off.")
+    public static RootCommand Create() => HelpLines.Improve(new("Empties this host before someone opens it: moves its containers to the peers, proves it empty, powers it off.")
     {
         CliOptions.Socket,
         CliOptions.ConfigurationFile,
@@ -31,5 +31,5 @@ internal static class EvacuatorCommand
         AuthorityVerb.Create(),
         BmcVerbs.Create(),
         VersionVerb.Create(),
-    };
+    });
 }

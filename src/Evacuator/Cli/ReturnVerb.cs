@@ -23,6 +23,8 @@ internal static class ReturnVerb
             string[] wanted = context.Get(only) ?? [];
             string[] unwanted = context.Get(skip) ?? [];
             bool asJson = context.Get(json);
+            if (wanted.Intersect(unwanted).ToArray() is { Length: > 0 } both)
+                throw new CliException(CliExit.Usage, $"{string.Join(", ", both)}: in --only and in --skip as well; which of the two?");
             if (context.Get(cancel))
             {
                 await client.PostAsync($"{ApiRoutes.Homecomings}/current/cancel", token).ConfigureAwait(false);

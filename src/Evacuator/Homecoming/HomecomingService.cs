@@ -82,6 +82,9 @@ internal sealed partial class HomecomingService : BackgroundService
 
     public HomecomingState? Find(Guid id) => _current is { } current && current.Ledger.State.Id == id ? current.Ledger.State : _journal.Homecoming(id);
 
+    /// <summary>Newest first.</summary>
+    public IReadOnlyList<HomecomingState> Newest(int limit) => [.. _journal.Homecomings(limit).Select(state => Find(state.Id) ?? state)];
+
     public HomecomingState? Last() => _current?.Ledger.State ?? _journal.Homecomings(1).FirstOrDefault();
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

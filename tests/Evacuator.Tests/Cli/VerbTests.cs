@@ -347,6 +347,57 @@ public sealed class VerbTests
         Assert.Empty(fleet["node1"].Journal!.Evacuations());
     }
 
+    /// <summary>A second start on an emptied host does not hide what the first did.</summary>
+    [Fact]
+    public async Task Report_AfterASecondStart_NamesTheOneBeforeAndListsAll()
+    {
+        await using TestFleet fleet = await TestFleet.StartAsync(nodes: 2);
+        TestNode node = fleet["node1"];
+        node.Agent.Containers["web"] = FakeRack.Container("web");
+        EvacuationReport first = await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+        EvacuationReport second = await node.WaitForEndAsync((await node.EvacuateAsync()).Id);
+        Assert.Equal(CliExit.Ok, (await RunAsync(node.SocketPath, "reopen")).Code);
+        Guid home = Guid.NewGuid();
+        (int code, string output, string error) = await RunAsync(node.SocketPath, "return", "--wait", "--operation-id", home.ToString("D"));
+        Assert.True(code == CliExit.Ok, output + error);
+
+        (_, output, _) = await RunAsync(node.SocketPath, "report");
+        Assert.Contains($"the one before: {first.Id:D}", output, StringComparison.Ordinal);
+        (_, output, _) = await RunAsync(node.SocketPath, "report", "--list", "--json");
+        Assert.Equal([(home, "homecoming", "done", 1), (second.Id, "evacuation", "done", 0), (first.Id, "evacuation", "done", 1)],
+            JsonDocument.Parse(output).RootElement.EnumerateArray().Select(run => (run.GetProperty("id").GetGuid(), run.GetProperty("kind").GetString()!, run.GetProperty("state").GetString()!, run.GetProperty("moved").GetInt32())));
+        (_, output, _) = await RunAsync(node.SocketPath, "report", "--list");
+        Assert.Matches($"evacuation +node1 +done +1 of 1 +{first.Id:D} +DIMM A1", output);
+        (code, output, _) = await RunAsync(node.SocketPath, "report", home.ToString("D"));
+        Assert.Equal(CliExit.Ok, code);
+        Assert.StartsWith($"homecoming {home:D} to node1", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(CliExit.Failed, "/nonexist: there is no such file", "report", "--from", "/nonexist")]
+    [InlineData(CliExit.Failed, "/: is a directory", "report", "--from", "/")]
+    [InlineData(CliExit.Usage, "--ca goes with --verify only", "report", "--ca", "/ca.crt")]
+    [InlineData(CliExit.Usage, "--list goes with --json only", "report", "--list", "--homecoming")]
+    [InlineData(CliExit.Usage, "web: in --only and in --skip as well", "return", "--only", "web", "--skip", "web")]
+    public async Task Verb_WrongUse_IsSaidClearlyWithoutTheService(int expected, string says, params string[] arguments)
+    {
+        (int code, _, string error) = await RunAsync("/nonexistent/evacuator.sock", default, new StringWriter(), arguments);
+        Assert.Equal(expected, code);
+        Assert.Contains(says, error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Help_ArgumentsThatMayBeLeftOut_HaveBrackets()
+    {
+        (_, string output, _) = await RunAsync("/nonexistent", "--help");
+        Assert.Contains("\n  rehearse [NAME] ", output, StringComparison.Ordinal);
+        Assert.Contains("\n  report [ID] ", output, StringComparison.Ordinal);
+        Assert.Contains("\n  retry <NAME> ", output, StringComparison.Ordinal);
+        (_, output, _) = await RunAsync("/nonexistent", "bmc", "--help");
+        Assert.Contains("\n  power [off|on|state] ", output, StringComparison.Ordinal);
+        Assert.Contains("\n  led <off|on> ", output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Cancel_NothingRuns_IsRefused()
     {
