@@ -22,6 +22,9 @@ internal sealed partial class ReturnAfterCancel(JournalStore journal, Evacuation
             IReadOnlyList<EvacuationState> last = journal.Evacuations(Overtaken);
             foreach (EvacuationState cancelled in last.Where(known => known is { Phase: EvacuationPhase.Cancelled, ReturnMoved: true, ReturnProblem: "" } && !done.Contains(known.Id)))
             {
+                // Its end is in the journal a moment before it is no longer under way: a homecoming that begins in between would be refused because of itself.
+                if (evacuations.Active?.State.Id == cancelled.Id)
+                    continue;
                 Return(cancelled, isLast: cancelled == last[0]);
                 done.Add(cancelled.Id);
             }
