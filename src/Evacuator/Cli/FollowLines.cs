@@ -63,7 +63,7 @@ internal sealed class FollowLines(TimeSpan quiet, TimeProvider time)
     private static List<(string About, string Text)> UnderWay(EvacuationReport report) =>
     [
         .. report.Containers.Where(move => move.State == MovePhase.Moving).Select(move => (move.Name, Line(move))),
-        .. report.EtaSeconds is { } eta ? [("eta", string.Create(CultureInfo.InvariantCulture, $"about {eta:0} s more for the moves"))] : Array.Empty<(string, string)>(),
+        .. report.EtaSeconds is { } eta ? [("eta", $"about {Show.Seconds(eta)} more for the moves")] : Array.Empty<(string, string)>(),
         .. report.Waiting is { } waiting ? [("wait", Show.Wait(waiting))] : Array.Empty<(string, string)>(),
     ];
 
@@ -71,7 +71,7 @@ internal sealed class FollowLines(TimeSpan quiet, TimeProvider time)
     {
         string line = $"{move.Name}: {Show.State(move)}{(move.To is { } to ? $" → {to}" : "")}";
         if (move.BytesSent > 0)
-            line += $", {Bytes.Text(move.BytesSent)} sent";
+            line += $", {Bytes.Text(move.BytesSent)} sent{(move is { State: MovePhase.Moving, Size: > 0 } ? $" (it has about {Bytes.Text(move.Size)})" : "")}";
         if (move.Mode != Common.AgentApi.MoveMode.Live)
             line += ", stopped here to be started there";
         if (move.FreezeMs is { } ms)

@@ -112,10 +112,10 @@ internal static class Show
         if (report.Containers.Count > 0)
         {
             output.WriteLine();
-            TextTable table = new("CONTAINER", "TO", "STATE", "SENT", "ROUNDS", "FROZEN", "");
+            TextTable table = new("CONTAINER", "TO", "STATE", "SIZE", "SENT", "ROUNDS", "FROZEN", "");
             foreach (ContainerMove move in report.Containers)
             {
-                table.Add(move.Name, move.To ?? "-", State(move), move.BytesSent > 0 ? Bytes.Text(move.BytesSent) : "-", move.Rounds > 0 ? move.Rounds.ToString(CultureInfo.InvariantCulture) : "-",
+                table.Add(move.Name, move.To ?? "-", State(move), move.Size > 0 ? Bytes.Text(move.Size) : "-", move.BytesSent > 0 ? Bytes.Text(move.BytesSent) : "-", move.Rounds > 0 ? move.Rounds.ToString(CultureInfo.InvariantCulture) : "-",
                     move.FreezeMs is { } ms ? string.Create(CultureInfo.InvariantCulture, $"{ms:0} ms") : "-", Remark(move));
             }
 

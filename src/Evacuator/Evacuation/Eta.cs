@@ -8,8 +8,8 @@ namespace Evacuator.Evacuation;
 /// </summary>
 /// <remarks>
 /// A move costs a constant (asking, reserving, freezing, removing) and its bytes. Both are taken from what has been seen: the constant from finished moves, the bytes' speed from all that was sent, also
-/// by moves that are under way, so that a large container's gigabytes count for more than the seconds of three small ones. How much faster a move goes when fewer go beside it is seen, too, once
-/// there were fewer. What is left is then played through in as many lanes as move at once, in the order of departure, as the run itself does it.
+/// by moves that are under way, so that a large container's gigabytes count for more than the seconds of three small ones, or from the last seconds alone where those are known. How much faster a
+/// move goes when fewer go beside it is seen, too, once there were fewer; what a container writes while it moves, from those that have moved. What is left is then played through in as many lanes as move at once, in the order of departure, as the run itself does it.
 /// </remarks>
 internal static class Eta
 {
@@ -38,15 +38,18 @@ internal static class Eta
         public double Seconds => End - Begin;
     }
 
+    /// <summary>Of a container's size, what is sent of it beyond that before any other has shown how much that is here.</summary>
+    private const double FirstGuess = 1.0 / 16;
+
     /// <param name="parallel">moves at once</param>
+    /// <param name="lately">what all of them have sent in the last seconds; null or empty: not known, as after a restart</param>
     /// <returns>null: cannot be told yet, or nothing is left to move</returns>
-    public static TimeSpan? OfMoves(IReadOnlyList<MoveState> moves, int parallel, DateTimeOffset now)
+    public static TimeSpan? OfMoves(IReadOnlyList<MoveState> moves, int parallel, DateTimeOffset now, SentLately? lately = null)
     {
         parallel = Math.Max(1, parallel);
         List<MoveState> open = [.. moves.Where(move => !move.Phase.IsEnd()).OrderByDescending(move => move.Phase).ThenBy(move => move.Order)];
         // A clock that was set in between says nothing of a move's pace.
         List<MoveState> ended = [.. moves.Where(move => move is { Phase: MovePhase.Moved, Started: not null, Ended: not null } && move.Ended > move.Started).OrderBy(move => move.Ended)];
-        double growth = GrowthOf(ended);
         List<Seen> finished = [.. ended.Select(move => new Seen(move.Last is { BytesSent: > 0 and var sent } ? sent : Size(move), Ago(move.Started), Ago(move.Ended), true))];
         List<Seen> running =
         [
@@ -60,26 +63,75 @@ internal static class Eta
             return null;
 
         double constant = ConstantOf(finished.Count > 0 ? finished : running);
-        (double rate, double sharing) = SpeedOf([.. finished, .. running], constant);
-        double pace = PaceOf(finished, [.. finished, .. running], constant, rate, sharing, parallel);
-        (constant, rate) = (constant * pace, rate / pace);
+        List<Seen> all = [.. finished, .. running];
+        (double rate, double sharing) = SpeedOf(all, constant);
+        if (RateLately(all, constant, sharing, lately, now) is { } present)
+        {
+            rate = present;
+        }
+        else
+        {
+            double pace = PaceOf(finished, all, constant, rate, sharing, parallel);
+            (constant, rate) = (constant * pace, rate / pace);
+        }
+
+        Beyond beyond = BeyondOf(ended, finished);
+        double share = rate * Math.Pow(Math.Min(parallel, open.Count), sharing - 1);
         Queue<(double Constant, double Bytes)> left = new(open.Select(move =>
         {
-            double sent = move.Last?.BytesSent ?? 0, bytes = Math.Max(0, growth * Size(move) - sent);
             double done = move.Started is { } started && move.Phase != MovePhase.Planned ? (now - started).TotalSeconds : 0;
             // Half of it is at the end. One that has taken longer than thought is not "just done" for ever.
-            return (Math.Max(constant - done, constant / 2), bytes);
+            return (Math.Max(constant - done, constant / 2), BytesLeft(move, beyond, done, share));
         }));
         return TimeSpan.FromSeconds(Math.Round(Play(left, parallel, rate, sharing), 1));
 
         double Ago(DateTimeOffset? time) => -(now - time!.Value).TotalSeconds;
     }
 
-    /// <summary>How much is sent of a container for each byte that it has: more where it writes, less where it has zeroes or is compressed.</summary>
-    private static double GrowthOf(List<MoveState> ended)
+    /// <summary>What is sent of a container other than its size.</summary>
+    /// <param name="Part">of its size: less than 1 where it has zeroes or is compressed</param>
+    /// <param name="PerSecond">
+    /// bytes for each second that its move takes, since that is when it writes; null: not seen so far. By its size it would grow with how many shared the wire: 32 MiB beside another
+    /// were sent half as much again, and the 256 MiB beside it only a tenth
+    /// </param>
+    private readonly record struct Beyond(double Part, double? PerSecond);
+
+    private static Beyond BeyondOf(List<MoveState> ended, List<Seen> finished)
     {
-        double sizes = ended.Sum(move => (double)Size(move)), sent = ended.Sum(move => (double)(move.Last?.BytesSent ?? 0));
-        return sizes > 0 && sent > 0 ? Math.Clamp(sent / sizes, 0.1, 10) : 1;
+        double sizes = ended.Sum(move => (double)Size(move)), sent = finished.Sum(move => move.Bytes);
+        return sizes > 0 && sent > 0 ? new Beyond(Math.Clamp(sent / sizes, 0.1, 1), Math.Max(0, sent - sizes) / finished.Sum(move => move.Seconds)) : new Beyond(1, null);
+    }
+
+    /// <param name="took">seconds since it began</param>
+    /// <param name="speed">bytes a second, its part of the wire</param>
+    private static double BytesLeft(MoveState move, Beyond beyond, double took, double speed)
+    {
+        // Frozen or later: what is sent then is part of the constant, unless it is fetched.
+        if (move is { Phase: MovePhase.Moving, Last.Phase: > SourcePhase.Copying and not SourcePhase.Reverting })
+            return move.Last.Fetch?.BytesLeft ?? 0;
+        double size = beyond.Part * Size(move), sent = move.Last?.BytesSent ?? 0, over = Math.Max(0, sent - size);
+        // Passes are counted over its files first, and then from 1 again over its memory.
+        bool again = move.Last is { Rounds: >= 2 } && sent - beyond.Part * move.Container.DiskBytes > (size - beyond.Part * move.Container.DiskBytes) / 2;
+        double first = again ? 0 : Math.Max(0, size - sent);
+        // What it writes while that is sent is sent, too, and it writes meanwhile.
+        double writes = beyond.PerSecond is { } perSecond ? perSecond * (took + first / speed) / (1 - Math.Min(0.75, perSecond / speed)) : FirstGuess * size;
+        double further = Math.Max(0, Math.Min(writes, size) - over);
+        // Each round finds less than the one before it, and not nothing, or there would be no further one.
+        return again ? Math.Max(further * Math.Pow(0.5, move.Last!.Rounds - 2), over * Math.Pow(0.5, move.Last.Rounds)) : first + further;
+    }
+
+    /// <summary>
+    /// Bytes per second of a move that is alone, by the last seconds only: a move's beginning, in which little is sent, and a wire that others had, would else count until its end.
+    /// </summary>
+    /// <returns>null: too little is known of them</returns>
+    private static double? RateLately(List<Seen> all, double constant, double sharing, SentLately? lately, DateTimeOffset now)
+    {
+        if (lately?.Since(now) is not var (seconds, bytes) || bytes <= 0)
+            return null;
+        double turns = all
+            .Select(move => move with { Begin = Math.Max(move.Begin + constant / 2, -seconds), End = move.IsFinished ? move.End - constant / 2 : 0 })
+            .Where(move => move.Seconds > 0).Sum(move => Turns(move, all, sharing));
+        return turns >= seconds / 4 ? bytes / turns : null;
     }
 
     /// <summary>

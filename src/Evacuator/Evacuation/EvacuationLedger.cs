@@ -7,7 +7,11 @@ namespace Evacuator.Evacuation;
 /// <param name="Waiting">what the run waits for; not journaled</param>
 /// <param name="MoveWaiting">what single moves wait for, by container name; not journaled</param>
 internal sealed record EvacuationSnapshot(
-    EvacuationState State, IReadOnlyList<MoveState> Moves, Waiting? Waiting, ImmutableDictionary<string, Waiting> MoveWaiting);
+    EvacuationState State, IReadOnlyList<MoveState> Moves, Waiting? Waiting, ImmutableDictionary<string, Waiting> MoveWaiting)
+{
+    /// <summary>For the time that is left; not journaled.</summary>
+    public SentLately Sent { get; init; } = SentLately.Nothing;
+}
 
 /// <summary>
 /// The one writer of an evacuation's state: each change is a step of the state machine, in the journal before anyone sees it. Readers get snapshots.
@@ -98,6 +102,7 @@ internal sealed class EvacuationLedger : IMoveLedger
             _snapshot = _snapshot with
             {
                 Moves = [.. _snapshot.Moves.Select(move => move.Name == container ? after : move)],
+                Sent = _snapshot.Sent.Add(_time.GetUtcNow(), (after.Last?.BytesSent ?? 0) - (before.Last?.BytesSent ?? 0)),
                 MoveWaiting = before.Phase == after.Phase ? _snapshot.MoveWaiting : _snapshot.MoveWaiting.Remove(container),
             };
         }

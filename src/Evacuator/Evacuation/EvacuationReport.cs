@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Evacuator.Common.AgentApi;
 using Evacuator.Journal;
 using Evacuator.Placement;
@@ -95,6 +96,14 @@ internal sealed record ContainerMove
 
     public required long MemoryBytes { get; init; }
 
+    /// <summary>Of its files that travel; 0 in reports of older versions.</summary>
+    public long DiskBytes { get; init; }
+
+    /// <summary>What there is to send of it. More is sent where it writes meanwhile, less where it has zeroes or is compressed.</summary>
+    [JsonIgnore]
+    public long Size => (Mode == MoveMode.Live ? MemoryBytes : 0) + DiskBytes;
+
+    /// <summary>Of files and memory, so far.</summary>
     public required long BytesSent { get; init; }
 
     public required int Rounds { get; init; }

@@ -31,7 +31,7 @@ internal static class ReportBuilder
             Ended = state.Ended,
             // By the wall clock, which may have been set in between: never negative.
             TotalSeconds = Math.Max(0, Math.Round(((state.Ended ?? now) - state.Started).TotalSeconds, 1)),
-            EtaSeconds = state.Phase == EvacuationPhase.Moving ? Eta.OfMoves(snapshot.Moves, parallel, now)?.TotalSeconds : null,
+            EtaSeconds = state.Phase == EvacuationPhase.Moving ? Eta.OfMoves(snapshot.Moves, parallel, now, snapshot.Sent)?.TotalSeconds : null,
             Deadline = state.Trigger.Deadline,
             Waiting = ended ? null : snapshot.Waiting,
             Problem = state.Problem,
@@ -124,6 +124,7 @@ internal static class ReportBuilder
         Rungs = move.Rungs,
         Step = move.Last?.Phase,
         MemoryBytes = move.Container.MemoryBytes,
+        DiskBytes = move.Container.DiskBytes,
         BytesSent = move.Last?.BytesSent ?? 0,
         Rounds = move.Last?.Rounds ?? 0,
         FreezeMs = move.Last?.FreezeMs,

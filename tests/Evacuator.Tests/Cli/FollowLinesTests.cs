@@ -52,6 +52,18 @@ public sealed class FollowLinesTests
         Assert.Empty(lines.Of(after, after));
     }
 
+    [Fact]
+    public void Of_NothingChangesForLong_TellsWhatThereIsToSendAndTheTimeLeftAsStatusDoes()
+    {
+        FollowLines lines = new(TimeSpan.FromSeconds(15), _time);
+        EvacuationReport report = Report(Moving("web", SourcePhase.Copying, sent: 284 << 20) with { MemoryBytes = 256 << 20, DiskBytes = 1 << 20 }) with { EtaSeconds = 133.2 };
+        _ = lines.Of(null, report);
+        _time.Advance(TimeSpan.FromSeconds(15));
+
+        Assert.Equal(["12:00:15Z  web: copying → node2, 285 MiB sent (it has about 257 MiB)", "12:00:15Z  about 2min 13s more for the moves"],
+            lines.Of(report, report with { Containers = [report.Containers[0] with { BytesSent = 285 << 20 }] }));
+    }
+
     private static ContainerMove Moving(string name, SourcePhase step, long sent = 0) => new()
     {
         Name = name, From = "node1", To = "node2", State = MovePhase.Moving, Step = step, MemoryBytes = 0, BytesSent = sent, Rounds = 0, FreezeParts = new Dictionary<string, double>(),

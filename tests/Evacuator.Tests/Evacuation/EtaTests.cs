@@ -59,16 +59,22 @@ public sealed class EtaTests
 
     /// <summary>
     /// One large container among small ones and tiny ones, on one wire that all share, in orders in which the large one comes first, last or in the middle. Followed second by second, as somebody who
-    /// waits for it does: a figure that is there is off by less than half of what is left and 5 s, and from one second to the next it does not jump.
+    /// waits for it does, with what was sent lately and, as after a restart, without: a figure that is there is off by less than half of what is left and 5 s, and from one second to the next it does not jump.
     /// </summary>
     [Theory]
-    [InlineData(1, 3, 0)]
-    [InlineData(2, 3, 6)]
-    [InlineData(3, 3, 3)]
-    [InlineData(4, 4, 1)]
-    [InlineData(5, 1, 0)]
-    [InlineData(6, 2, 11)]
-    public void OfMoves_SizesDifferAThousandTimesOnOneWire_IsHonestAndDoesNotJump(int seed, int parallel, int large)
+    [InlineData(1, 3, 0, false)]
+    [InlineData(1, 3, 0, true)]
+    [InlineData(2, 3, 6, false)]
+    [InlineData(2, 3, 6, true)]
+    [InlineData(3, 3, 3, false)]
+    [InlineData(3, 3, 3, true)]
+    [InlineData(4, 4, 1, false)]
+    [InlineData(4, 4, 1, true)]
+    [InlineData(5, 1, 0, false)]
+    [InlineData(5, 1, 0, true)]
+    [InlineData(6, 2, 11, false)]
+    [InlineData(6, 2, 11, true)]
+    public void OfMoves_SizesDifferAThousandTimesOnOneWire_IsHonestAndDoesNotJump(int seed, int parallel, int large, bool isFollowed)
     {
         const double Wire = 6.2e6, Step = 0.05;
         Random random = new(seed);
@@ -76,7 +82,8 @@ public sealed class EtaTests
         double[] before = [.. sizes.Select(_ => 0.5 + random.NextDouble())], after = [.. sizes.Select(_ => 0.5 + random.NextDouble())], sent = new double[sizes.Length];
         double?[] begun = new double?[sizes.Length], ended = new double?[sizes.Length];
         List<(double Now, double? Told)> figures = [];
-        double now = 0;
+        SentLately lately = SentLately.Nothing;
+        double now = 0, counted = 0;
         for (int tick = 0; ended.Contains(null); tick++, now = tick * Step)
         {
             int[] going = [.. Enumerable.Range(0, sizes.Length).Where(i => begun[i] is not null && ended[i] is null)];
@@ -87,8 +94,10 @@ public sealed class EtaTests
                 sent[i] = Math.Min(sizes[i], sent[i] + Wire * Step / sending.Length);
             foreach (int i in going.Where(i => sent[i] >= sizes[i] && (after[i] -= Step) <= 0))
                 ended[i] = now;
+            if (isFollowed && tick % 10 == 0)
+                (lately, counted) = (lately.Add(Start.AddSeconds(now), (long)(sent.Sum() - counted)), sent.Sum());
             if (tick % 20 == 0)
-                figures.Add((now, Eta.OfMoves([.. sizes.Select((size, i) => Moving(Move(i, size, MovePhase.Planned), begun[i], ended[i], (long)sent[i]))], parallel, Start.AddSeconds(now))?.TotalSeconds));
+                figures.Add((now, Eta.OfMoves([.. sizes.Select((size, i) => Moving(Move(i, size, MovePhase.Planned), begun[i], ended[i], (long)sent[i]))], parallel, Start.AddSeconds(now), lately)?.TotalSeconds));
         }
 
         (double Now, double Told)[] told = [.. figures.Where(figure => figure.Told is not null).Select(figure => (figure.Now, figure.Told!.Value))];
@@ -97,6 +106,91 @@ public sealed class EtaTests
         // One second has gone, so one second less is no jump; neither is a tenth of what is left, nor what the end of a small move comes to.
         Assert.All(told.Zip(told.Skip(1)), pair => Assert.True(
             Math.Abs(pair.Second.Told - (pair.First.Told - 1)) <= pair.First.Told / 5 + 3, $"at {pair.Second.Now:0} s of {now:0} s: {pair.First.Told:0} s, then {pair.Second.Told:0} s"));
+    }
+
+    /// <summary>
+    /// 256 MiB and 32 MiB at 50 Mbit/s, first together and then one alone; both write all the time, which makes further rounds, are frozen when a round finds little, and nothing else is sent then.
+    /// Measured once: told 387, 212, 228, 124, 75 and 45 s when 102, 86, 65, 35, 20 and 3 s were left. The small one was sent half as much again, for it took as long as the wire was shared; and
+    /// little was sent in the first seconds.
+    /// </summary>
+    /// <param name="busy">seconds at the beginning in which something else has most of the wire</param>
+    /// <param name="large">MiB that the large one writes in a second</param>
+    [Theory]
+    [InlineData(0, 1, 1)]
+    [InlineData(12, 1, 1)]
+    [InlineData(12, 0, 1)]
+    [InlineData(5, 2, 2)]
+    [InlineData(5, 1.4, 1)]
+    public void OfMoves_TwoThatWriteShareAWireAndThenOneIsAlone_IsWithinAHalfAndEndsAtZero(double busy, double large, double small)
+    {
+        const double Wire = 50e6 / 8, Step = 0.05, Every = 3, MiB = 1 << 20;
+        Writer[] both = [new(256 * MiB, large * MiB, 2), new(32 * MiB, small * MiB, 1)];
+        SentLately lately = SentLately.Nothing;
+        List<(double Now, double? Told)> figures = [];
+        double now = 0, told = 0;
+        for (int tick = 0; both.Any(one => one.Ended is null); tick++, now = tick * Step)
+        {
+            Writer[] sending = [.. both.Where(one => one.IsSending(now))];
+            // What stands still has all of it, and what it sends is little.
+            bool held = both.Any(one => one.Frozen is not null && one.Ended is null);
+            foreach (Writer one in both)
+                one.Go(now, Step, held || !sending.Contains(one) ? 0 : Wire / sending.Length * (now < busy ? 0.2 : 1));
+            if (tick % 10 == 0)
+            {
+                double sum = both.Sum(one => one.Sent);
+                (lately, told) = (lately.Add(Start.AddSeconds(now), (long)(sum - told)), sum);
+            }
+            if (tick % (int)(Every / Step) == 0)
+                figures.Add((now, Eta.OfMoves([.. both.Select((one, i) => one.See(Move(i, (long)one.Size, MovePhase.Planned)))], 3, Start.AddSeconds(now), lately)?.TotalSeconds));
+        }
+
+        string course = string.Join(", ", figures.Select(figure => $"{figure.Told:0}/{now - figure.Now:0}"));
+        List<(double Told, double Left)> all = [.. figures.Where(figure => figure.Told is not null).Select(figure => (figure.Told!.Value, now - figure.Now))];
+        Assert.True(all.Count > figures.Count * 2 / 3, course);
+        Assert.True(all.Count(one => one.Told <= one.Left * 1.5 + 1 && one.Told >= one.Left / 1.5 - 1) >= all.Count * 0.8, course);
+        // While something else has the wire nobody can know that it will end; afterwards it never goes up by more than what a pause of the wire comes to.
+        Assert.All(figures.Zip(figures.Skip(1)).Where(pair => pair.First.Told is not null), pair => Assert.True(pair.Second.Told <= pair.First.Told * 1.15 + 1, course));
+        Assert.True(Math.Abs(all[^1].Told - all[^1].Left) <= 3, course);
+    }
+
+    /// <summary>A container that writes random pages while it is sent in rounds: what is written behind the place where a round stands is found by the next.</summary>
+    private sealed class Writer(double size, double writes, double freeze)
+    {
+        private const double Before = 2;
+        private double _left = size, _round = size, _dirty;
+
+        public double Size { get; } = size;
+
+        public double Sent { get; private set; }
+
+        public int Rounds { get; private set; } = 1;
+
+        public double? Frozen { get; private set; }
+
+        public double? Ended { get; private set; }
+
+        public bool IsSending(double now) => now >= Before && Frozen is null;
+
+        public void Go(double now, double step, double speed)
+        {
+            if (Frozen is { } since && Ended is null && now - since >= freeze)
+                Ended = now;
+            if (!IsSending(now))
+                return;
+            (Sent, _left) = (Sent + Math.Min(_left, speed * step), _left - Math.Min(_left, speed * step));
+            _dirty = Math.Min(Size, _dirty + writes * step * (Rounds == 1 ? 1 - _left / _round : 1));
+            if (_left > 0)
+                return;
+            if (_dirty < 256 << 10)
+                Frozen = now;
+            (_left, _round, _dirty, Rounds) = (_dirty, Math.Max(_dirty, 1), 0, Rounds + 1);
+        }
+
+        public MoveState See(MoveState move)
+        {
+            MoveState seen = Moving(move, 0, Ended, (long)Sent);
+            return seen with { Last = seen.Last! with { Rounds = Rounds, Phase = Frozen is null ? SourcePhase.Copying : SourcePhase.Freezing } };
+        }
     }
 
     private static MoveState Moving(MoveState move, double? begun, double? ended, long sent) => begun is not { } begin ? move : move with
