@@ -5,7 +5,7 @@ namespace Evacuator.NodeAgent.Hosting;
 
 /// <summary>
 /// Kestrel's buffers, large. It reads a connection in blocks of its pool, which are 4 KiB: a quarter of a million calls into the kernel for a gigabyte of memory. With blocks of
-/// 128 KiB the same gigabyte takes three quarters of the processor time. An idle connection holds none.
+/// 128 KiB it takes a sixth less processor time from agent to agent (bench.sh, wire). An idle connection holds none.
 /// </summary>
 internal sealed class LargeBlocks : IMemoryPoolFactory<byte>
 {

@@ -96,7 +96,7 @@ internal sealed unsafe class ProcessPages : IDisposable
     }
 
     /// <summary>
-    /// Makes a region's memory as one large page: making and giving back 512 small ones takes three times as long, and a fault waits while they are given back.
+    /// Makes a region's memory as one large page: making and giving back 512 small ones takes longer (bench.sh, fill).
     /// May run beside everything else.
     /// </summary>
     /// <returns>false if the kernel has none at hand: small pages have to do</returns>

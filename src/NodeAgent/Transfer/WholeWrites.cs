@@ -6,7 +6,7 @@ namespace Evacuator.NodeAgent.Transfer;
 
 /// <summary>
 /// Sends the TLS records of one write together. SslStream hands each record of 16 KiB on by itself: one call into the kernel, one packet train and one wake-up of the reader for
-/// each, which is a third of the processor time that a gigabyte costs.
+/// each. A gigabyte from agent to agent costs a tenth to a fifth less processor time so (bench.sh, wire).
 /// </summary>
 /// <remarks>
 /// <code>
