@@ -129,7 +129,7 @@ internal static class EngineBench
     private static async Task<double> EngineAsync(int pid)
     {
         Dictionary<int, ProcessPages> stores = [];
-        await using BenchPeer peer = await BenchPeer.StartAsync(stream => new PageReceiver(stores, 4L << 30).ReceiveAsync(stream, CancellationToken.None));
+        await using LoopbackPeer peer = await LoopbackPeer.StartAsync(stream => new PageReceiver(stores, 4L << 30).ReceiveAsync(stream, CancellationToken.None));
         using ContainerTracker tracker = await ContainerTracker.AttachAsync(() => [pid], MemoryFeatures.Probe(), TimeProvider.System);
         IReadOnlyList<Stream> lanes = await peer.Client.OpenPagesAsync(1, CancellationToken.None);
         long sent, start = Stopwatch.GetTimestamp();
@@ -152,7 +152,7 @@ internal static class EngineBench
 
     private static async Task<(SslStream Source, SslStream Destination)> ConnectAsync()
     {
-        using X509Certificate2 certificate = BenchPeer.MakeCertificate();
+        using X509Certificate2 certificate = LoopbackPeer.MakeCertificate();
         using TcpListener listener = new(IPAddress.Loopback, 0);
         listener.Start();
         TcpClient client = new() { NoDelay = true };

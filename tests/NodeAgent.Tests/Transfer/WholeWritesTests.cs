@@ -1,19 +1,6 @@
-using System.Net;
-using System.Net.Security;
-using System.Net.Sockets;
-using System.Security.Authentication;
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
-using Evacuator.NodeAgent.Hosting;
+using Evacuator.Bench;
 using Evacuator.NodeAgent.Transfer;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Https;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace Evacuator.NodeAgent.Tests.Transfer;
 
@@ -21,51 +8,27 @@ namespace Evacuator.NodeAgent.Tests.Transfer;
 public sealed class WholeWritesTests : IAsyncLifetime
 {
     private const int Mebibyte = 1 << 20;
-    private readonly X509Certificate2 _certificate = MakeCertificate();
     private readonly TaskCompletionSource _over = new();
     private readonly TaskCompletionSource<Stream> _upgraded = new();
     private readonly CountedSends _sends = new();
-    private WebApplication _app = null!;
-    private PeerClient _client = null!;
+    private LoopbackPeer _peer = null!;
 
-    public async Task InitializeAsync()
-    {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(new LargeBlocks());
-        builder.WebHost.UseKestrelHttpsConfiguration();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(new TlsHandshakeCallbackOptions
+    public async Task InitializeAsync() => _peer = await LoopbackPeer.StartAsync(
+        async stream =>
         {
-            OnConnection = _ => ValueTask.FromResult(new SslServerAuthenticationOptions { ServerCertificate = _certificate, EnabledSslProtocols = SslProtocols.Tls13 }),
-        })));
-        _app = builder.Build();
-        _app.MapGet("/v1/moves/{id:guid}/pages", async (HttpContext context) =>
-        {
-            context.Response.Headers.Upgrade = PageFrame.Upgrade;
-            _upgraded.SetResult(await context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync());
+            _upgraded.SetResult(stream);
             await _over.Task;
-        });
-        await _app.StartAsync();
-        SocketsHttpHandler handler = new()
+        },
+        socket =>
         {
-            SslOptions = new SslClientAuthenticationOptions { TargetHost = "peer", EnabledSslProtocols = SslProtocols.Tls13, RemoteCertificateValidationCallback = (_, shown, _, _) => _certificate.Equals(shown) },
-            ConnectCallback = async (context, cancel) =>
-            {
-                Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-                await socket.ConnectAsync(context.DnsEndPoint, cancel);
-                _sends.Beneath = new NetworkStream(socket, ownsSocket: true);
-                return _sends;
-            },
-        };
-        _client = new PeerClient("127.0.0.1", new Uri(_app.Urls.First()).Port, handler, Guid.NewGuid(), "token", "c1");
-    }
+            _sends.Beneath = socket;
+            return _sends;
+        });
 
     public async Task DisposeAsync()
     {
         _over.TrySetResult();
-        _client.Dispose();
-        await _app.DisposeAsync();
-        _certificate.Dispose();
+        await _peer.DisposeAsync();
     }
 
     [Theory]
@@ -111,17 +74,9 @@ public sealed class WholeWritesTests : IAsyncLifetime
             await Assert.ThrowsAnyAsync<Exception>(() => here.WriteAsync(new byte[Mebibyte]).AsTask());
     }
 
-    private static X509Certificate2 MakeCertificate()
-    {
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        using X509Certificate2 made = new CertificateRequest("CN=peer", key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddHours(1));
-        // The TLS library wants a key that has been stored once.
-        return X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pkcs12), null);
-    }
-
     private async Task<(Stream Here, Stream There)> ConnectAsync()
     {
-        IReadOnlyList<Stream> lanes = await _client.OpenPagesAsync(1, CancellationToken.None);
+        IReadOnlyList<Stream> lanes = await _peer.Client.OpenPagesAsync(1, CancellationToken.None);
         return (lanes[0], await _upgraded.Task);
     }
 
