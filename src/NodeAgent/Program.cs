@@ -58,7 +58,7 @@ using MappingFlags? mappingFlags = MappingFlags.TryOpen(out string whyNoFlags);
 string bootId = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
 // 3.
-WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+WebApplicationBuilder builder = ServiceHosting.CreateBuilder();
 builder.AddServiceHosting(options);
 builder.Services
     .AddSingleton(tls)

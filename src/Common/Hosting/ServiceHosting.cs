@@ -10,6 +10,15 @@ namespace Evacuator.Common.Hosting;
 public static class ServiceHosting
 {
     /// <summary>
+    /// A builder that watches no files. Left alone, the framework looks for settings of its own in the working directory, which of a service is the root of the file system, and
+    /// watches every folder below it for changes: thousands of watches, and work for each file that anybody makes.
+    /// </summary>
+    public static WebApplicationBuilder CreateBuilder() => WebApplication.CreateSlimBuilder(new WebApplicationOptions
+    {
+        ContentRootPath = AppContext.BaseDirectory, Args = ["--hostBuilder:reloadConfigOnChange=false"],
+    });
+
+    /// <summary>
     /// Registers TimeProvider, SystemdNotify, journal logging and the watchdog. Loops whose life the watchdog depends on are registered as
     /// singletons of <see cref="IProgressCheck"/> (<see cref="AddHeartbeat"/>).
     /// </summary>

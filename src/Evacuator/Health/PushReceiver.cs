@@ -2,6 +2,7 @@ using System.Net;
 using System.Security.Cryptography;
 using Evacuator.Common.Configuration;
 using Evacuator.Common.Fleet;
+using Evacuator.Common.Hosting;
 using Evacuator.Redfish.Events;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -67,7 +68,7 @@ internal sealed partial class PushReceiver(EvacuatorOptions options, FleetTls tl
 
     private WebApplication Build()
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        WebApplicationBuilder builder = ServiceHosting.CreateBuilder();
         builder.Logging.ClearProviders();
         // The service's own lifetime, which handles signals, is the other host's.
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();

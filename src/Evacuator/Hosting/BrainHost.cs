@@ -37,7 +37,7 @@ internal static class BrainHost
 
     public static WebApplication Build(BrainSetup setup)
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        WebApplicationBuilder builder = ServiceHosting.CreateBuilder();
         builder.AddServiceHosting(setup.Options);
         setup.Logging?.Invoke(builder.Logging);
         if (setup.Clock is { } clock)

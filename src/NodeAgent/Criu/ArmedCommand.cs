@@ -54,10 +54,11 @@ internal sealed class ArmedCommand
     /// <param name="directory">an empty directory of its own</param>
     /// <param name="inside">CRIU holds, which the environment has to tell it: EVACUATOR_GATE</param>
     /// <param name="inherited">what the command starts inherits the unit's limits and priority: those of a service then, not those of our own tools</param>
+    /// <param name="ownMounts">what it mounts for itself is seen by nobody else, and gone with it; what the host mounts it sees</param>
     /// <exception cref="CommandException">systemd did not start it, or it ended before it was held</exception>
     public static async Task<ArmedCommand> ArmAsync(
         string unit, string directory, IReadOnlyList<string> command, IReadOnlyDictionary<string, string> environment, bool inside, TimeProvider time, CancellationToken cancel,
-        bool inherited = false)
+        bool inherited = false, bool ownMounts = false)
     {
         Directory.CreateDirectory(directory);
         await Command.RunCheckedAsync("mkfifo", ["-m", "600", Path.Combine(directory, "go"), Path.Combine(directory, "end")], cancel);
@@ -70,6 +71,8 @@ internal sealed class ArmedCommand
             "--property=DefaultDependencies=no", "--property=Delegate=yes", "--property=KillMode=process",
             .. inherited ? [] : (string[])["--property=LimitNOFILE=524288", "--property=OOMScoreAdjust=-900", "--property=Nice=-15", "--property=CPUWeight=10000"],
         ];
+        if (ownMounts)
+            arguments.Add("--property=PrivateMounts=yes");
         foreach ((string name, string value) in environment)
             arguments.Add($"--setenv={name}={value}");
         arguments.AddRange(["--", "/bin/sh", "-c", $"cd \"$1\" || exit 125; shift\n{(inside ? "" : HoldHere)}{Run}", "sh", directory, .. command]);

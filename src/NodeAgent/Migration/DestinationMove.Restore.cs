@@ -73,7 +73,7 @@ internal sealed partial class DestinationMove
         _restore = await ArmedCommand.ArmAsync(
             AgentPaths.RestoreUnit(Id), _tools.Paths.Armed(Id),
             RuncCommands.Restore(container, _tools.RuncRoot, _tools.Paths.Images(Id), _tools.Paths.CriuWork(Id), lazy: _record.Engine),
-            _tools.RuncEnvironment(inside ? _tools.Paths.Armed(Id) : null), inside, _tools.Time, CancellationToken.None);
+            _tools.RuncEnvironment(inside ? _tools.Paths.Armed(Id) : null), inside, _tools.Time, CancellationToken.None, ownMounts: true);
     }
 
     /// <summary>What runc has been told early has to be what the images say.</summary>

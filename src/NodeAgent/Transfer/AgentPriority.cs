@@ -8,11 +8,15 @@ namespace Evacuator.NodeAgent.Transfer;
 /// </summary>
 /// <remarks>
 /// Both numbers are needed: where no cgroup divides the processors, the kernel weighs sessions against each other by /proc/PID/autogroup and threads only within
-/// one. Threads that chose a niceness of their own keep it. A refusal only makes freezes longer.
+/// one. Threads that chose a niceness of their own keep it, and the runtime's compiler gets the last: what it makes is needed next time, and inside of a freeze it would go before CRIU. A refusal
+/// only makes freezes longer.
 /// </remarks>
 internal sealed class AgentPriority
 {
-    public const int Ordinary = 0, Urgent = -15;
+    public const int Ordinary = 0, Urgent = -15, Last = 19;
+
+    /// <summary>The name of the runtime's thread that compiles methods again which are called often; the kernel keeps 15 letters.</summary>
+    private const string Compiler = ".NET Tiered Com";
 
     private const int MaxPasses = 4;
     private const string Autogroup = "/proc/self/autogroup";
@@ -45,8 +49,21 @@ internal sealed class AgentPriority
         {
             int id = int.Parse(Path.GetFileName(thread.AsSpan()), CultureInfo.InvariantCulture);
             if (Interop.GetNiceness(id) == from)
-                changed |= Interop.SetNiceness(id, to) == 0;
+                changed |= Interop.SetNiceness(id, IsCompiler(thread) ? Last : to) == 0;
         }
         return changed;
+    }
+
+    private static bool IsCompiler(string thread)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(thread, "comm")).StartsWith(Compiler, StringComparison.Ordinal);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It has ended.
+            return false;
+        }
     }
 }

@@ -4,6 +4,7 @@ using Evacuator.Common.Configuration;
 using Evacuator.Common.Hosting;
 using Evacuator.Testing;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -68,9 +69,19 @@ public sealed class ServiceHostingTests : IDisposable
         Assert.Same(app.Services.GetRequiredService<Heartbeat<DyingLoop>>(), Assert.Single(app.Services.GetServices<IProgressCheck>()));
     }
 
+    /// <summary>A service's working directory is the root of the file system.</summary>
+    [Fact]
+    public void CreateBuilder_InAnyDirectory_ReadsNoSettingsThereAndWatchesNone()
+    {
+        WebApplicationBuilder builder = ServiceHosting.CreateBuilder();
+
+        Assert.Equal(AppContext.BaseDirectory, builder.Environment.ContentRootPath);
+        Assert.DoesNotContain(((IConfigurationBuilder)builder.Configuration).Sources, source => source is FileConfigurationSource { ReloadOnChange: true });
+    }
+
     private WebApplication Build(Action<IServiceCollection> more)
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        WebApplicationBuilder builder = ServiceHosting.CreateBuilder();
         builder.AddServiceHosting(new EvacuatorOptions());
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton(new SystemdNotify('@' + _notifyName));

@@ -31,7 +31,7 @@ public sealed class TrafficTests(ProductRack rack)
             (JsonElement seen, string complaints) = await client.EndAsync();
             lost.Add(seen.GetProperty("lost").GetInt64());
             // At 5 ms a datagram a freeze holds several times as many.
-            Assert.True(freeze > 50, $"a freeze of {freeze} ms shows nothing");
+            Assert.True(freeze > 25, $"a freeze of {freeze} ms shows nothing");
             Assert.True(lost[^1] <= MayBeUnread, $"move {move}, freeze {freeze} ms: {seen} {complaints}");
         }
 

@@ -88,7 +88,7 @@ public sealed class RefusedTests(ProductRack rack)
     [LabFact]
     public Task Budget_SmallerThanAnyFreeze_IsNotEvenFrozen() => rack.RunAsync(async scene =>
     {
-        Guest guest = await scene.RunAsync(scene.Node1, "c", "--annotation", "evacuator.freeze-budget=50ms");
+        Guest guest = await scene.RunAsync(scene.Node1, "c", "--annotation", "evacuator.freeze-budget=20ms");
         // The agent would die if it came to freeze anything.
         await scene.Node1.ArmAsync("kill", "source.freezing");
         Report report = await (await scene.Node1.EvacuateAsync()).EndAsync();

@@ -112,6 +112,29 @@ public class UrgencyTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => held);
     }
 
+    /// <summary>What it compiles is needed next time; beside CRIU, with the same right to a processor, it makes a freeze longer.</summary>
+    [RootFact]
+    public void Enter_WithTheRuntimesCompilerAtWork_LeavesItBehind()
+    {
+        Urgency urgency = new(_time, new AgentPriority());
+        using ManualResetEventSlim end = new();
+        using BlockingCollection<int> ids = [];
+        Thread compiler = new(() =>
+        {
+            ids.Add(OwnId());
+            end.Wait();
+        }) { Name = ".NET Tiered Compilation Worker" };
+        compiler.Start();
+        int id = ids.Take();
+
+        using (urgency.Enter())
+            Assert.Equal(AgentPriority.Last, NodeAgent.Interop.GetNiceness(id));
+
+        Assert.Equal(AgentPriority.Last, NodeAgent.Interop.GetNiceness(id));
+        end.Set();
+        compiler.Join();
+    }
+
     [RootFact]
     public void Enter_ByTheFirst_RaisesThePriorityUntilTheLastHasLeft()
     {
@@ -145,11 +168,13 @@ public class UrgencyTests
             Thread thread = new(() =>
             {
                 _ = NodeAgent.Interop.SetOwnNiceness(niceness);
-                ids.Add(int.Parse(File.ResolveLinkTarget("/proc/thread-self", returnFinalTarget: false)!.Name, CultureInfo.InvariantCulture));
+                ids.Add(OwnId());
                 end.Wait();
             });
             thread.Start();
             return thread;
         }
     }
+
+    private static int OwnId() => int.Parse(File.ResolveLinkTarget("/proc/thread-self", returnFinalTarget: false)!.Name, CultureInfo.InvariantCulture);
 }

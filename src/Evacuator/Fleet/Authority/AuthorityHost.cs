@@ -30,7 +30,7 @@ internal static partial class AuthorityHost
 {
     public static WebApplication Build(AuthoritySetup setup, TimeProvider? clock = null)
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        WebApplicationBuilder builder = ServiceHosting.CreateBuilder();
         builder.AddServiceHosting(setup.Options);
         setup.Logging?.Invoke(builder.Logging);
         TimeProvider time = clock ?? TimeProvider.System;
