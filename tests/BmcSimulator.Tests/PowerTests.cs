@@ -141,8 +141,8 @@ public sealed class PowerTests
     [Fact]
     public void ProcessMachine_Zombie_IsOff()
     {
-        // A shell that never waits for its child leaves it a zombie until the shell itself ends.
-        using Process shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "sleep 0 & echo $!; exec sleep 300"]) { RedirectStandardOutput = true })!;
+        // A program that never waits for its child leaves it a zombie until it ends itself; the shell that it was would have waited.
+        using Process shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "sleep 0.5 & echo $!; exec sleep 300"]) { RedirectStandardOutput = true })!;
         try
         {
             string pid = shell.StandardOutput.ReadLine()!;

@@ -50,6 +50,8 @@ internal sealed partial class DestinationMove
         }
         catch (Exception e) when (e is InvalidDataException or IOException)
         {
+            if (e is InvalidDataException)
+                _refused ??= e.Message;
             LogPagesRefused(_log, e, _record.Container, _record.SourceNode);
         }
         finally

@@ -41,6 +41,9 @@ internal sealed partial class DestinationMove : IDisposable
     private readonly Dictionary<int, ProcessPages> _stores = [];
     private readonly PageReceiver _receiver;
     private (int Files, long Bytes) _images;
+
+    /// <summary>Why the first stream of memory was closed that had to be.</summary>
+    private volatile string? _refused;
     private LazySession? _lazy;
     private QuickCgroupMoves? _cgroups;
     private bool _connected;
@@ -96,7 +99,7 @@ internal sealed partial class DestinationMove : IDisposable
     public bool LeaseOver => !DestinationTransitions.Ended(_record.Phase) && _record.Phase != DestinationPhase.Resuming
         && _tools.Time.GetElapsedTime(Interlocked.Read(ref _lastNews)) > (_record.Phase == DestinationPhase.Ready ? ReadyLease : TimeSpan.FromSeconds(_record.LeaseSeconds));
 
-    public PeerReply Reply() => new(_record.Phase, _record.Detail, _record.Parts, Fetch: DescribeFetch(), Fetches: _record.Fetches);
+    public PeerReply Reply() => new(_record.Phase, _record.Detail, _record.Parts, Fetch: DescribeFetch(), Fetches: _record.Fetches, Refused: _refused);
 
     /// <summary>2. Checks the offer and makes room for it.</summary>
     public async Task<OfferReply> OfferAsync(Offer offer, CancellationToken cancel)

@@ -28,6 +28,11 @@ internal sealed partial class SourceMove
         var known => known,
     };
 
+    /// <summary>The destination closed the streams itself and says why: it is neither lost, nor would another take what it refused.</summary>
+    internal static SourceRecord WithRefusal(SourceRecord record, string? refused) => refused is not null && record.Blocker is null or { Code: BlockerCode.PeerUnreachable }
+        ? record with { Detail = $"{record.Request.DestinationNode} took no more of its memory: {refused}", Blocker = null }
+        : record;
+
     private static Blocker Lost(string why) => new(BlockerCode.PeerUnreachable, why);
 
     /// <summary>An <see cref="IOException"/> alone may as well be one of this host's disk.</summary>

@@ -433,7 +433,11 @@ internal sealed partial class SourceMove : IDisposable
             using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
             patience.CancelAfter(TimeSpan.FromSeconds(10));
             if (!Rehearses)
-                await DeliverBackAsync(hold: null, (await ForgetAsync(patience.Token)).Frames ?? []);
+            {
+                PeerReply forgotten = await ForgetAsync(patience.Token);
+                Update(record => WithRefusal(record, forgotten.Refused));
+                await DeliverBackAsync(hold: null, forgotten.Frames ?? []);
+            }
             told = true;
         }
         catch (Exception e) when (e is HttpRequestException or IOException or PeerRefusedException or JsonException

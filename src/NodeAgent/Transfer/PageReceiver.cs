@@ -283,7 +283,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
             // A page that was sent many times counts once.
             _sharedArrived = SharedBytes + bytes;
             if (_sharedArrived > MaxSharedBytes)
-                throw new InvalidDataException($"{_sharedArrived >> 20} MiB of shared memory arrived, {MaxSharedBytes >> 20} MiB were reserved");
+                throw new InvalidDataException($"{_sharedArrived >> 20} MiB of shared memory arrived, {MaxSharedBytes >> 20} MiB were reserved: it has grown since the move was planned");
         }
     }
 
@@ -339,7 +339,7 @@ internal sealed class PageReceiver(Dictionary<int, ProcessPages> stores, long ma
     private long CheckHeldNeedsLock()
     {
         long held = stores.Values.Sum(store => store.Table.CountPages() + store.Table.CountAway()) * (long)Interop.PageSize;
-        return held <= maxBytes ? held : throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved");
+        return held <= maxBytes ? held : throw new InvalidDataException($"{held >> 20} MiB of memory arrived, {maxBytes >> 20} MiB were reserved: it has grown since the move was planned");
     }
 
     /// <summary>Native memory as <see cref="Memory{T}"/>, for the time of one read.</summary>

@@ -85,5 +85,7 @@ internal sealed record SharedArrival(int Number, ulong Image, long Pages);
 /// <param name="Frames">only when it is forgotten: what was held for the container, once</param>
 /// <param name="Fetch">memory that was at the source alone when it was Ready; null if there was none</param>
 /// <param name="Fetches">some of it is not here yet, or not known to be: the source's copy is needed</param>
+/// <param name="Refused">why it closed a stream of memory; the source sees only that its connection broke</param>
 internal sealed record PeerReply(
-    DestinationPhase Phase, string Detail, IReadOnlyDictionary<string, double> Parts, IReadOnlyList<HeldFrame>? Frames = null, FetchReport? Fetch = null, bool Fetches = false);
+    DestinationPhase Phase, string Detail, IReadOnlyDictionary<string, double> Parts, IReadOnlyList<HeldFrame>? Frames = null, FetchReport? Fetch = null, bool Fetches = false,
+    string? Refused = null);

@@ -164,7 +164,7 @@ public sealed class MisfortuneTests
     [Fact]
     public async Task Peer_NeverAnswers_CostsItsTimeLimitAndIsLeftOut()
     {
-        await using TestFleet fleet = await TestFleet.StartAsync(timings: same => same with { PeerAnswer = TimeSpan.FromMilliseconds(300) });
+        await using TestFleet fleet = await TestFleet.StartAsync(timings: same => same with { PeerAnswer = TimeSpan.FromSeconds(2) });
         await fleet["node2"].StopAsync();
         using TcpListener silent = new(IPAddress.Parse("127.0.0.2"), fleet["node2"].Options.Fleet.BrainPort);
         silent.Start();

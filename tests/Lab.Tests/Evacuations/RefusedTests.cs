@@ -111,6 +111,8 @@ public sealed class RefusedTests(ProductRack rack)
     {
         (string name, string address) = await scene.RunWorkloadAsync(
             scene.Node1, "memory", "--annotation", "evacuator.freeze-budget=200ms", "--arg", "512", "--arg", "0", "--arg", "shared");
+        // It listens once all of its memory is there; until then it grows beyond what is reserved for it.
+        await scene.Node1.UntilAsync($"ip netns exec {name} ss -Hltn 'sport = :7002' | grep -q .", "it never listened");
         // The agent would die if it came to freeze anything.
         await scene.Node1.ArmAsync("kill", "source.freezing");
         Report report = await (await scene.Node1.EvacuateAsync()).EndAsync();

@@ -24,20 +24,23 @@ public sealed class BlameTests
     [InlineData(BlockerCode.NameTaken, true, false, true, BlockerCode.NameTaken)]
     public void BlockerAtEnd_IsTheDestinationsOnlyWhereThatIsCertain(BlockerCode? before, bool runs, bool told, bool ranOut, BlockerCode? after)
     {
-        SourceRecord record = new()
-        {
-            Request = new MoveRequest
-            {
-                MoveId = Guid.NewGuid(), EvacuationId = Guid.NewGuid(), Container = "c1", DestinationNode = "node2", DestinationAddress = "node2:7361", Token = "t", FreezeBudgetMs = 1000,
-            },
-            Phase = SourcePhase.Reverting, BootId = "now", Detail = "why", Started = DateTimeOffset.UnixEpoch, Updated = DateTimeOffset.UnixEpoch,
-            Blocker = before is { } code ? new Blocker(code, "why") : null,
-        };
-
-        Blocker? blocker = SourceMove.BlockerAtEnd(record, runs, told, ranOut);
+        Blocker? blocker = SourceMove.BlockerAtEnd(Record(before), runs, told, ranOut);
 
         Assert.Equal(after, blocker?.Code);
         Assert.Equal(after is null ? null : "why", blocker?.Text);
+    }
+
+    /// <summary>A connection that the other side closed looks like one that broke: that side has to say so.</summary>
+    [Theory]
+    [InlineData(BlockerCode.PeerUnreachable, "it has grown", null, "node2 took no more of its memory: it has grown")]
+    [InlineData(null, "it has grown", null, "node2 took no more of its memory: it has grown")]
+    [InlineData(BlockerCode.PeerUnreachable, null, BlockerCode.PeerUnreachable, "why")]
+    [InlineData(BlockerCode.NameTaken, "it has grown", BlockerCode.NameTaken, "why")]
+    public void WithRefusal_IsWhatTheRecordSaysAndNoOtherPeerIsTried(BlockerCode? before, string? refused, BlockerCode? after, string detail)
+    {
+        SourceRecord record = SourceMove.WithRefusal(Record(before), refused);
+
+        Assert.Equal((after, detail), (record.Blocker?.Code, record.Detail));
     }
 
     [Fact]
@@ -49,4 +52,14 @@ public sealed class BlameTests
         Assert.False(SourceMove.IsOfTheLink(new TimeoutException()));
         Assert.False(SourceMove.IsOfTheLink(new OperationCanceledException()));
     }
+
+    private static SourceRecord Record(BlockerCode? blocker) => new()
+    {
+        Request = new MoveRequest
+        {
+            MoveId = Guid.NewGuid(), EvacuationId = Guid.NewGuid(), Container = "c1", DestinationNode = "node2", DestinationAddress = "node2:7361", Token = "t", FreezeBudgetMs = 1000,
+        },
+        Phase = SourcePhase.Reverting, BootId = "now", Detail = "why", Started = DateTimeOffset.UnixEpoch, Updated = DateTimeOffset.UnixEpoch,
+        Blocker = blocker is { } code ? new Blocker(code, "why") : null,
+    };
 }
