@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using Evacuator.Common.AgentApi;
 using Evacuator.NodeAgent.Containers;
 using Evacuator.NodeAgent.Journal;
+using Evacuator.NodeAgent.Transfer;
 
 namespace Evacuator.NodeAgent.Migration;
 
@@ -37,4 +38,15 @@ internal sealed partial class SourceMove
 
     /// <summary>An <see cref="IOException"/> alone may as well be one of this host's disk.</summary>
     internal static bool IsOfTheLink(Exception e) => e is HttpRequestException || (e is IOException && e.GetBaseException() is SocketException);
+
+    private string Reason(Exception e) => e switch
+    {
+        OperationCanceledException => _abortReason.Length > 0 ? _abortReason : "cancelled",
+        MoveRefusedException refused => refused.Message,
+        // What a peer says of itself ("no space left on device") reads like something of this host.
+        PeerRefusedException refused when !refused.Message.StartsWith(Record.Request.DestinationNode, StringComparison.Ordinal) => $"{Record.Request.DestinationNode}: {refused.Message}",
+        FileNotFoundException or DirectoryNotFoundException => $"a file of this host is missing: {e.Message}",
+        HttpRequestException or IOException => $"the connection to {Record.Request.DestinationNode} failed: {e.GetBaseException().Message}",
+        _ => e.Message,
+    };
 }

@@ -435,7 +435,9 @@ internal sealed partial class SourceMove : IDisposable
             if (!Rehearses)
             {
                 PeerReply forgotten = await ForgetAsync(patience.Token);
-                Update(record => WithRefusal(record, forgotten.Refused));
+                // That it does not run here any more is the greater news.
+                if (runs)
+                    Update(record => WithRefusal(record, forgotten.Refused));
                 await DeliverBackAsync(hold: null, forgotten.Frames ?? []);
             }
             told = true;
@@ -465,17 +467,6 @@ internal sealed partial class SourceMove : IDisposable
         if (Directory.Exists(_tools.Paths.Move(Id)))
             Directory.Delete(_tools.Paths.Move(Id), recursive: true);
     }
-
-    private string Reason(Exception e) => e switch
-    {
-        OperationCanceledException => _abortReason.Length > 0 ? _abortReason : "cancelled",
-        MoveRefusedException refused => refused.Message,
-        // What a peer says of itself ("no space left on device") reads like something of this host.
-        PeerRefusedException refused when !refused.Message.StartsWith(Record.Request.DestinationNode, StringComparison.Ordinal) => $"{Record.Request.DestinationNode}: {refused.Message}",
-        FileNotFoundException or DirectoryNotFoundException => $"a file of this host is missing: {e.Message}",
-        HttpRequestException or IOException => $"the connection to {Record.Request.DestinationNode} failed: {e.GetBaseException().Message}",
-        _ => e.Message,
-    };
 
     private static string Describe(FreezeClock? freeze) =>
         freeze is null ? "" : string.Join(", ", freeze.Parts.Select(part => $"{part.Key} {part.Value:0} ms"));

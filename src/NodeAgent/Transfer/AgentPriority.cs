@@ -8,7 +8,7 @@ namespace Evacuator.NodeAgent.Transfer;
 /// </summary>
 /// <remarks>
 /// Both numbers are needed: where no cgroup divides the processors, the kernel weighs sessions against each other by /proc/PID/autogroup and threads only within
-/// one. Threads that chose a niceness of their own keep it, and the runtime's compiler gets the last: what it makes is needed next time, and inside of a freeze it would go before CRIU. A refusal
+/// one. Threads that chose a niceness of their own keep it, and the runtime's compiler gets the last: what it makes is needed next time. A refusal
 /// only makes freezes longer.
 /// </remarks>
 internal sealed class AgentPriority

@@ -33,7 +33,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -121,21 +120,6 @@ static void hurry(void) {
     close(fd);
 }
 
-/*
- * Who asks for the shortest turns is let on at once when it wakes up (Linux 6.12); otherwise it waits until whoever is on has had a turn, a few milliseconds, and a restore
- * wakes up a hundred times. The tasks that are restored get their own back from CRIU.
- */
-static void take_short_turns(void) {
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } wanted = { .size = sizeof wanted, .nice = getpriority(PRIO_PROCESS, 0), .runtime = 100000 };
-    if (syscall(SYS_sched_setattr, 0, &wanted, 0)) errno = 0;
-}
-
 /* Waits until the gate opens. Does not come back if it is called off, or if runc is gone. */
 static void hold(const char *gate, int client) {
     char go[4096], armed[4096], started[4096];
@@ -164,7 +148,6 @@ static void hold(const char *gate, int client) {
     close(fd);
     if (rename(armed, started) != 0) _exit(123);
     hurry();
-    take_short_turns();
 }
 
 __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t length, int flags) {

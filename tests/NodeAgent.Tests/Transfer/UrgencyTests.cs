@@ -112,7 +112,7 @@ public class UrgencyTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => held);
     }
 
-    /// <summary>What it compiles is needed next time; beside CRIU, with the same right to a processor, it makes a freeze longer.</summary>
+    /// <summary>What it compiles is needed next time.</summary>
     [RootFact]
     public void Enter_WithTheRuntimesCompilerAtWork_LeavesItBehind()
     {
